@@ -1,0 +1,34 @@
+"""Subject: who is asking, as the token proved it. The only caller that decisions and subgraphs know."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from authz.classes import Role
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A caller. `id` is None for an anonymous one, who has no roles.
+
+    `acr` is the authentication level (1 password, 2 second factor). `expires_at_utc` ends open streams.
+    Hashable, so that it can be part of cache keys; it holds no token.
+    """
+
+    id: str | None
+    roles: frozenset[Role] = frozenset()
+    session_id: str | None = None
+    acr: int = 0
+    client_id: str | None = None
+    scopes: frozenset[str] = frozenset()
+    region: str | None = None
+    expires_at_utc: datetime | None = None
+
+    @property
+    def authenticated(self) -> bool:
+        """Whether a valid token was shown."""
+        return self.id is not None
+
+
+ANONYMOUS = Subject(id=None)

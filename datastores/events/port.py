@@ -1,0 +1,58 @@
+"""The events port: facts that a domain publishes, delivered at least once, in order per key.
+
+A domain appends events in the transaction that makes them true (`Outbox.append`); a relay carries them on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+
+from sqlalchemy import Connection
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One fact. `id` is unique (UUIDv7 text); `key` orders: events of one key arrive in order."""
+
+    id: str
+    topic: str
+    key: str
+    payload: Mapping[str, Any]
+    at_utc: datetime
+
+
+class Outbox(Protocol):
+    """Appends events in a domain's own transaction."""
+
+    def append(self, connection: Connection, events: Sequence[Event]) -> None:
+        """Write `events` beside the change that they tell of; they are relayed after the commit."""
+        ...
+
+
+class Events(Protocol):
+    """Delivery. At least once: a consumer is idempotent by `Event.id`."""
+
+    async def open(self) -> None:
+        """Start relaying what the outboxes hold, first what an earlier process left."""
+        ...
+
+    async def ready(self) -> None:
+        """Raise Unavailable where events cannot be delivered now."""
+        ...
+
+    async def close(self) -> None:
+        """Stop; what is not yet delivered stays in the outboxes."""
+        ...
+
+    def subscribe(self, topics: Sequence[str], *, key: str | None = None) -> AsyncIterator[Event]:
+        """Live events from now on (of one key, if given), until the iterator is closed. A slow consumer
+        whose queue (128 events) is full loses the oldest and the loss is counted."""
+        ...
+
+    def consume(self, group: str, topics: Sequence[str], handler: Callable[[Event], Awaitable[None]]) -> None:
+        """Register a durable consumer before `open`: `handler` sees each event of `topics` at least once,
+        also those published while it was away. After 5 failures an event goes to the dead letters."""
+        ...

@@ -1,0 +1,1 @@
+"""Adapters of the subgraph port: HTTP and in-process."""
