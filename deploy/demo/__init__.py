@@ -1,0 +1,1 @@
+"""The demo: six people, real files, and who may see what of one athlete."""
