@@ -1,0 +1,47 @@
+"""Telemetry: the names of spans, metrics and log fields; the API only, the SDK is set up by `deploy`.
+
+INVARIANT: nothing here carries a variable's value, a token, an address or a person's id.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from opentelemetry import metrics, trace
+
+tracer = trace.get_tracer("stadion.router")
+meter = metrics.get_meter("stadion.router")
+log = logging.getLogger("stadion.router")
+
+requests_duration_s = meter.create_histogram(
+    "http.server.request.duration", unit="s", description="from the first byte read to the last one sent"
+)
+errors_count = meter.create_counter("stadion.router.graphql_error", description="errors answered, by code")
+cache_count = meter.create_counter(
+    "stadion.router.cache", description="look-ups, by cache and by hit or miss"
+)
+denials_count = meter.create_counter(
+    "stadion.router.operations.authorization", description="fields taken out before planning, by code"
+)
+streams_open = meter.create_up_down_counter(
+    "stadion.router.opened.subscriptions", description="subscriptions open towards clients"
+)
+lagged_count = meter.create_counter(
+    "stadion.router.subscriptions.lagged_messages", description="events dropped for slow clients"
+)
+
+
+@contextmanager
+def stage(name: str) -> Iterator[None]:
+    """A span around one stage of the pipeline. Does nothing measurable while no SDK is set up."""
+    with tracer.start_as_current_span(f"stadion.router.{name}", record_exception=False):
+        yield
+
+
+def new_trace_id() -> str:
+    """The id by which a client and the log speak of the same request: the span's, or a random one. 32 hex."""
+    context = trace.get_current_span().get_span_context()
+    return trace.format_trace_id(context.trace_id) if context.is_valid else secrets.token_hex(16)
