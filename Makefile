@@ -44,6 +44,9 @@ format: $(VENV)/test.stamp  ## rewrite the code into its format
 nightly: $(VENV)/test.stamp  ## the long variants of the property and differential tests
 	@$(BIN)/python -m pytest -n 2 -m nightly --timeout 3600 $(ARGS)
 
+bench: $(VENV)/test.stamp  ## figures of the router beside its peers (ARGS="--peers --rounds 5")
+	@$(BIN)/python -m tests.benchmarks.gateway $(ARGS)
+
 lock:  ## write both lock files anew from pyproject.toml (needs uv)
 	uv pip compile pyproject.toml --python-version 3.11 --generate-hashes --no-header --no-annotate -q -o requirements.lock
 	uv pip compile pyproject.toml --extra test --python-version 3.11 --generate-hashes --no-header --no-annotate -c requirements.lock -q -o tests/requirements.lock

@@ -42,8 +42,9 @@ OTHER_PHYSICIAN = DemoPerson(
     "nothing clinical: he does not treat her", "KRSXG5CTMVRXEZLUKRSXG5CTMVRXEZLU",
 )  # fmt: skip
 MODERATOR = DemoPerson(
-    "demo-moderator", "noor", "Noor Haddad", Role.MODERATOR, "her name only", "MFRGGZDFMZTWQ2LKMFRGGZDFMZTWQ2LK"
-)
+    "demo-moderator", "noor", "Noor Haddad", Role.MODERATOR,
+    "her name only", "MFRGGZDFMZTWQ2LKMFRGGZDFMZTWQ2LK",
+)  # fmt: skip
 ADMINISTRATOR = DemoPerson(
     "demo-administrator", "ada", "Ada Kowalski", Role.ADMINISTRATOR,
     "her name and account, nothing of her health", "NBSWY3DPO5XXE3DENBSWY3DPO5XXE3DE",
