@@ -1,0 +1,221 @@
+"""Signing keys of access tokens: one signs, the earlier ones still verify; kept as JWK files of mode 0600."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Literal
+
+from joserfc.errors import JoseError
+from joserfc.jwk import ECKey, OKPKey
+
+from authz.errors import KeyFileUnsafe
+
+Algorithm = Literal["Ed25519", "ES256"]
+SigningJwk = OKPKey | ECKey
+Clock = Callable[[], datetime]
+
+JWKS_KEYS_MAX = 32
+
+
+def now_utc() -> datetime:
+    """The wall clock, in UTC; the default where no clock is injected."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class VerificationKey:
+    """One public key, bound to the only algorithm it may be used with."""
+
+    kid: str
+    algorithm: Algorithm
+    jwk: SigningJwk
+
+    def public_document(self) -> dict[str, Any]:
+        """The key as a member of a JWKS document; never holds a private part."""
+        parameters = self.jwk.as_dict(private=False)
+        return {**parameters, "kid": self.kid, "alg": self.algorithm, "use": "sig"}
+
+
+@dataclass(frozen=True, slots=True)
+class SigningKey:
+    """A private key with the moment from which it signs."""
+
+    kid: str
+    algorithm: Algorithm
+    jwk: SigningJwk
+    created_at_utc: datetime
+
+    def verification_key(self) -> VerificationKey:
+        """The public half."""
+        public = self.jwk.as_dict(private=False)
+        return VerificationKey(self.kid, self.algorithm, _import_jwk(self.algorithm, public))
+
+    def __repr__(self) -> str:
+        return f"SigningKey({self.kid!r}, {self.algorithm!r})"
+
+
+def generate_key(*, algorithm: Algorithm = "Ed25519", created_at_utc: datetime) -> SigningKey:
+    """A new key. `kid` is its JWK thumbprint.  Source: RFC 7638, RFC 8037, RFC 9864."""
+    jwk: SigningJwk = (
+        OKPKey.generate_key("Ed25519") if algorithm == "Ed25519" else ECKey.generate_key("P-256")
+    )
+    return SigningKey(jwk.thumbprint(), algorithm, jwk, created_at_utc)
+
+
+class KeyRing:
+    """The keys of one issuer: the newest signs, all verify.
+
+    With a folder the ring survives the process. Keys older than `keep` are dropped at rotation, which must
+    be longer than a token lives.
+    Errors: KeyFileUnsafe for a key file that is damaged or readable by others.
+    """
+
+    def __init__(self, keys: Iterable[SigningKey], *, folder: Path | None = None) -> None:
+        self._keys = sorted(keys, key=lambda key: key.created_at_utc)
+        if not self._keys:
+            raise ValueError("a key ring needs at least one key")
+        self._folder = folder
+        self._publish()
+
+    @property
+    def signing_key(self) -> SigningKey:
+        """The key that new tokens are signed with."""
+        return self._keys[-1]
+
+    def find(self, kid: str) -> VerificationKey | None:
+        """The public key of that id, or None."""
+        return self._public.get(kid)
+
+    def jwks(self) -> dict[str, list[dict[str, Any]]]:
+        """The JWKS document that other verifiers fetch, newest key first.  Source: RFC 7517 §5."""
+        return {"keys": [key.public_document() for key in reversed(self._public.values())]}
+
+    def rotate(self, *, now: datetime, keep: timedelta = timedelta(days=1)) -> SigningKey:
+        """Start signing with a new key; the one before verifies for `keep` from now on."""
+        fresh = generate_key(algorithm=self.signing_key.algorithm, created_at_utc=now)
+        retired = self._retired(now=now, keep=keep)
+        if self._folder is not None:
+            save_key(self._folder, fresh)
+            for key in retired:
+                _key_path(self._folder, key).unlink(missing_ok=True)
+        self._keys = [key for key in self._keys if key not in retired] + [fresh]
+        self._publish()
+        return fresh
+
+    def _retired(self, *, now: datetime, keep: timedelta) -> list[SigningKey]:
+        # A key stopped signing when its successor was made: that moment counts, not its own age.
+        pairs = zip(self._keys, self._keys[1:], strict=False)
+        return [key for key, successor in pairs if successor.created_at_utc < now - keep]
+
+    def _publish(self) -> None:
+        self._public = {key.kid: key.verification_key() for key in self._keys}
+
+
+class PublicKeys:
+    """The keys of a foreign issuer, read from its JWKS document.
+
+    Symmetric and private keys in the document are left out: a verifier that took them could be made to
+    accept tokens signed with what everybody can read.
+    Errors: TypeError for a document without a list of keys.
+    """
+
+    def __init__(self, document: Mapping[str, Any]) -> None:
+        members = document.get("keys")
+        if not isinstance(members, list):
+            raise TypeError("a JWKS document needs a list `keys`")
+        read = (_read_public(member) for member in members[:JWKS_KEYS_MAX])
+        self._keys = {key.kid: key for key in read if key is not None}
+
+    def find(self, kid: str) -> VerificationKey | None:
+        """The public key of that id, or None."""
+        return self._keys.get(kid)
+
+
+def open_key_ring(
+    folder: Path,
+    *,
+    algorithm: Algorithm = "Ed25519",
+    rotate_after: timedelta = timedelta(days=30),
+    clock: Clock = now_utc,
+) -> KeyRing:
+    """The keys kept in `folder`; makes the first one, and a new one where the newest is old.
+
+    Errors: KeyFileUnsafe, see `KeyRing`.
+    """
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    keys = [load_key(path) for path in sorted(folder.glob("signing-*.jwk"))]
+    now = clock()
+    if not keys:
+        keys = [generate_key(algorithm=algorithm, created_at_utc=now)]
+        save_key(folder, keys[0])
+    ring = KeyRing(keys, folder=folder)
+    if ring.signing_key.created_at_utc <= now - rotate_after:
+        ring.rotate(now=now)
+    return ring
+
+
+def save_key(folder: Path, key: SigningKey) -> Path:
+    """Write the private key, whole or not at all, readable by its owner alone."""
+    path = _key_path(folder, key)
+    document = {
+        **key.jwk.as_dict(private=True),
+        "kid": key.kid,
+        "alg": key.algorithm,
+        "created_at": key.created_at_utc.isoformat(),
+    }
+    draft = path.with_suffix(".new")
+    draft.unlink(missing_ok=True)
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        json.dump(document, file)
+        file.flush()
+        os.fsync(file.fileno())
+    draft.replace(path)
+    return path
+
+
+def load_key(path: Path) -> SigningKey:
+    """Read one key file.  Errors: KeyFileUnsafe when others may read it, or it is no key of ours."""
+    if path.stat().st_mode & 0o077:
+        raise KeyFileUnsafe(f"others can read the signing key `{path.name}`; run `chmod 600` on it")
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        algorithm: Algorithm = document["alg"]
+        jwk = _import_jwk(algorithm, document)
+        created_at = datetime.fromisoformat(document["created_at"])
+        return SigningKey(str(document["kid"]), algorithm, jwk, created_at)
+    except (ValueError, KeyError, TypeError, JoseError) as error:
+        raise KeyFileUnsafe(
+            f"the signing key `{path.name}` is damaged; move it away to get a new one"
+        ) from error
+
+
+def _key_path(folder: Path, key: SigningKey) -> Path:
+    return folder / f"signing-{key.kid}.jwk"
+
+
+def _import_jwk(algorithm: Algorithm, document: Mapping[str, Any]) -> SigningJwk:
+    wanted = {"Ed25519": ("OKP", "Ed25519"), "ES256": ("EC", "P-256")}[algorithm]
+    if (document.get("kty"), document.get("crv")) != wanted:
+        raise ValueError("the key is not of its algorithm's type")
+    parameters = {name: document[name] for name in ("kty", "crv", "x", "y", "d") if name in document}
+    return OKPKey.import_key(parameters) if algorithm == "Ed25519" else ECKey.import_key(parameters)
+
+
+def _read_public(member: object) -> VerificationKey | None:
+    if not isinstance(member, Mapping) or "d" in member or "k" in member:
+        return None
+    kid, algorithm = member.get("kid"), member.get("alg")
+    if not isinstance(kid, str) or algorithm not in ("Ed25519", "ES256"):
+        return None
+    if member.get("use", "sig") != "sig":
+        return None
+    try:
+        return VerificationKey(kid, algorithm, _import_jwk(algorithm, member))
+    except (ValueError, TypeError, JoseError):
+        return None

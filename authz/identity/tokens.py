@@ -1,0 +1,234 @@
+"""Access tokens: accounts issues them, the router's edge turns them into a Subject."""
+
+from __future__ import annotations
+
+import base64
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Protocol
+
+import msgspec
+from joserfc import jws
+from joserfc.errors import JoseError
+
+from authz.classes import Role
+from authz.errors import InvalidToken
+from authz.identity.keys import Clock, KeyRing, VerificationKey, now_utc
+from authz.identity.revocation import TOKEN_LIFETIME, Revocations
+from authz.identity.subject import Subject
+
+TOKEN_TYPE = "at+jwt"  # noqa: S105 - the media type of RFC 9068, no secret
+TOKEN_BYTES_MAX = 4_096
+HEADER_NAMES = frozenset({"alg", "kid", "typ"})
+MALFORMED = (
+    JoseError,
+    msgspec.DecodeError,
+    ValueError,
+    KeyError,
+    TypeError,
+    OverflowError,
+    OSError,
+    RecursionError,
+)
+"""Everything that reading bytes of an attacker's choice may raise."""
+
+
+class Keys(Protocol):
+    """Where a verifier finds a public key: a KeyRing, or the PublicKeys of a foreign issuer."""
+
+    def find(self, kid: str) -> VerificationKey | None:
+        """The public key of that id, or None."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class TokenTerms:
+    """What issuer and verifier agree on. Both names are required: a check without them proves nothing."""
+
+    issuer: str
+    audience: str
+    lifetime: timedelta = TOKEN_LIFETIME
+    clock_skew: timedelta = timedelta(seconds=5)
+
+    def __post_init__(self) -> None:
+        if not self.issuer or not self.audience:
+            raise ValueError("access tokens need an issuer and an audience")
+
+
+class TokenIssuer:
+    """Signs access tokens with the newest key of a ring."""
+
+    def __init__(self, terms: TokenTerms, keys: KeyRing, *, clock: Clock = now_utc) -> None:
+        self._terms = terms
+        self._keys = keys
+        self._clock = clock
+
+    def issue(self, subject: Subject) -> str:
+        """An access token that says what `subject` says, valid for the terms' lifetime from now.
+
+        `subject.expires_at_utc` is ignored.  Errors: ValueError for an anonymous subject.  Source: RFC 9068.
+        """
+        if subject.id is None:
+            raise ValueError("an anonymous subject gets no token")
+        issued_at = int(self._clock().timestamp())
+        key = self._keys.signing_key
+        claims = {
+            "iss": self._terms.issuer,
+            "aud": self._terms.audience,
+            "iat": issued_at,
+            "exp": issued_at + int(self._terms.lifetime.total_seconds()),
+            "jti": secrets.token_urlsafe(12),
+            **_claims_of(subject),
+        }
+        header = {"alg": key.algorithm, "kid": key.kid, "typ": TOKEN_TYPE}
+        token = jws.serialize_compact(header, msgspec.json.encode(claims), key.jwk, [key.algorithm])
+        if len(token) > TOKEN_BYTES_MAX:
+            raise ValueError(f"an access token may have {TOKEN_BYTES_MAX} bytes; grant fewer scopes")
+        return token
+
+
+class TokenVerifier:
+    """Turns an access token into a Subject, or refuses it with one constant error."""
+
+    def __init__(
+        self,
+        terms: TokenTerms,
+        keys: Keys,
+        *,
+        revocations: Revocations | None = None,
+        clock: Clock = now_utc,
+    ) -> None:
+        self._terms = terms
+        self._keys = keys
+        self._revocations = revocations
+        self._clock = clock
+
+    def verify(self, token: str) -> Subject:
+        """The caller that the token proves.
+
+        Refused: any algorithm but the key's own, an unknown key, a changed byte, another issuer or
+        audience, a token that expired, lives longer than the terms allow, or whose session is revoked.
+        Errors: InvalidToken, always the same.  Source: RFC 8725 §3, RFC 9068 §4.
+        """
+        try:
+            claims = self._proven_claims(token)
+            subject = self._subject_of(claims)
+        except MALFORMED:
+            # The cause is not chained: what was wrong with a token is nobody's business.
+            raise InvalidToken from None
+        return subject
+
+    def still_valid(self, subject: Subject) -> bool:
+        """Whether a subject taken from a token may go on: asked by open streams before each event."""
+        now = self._clock()
+        if subject.id is None:
+            return True
+        if subject.expires_at_utc is None or subject.expires_at_utc <= now:
+            return False
+        issued_at = subject.expires_at_utc - self._terms.lifetime
+        return not self._refused(subject.session_id, subject.id, issued_at, now)
+
+    def _proven_claims(self, token: str) -> Mapping[str, Any]:
+        if len(token) > TOKEN_BYTES_MAX:
+            raise ValueError
+        header = _read_header(token)
+        key = self._keys.find(header["kid"])
+        if key is None or header["alg"] != key.algorithm or header["typ"] != TOKEN_TYPE:
+            raise ValueError
+        proven = jws.deserialize_compact(token, key.jwk, [key.algorithm])
+        claims = msgspec.json.decode(proven.payload)
+        if not isinstance(claims, dict):
+            raise TypeError
+        return claims
+
+    def _subject_of(self, claims: Mapping[str, Any]) -> Subject:
+        terms, now = self._terms, self._clock()
+        issued_at, expires_at = _instant(claims["iat"]), _instant(claims["exp"])
+        if claims["iss"] != terms.issuer or claims["aud"] != terms.audience:
+            raise ValueError
+        if not issued_at - terms.clock_skew <= now < expires_at:
+            raise ValueError
+        # Nobody makes a token of ours that lives longer, whatever a stolen process may have signed.
+        if expires_at - issued_at > terms.lifetime:
+            raise ValueError
+        subject = subject_from_claims(claims, expires_at_utc=expires_at)
+        if subject.id is None or self._refused(subject.session_id, subject.id, issued_at, now):
+            raise ValueError
+        return subject
+
+    def _refused(self, session_id: str | None, subject_id: str, issued_at: datetime, now: datetime) -> bool:
+        return self._revocations is not None and self._revocations.refuses(
+            session_id=session_id, subject_id=subject_id, issued_at_utc=issued_at, now=now
+        )
+
+
+def subject_from_claims(claims: Mapping[str, Any], *, expires_at_utc: datetime | None) -> Subject:
+    """The Subject that signed claims describe. Roles this version does not know grant nothing.
+
+    Errors: KeyError, TypeError, ValueError for claims of another shape.
+    """
+    return Subject(
+        id=_text(claims["sub"]),
+        roles=frozenset(Role(name) for name in _texts(claims.get("roles", [])) if name in _ROLE_NAMES),
+        session_id=_optional_text(claims.get("sid")),
+        acr=_level(claims.get("acr", 0)),
+        client_id=_optional_text(claims.get("client_id")),
+        scopes=frozenset(_text(claims["scope"]).split()) if claims.get("scope") else frozenset(),
+        region=_optional_text(claims.get("region")),
+        expires_at_utc=expires_at_utc,
+    )
+
+
+def _claims_of(subject: Subject) -> dict[str, Any]:
+    claims: dict[str, Any] = {
+        "sub": subject.id,
+        "roles": sorted(subject.roles),
+        "acr": subject.acr,
+        "sid": subject.session_id,
+        "client_id": subject.client_id,
+        "scope": " ".join(sorted(subject.scopes)),
+        "region": subject.region,
+    }
+    return {name: value for name, value in claims.items() if value is not None and value != ""}
+
+
+_ROLE_NAMES = frozenset(role.value for role in Role)
+
+
+def _read_header(token: str) -> dict[str, str]:
+    segment = token.split(".", 1)[0]
+    decoded = msgspec.json.decode(base64.urlsafe_b64decode(segment + "=" * (-len(segment) % 4)))
+    # No `jwk`, `jku`, `x5u` or `crit`: a token does not say where its own key comes from.
+    if not isinstance(decoded, dict) or decoded.keys() != HEADER_NAMES:
+        raise ValueError
+    return {name: _text(value) for name, value in decoded.items()}
+
+
+def _instant(value: object) -> datetime:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError
+    return datetime.fromtimestamp(value, UTC)
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str) or not value:
+        raise TypeError
+    return value
+
+
+def _optional_text(value: object) -> str | None:
+    return None if value is None else _text(value)
+
+
+def _texts(value: object) -> list[str]:
+    if not isinstance(value, list):
+        raise TypeError
+    return [_text(item) for item in value]
+
+
+def _level(value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= 9:
+        raise TypeError
+    return value
