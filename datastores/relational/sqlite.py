@@ -1,0 +1,209 @@
+"""The embedded relational adapter: one SQLite file, one writer thread, a few reader threads.
+
+A `work` is one executor hop: begin, the whole function, commit. The caller is answered after the commit.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from sqlalchemy import Connection, Engine, create_engine, event, exc
+from sqlalchemy.pool import QueuePool
+
+from datastores.errors import Conflict, StoreError, Unavailable
+
+T = TypeVar("T")
+
+# Extended codes carry the primary code in their low byte. Source: SQLite, "Result and Error Codes".
+_UNAVAILABLE = {
+    sqlite3.SQLITE_PERM: "permission was denied",
+    sqlite3.SQLITE_BUSY: "another process holds its lock",
+    sqlite3.SQLITE_LOCKED: "a table is locked",
+    sqlite3.SQLITE_NOMEM: "memory ran out",
+    sqlite3.SQLITE_READONLY: "the file or its folder is read-only",
+    sqlite3.SQLITE_INTERRUPT: "the time limit passed",
+    sqlite3.SQLITE_IOERR: "the disk gave an error",
+    sqlite3.SQLITE_FULL: "the disk is full",
+    sqlite3.SQLITE_CANTOPEN: "the file cannot be opened",
+    sqlite3.SQLITE_PROTOCOL: "another process holds its lock",
+}
+_DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+# How many SQLite virtual-machine steps run between two looks at the clock: some tenths of a millisecond.
+_STEPS_PER_CLOCK_CHECK = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class SqliteLimits:
+    """Bounds of one SQLite store."""
+
+    readers: int = 4
+    busy_timeout_s: float = 5.0
+    read_timeout_s: float = 10.0
+    write_timeout_s: float = 30.0
+
+
+class SqliteRelational:
+    """`Relational` on one SQLite file in WAL mode.
+
+    `synchronous=FULL`: an acknowledged write survives kill -9 (which NORMAL would give too) and the loss of
+    power, which NORMAL would not: refresh-token rotation and clinical rows must not step back in time.
+    Serialisable: writers run one after the other, readers see one snapshot.
+    """
+
+    def __init__(self, path: Path, *, limits: SqliteLimits | None = None) -> None:
+        self.path = path
+        self._limits = limits or SqliteLimits()
+        self._writer: _Lane | None = None
+        self._readers: _Lane | None = None
+
+    @property
+    def dialect(self) -> Literal["sqlite", "postgresql"]:
+        """Always `sqlite`."""
+        return "sqlite"
+
+    async def open(self) -> None:
+        """Create or open the file; raises Unavailable with one sentence that says what to do."""
+        if self._writer is not None:
+            return
+        folder = self.path.parent
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise Unavailable(f"cannot make the folder `{folder}`: {error.strerror}") from error
+        busy_timeout_s = self._limits.busy_timeout_s
+        writer = _Lane(self.path, 1, begin="BEGIN IMMEDIATE", busy_timeout_s=busy_timeout_s)
+        readers = _Lane(self.path, self._limits.readers, begin="BEGIN", busy_timeout_s=busy_timeout_s)
+        try:
+            # The writer goes first: it makes the file and switches it to WAL.
+            await writer.run(_ask_one, timeout_s=self._limits.write_timeout_s)
+            await readers.run(_ask_one, timeout_s=self._limits.read_timeout_s)
+        except BaseException:
+            await writer.close()
+            await readers.close()
+            raise
+        self._writer, self._readers = writer, readers
+
+    async def ready(self) -> None:
+        """Answer a trivial query or raise Unavailable."""
+        await self.read(_ask_one)
+
+    async def close(self) -> None:
+        """Finish running work, then close every connection."""
+        writer, readers = self._writer, self._readers
+        self._writer = self._readers = None
+        # Readers first: the last connection to close then folds the WAL into the file.
+        for lane in (readers, writer):
+            if lane is not None:
+                await lane.close()
+
+    async def read(self, work: Callable[[Connection], T]) -> T:
+        """Run `work` on one snapshot; a write in it fails."""
+        if self._readers is None:
+            raise Unavailable(f"the store `{self.path.name}` is not open")
+        return await self._readers.run(work, timeout_s=self._limits.read_timeout_s)
+
+    async def write(self, work: Callable[[Connection], T]) -> T:
+        """Run `work` alone, commit, and give its result."""
+        if self._writer is None:
+            raise Unavailable(f"the store `{self.path.name}` is not open")
+        return await self._writer.run(work, timeout_s=self._limits.write_timeout_s)
+
+
+class _Lane:
+    """Some threads with as many connections, all beginning their transactions in one way."""
+
+    def __init__(self, path: Path, threads: int, *, begin: str, busy_timeout_s: float) -> None:
+        self._name = path.name
+        self._executor = ThreadPoolExecutor(threads, thread_name_prefix=f"sqlite-{path.stem}")
+        self._engine = _engine(path, threads, begin=begin, busy_timeout_s=busy_timeout_s)
+
+    async def run(self, work: Callable[[Connection], T], *, timeout_s: float) -> T:
+        deadline_s = time.monotonic() + timeout_s
+        loop = asyncio.get_running_loop()
+        try:
+            return await loop.run_in_executor(self._executor, self._transact, work, deadline_s)
+        except RuntimeError as error:
+            if "shutdown" in str(error):
+                raise Unavailable(f"the store `{self._name}` is closing") from error
+            raise
+
+    def _transact(self, work: Callable[[Connection], T], deadline_s: float) -> T:
+        if time.monotonic() > deadline_s:
+            raise Unavailable(f"the store `{self._name}` is busy: the time limit passed in its queue")
+        try:
+            with self._engine.connect() as connection:
+                driver = _driver_connection(connection)
+                driver.set_progress_handler(lambda: time.monotonic() > deadline_s, _STEPS_PER_CLOCK_CHECK)
+                try:
+                    with connection.begin():
+                        return work(connection)
+                finally:
+                    driver.set_progress_handler(None, 0)
+        except exc.DBAPIError as error:
+            raise _translated(error, self._name) from None
+
+    async def close(self) -> None:
+        await asyncio.to_thread(self._executor.shutdown, wait=True)
+        self._engine.dispose()
+
+
+def _engine(path: Path, connections: int, *, begin: str, busy_timeout_s: float) -> Engine:
+    engine = create_engine(
+        f"sqlite+pysqlite:///{path}",
+        poolclass=QueuePool,
+        pool_size=connections,
+        max_overflow=0,
+        pool_reset_on_return=None,  # every transaction is ended by `_transact`
+        hide_parameters=True,  # values never reach an error text
+        connect_args={"check_same_thread": False, "timeout": busy_timeout_s, "cached_statements": 512},
+    )
+
+    @event.listens_for(engine, "connect")
+    def _prepare(driver: sqlite3.Connection, _record: object) -> None:
+        driver.isolation_level = None  # BEGIN is ours: the driver would begin late and deferred
+        for pragma in (
+            "journal_mode=WAL",
+            "synchronous=FULL",
+            "foreign_keys=ON",
+            "temp_store=MEMORY",
+            "trusted_schema=OFF",
+            "secure_delete=ON",  # a deleted row leaves no readable bytes in the file
+        ):
+            driver.execute(f"PRAGMA {pragma}")
+        if begin == "BEGIN":
+            driver.execute("PRAGMA query_only=ON")
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        connection.exec_driver_sql(begin)
+
+    return engine
+
+
+def _driver_connection(connection: Connection) -> sqlite3.Connection:
+    driver: Any = connection.connection.driver_connection
+    return driver  # type: ignore[no-any-return]
+
+
+def _ask_one(connection: Connection) -> None:
+    connection.exec_driver_sql("SELECT 1")
+
+
+def _translated(error: exc.DBAPIError, name: str) -> Exception:
+    """The port's error for SQLite's, or the error itself where it tells of a bug in the statement."""
+    code = getattr(error.orig, "sqlite_errorcode", 0) & 0xFF
+    if code == sqlite3.SQLITE_CONSTRAINT:
+        # SQLite names table and columns here, never values.
+        return Conflict(f"the store `{name}` refused a row: {error.orig}")
+    if code in _UNAVAILABLE:
+        return Unavailable(f"the store `{name}` is unavailable: {_UNAVAILABLE[code]}")
+    if code in _DAMAGED:
+        return StoreError(f"the store `{name}` is damaged or no SQLite file: restore it from a backup")
+    return error
