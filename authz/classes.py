@@ -44,6 +44,8 @@ class Relation(StrEnum):
     TREATING = "treating"
     GUARDIAN = "guardian"
     BLOCKED = "blocked"
+    MODERATING = "moderating"
+    BREAK_GLASS = "break_glass"
     NONE = "none"
 
 
@@ -57,3 +59,51 @@ class Purpose(StrEnum):
     RESEARCH = "HRESCH"
     PAYMENT = "HPAYMT"
     BREAK_GLASS = "BTG"
+
+
+class Action(StrEnum):
+    """What is done with a field. Policies and `@classified(action:)` use these words; a field has one.
+
+    A part of a class that more people may see than the rest has an action of its own, as CLINICAL has
+    `clearance` and PERSONAL has `name`, `identity` and `contact`.
+    """
+
+    READ = "read"
+    WRITE = "write"
+    DELETE = "delete"
+    # PERSONAL: name and picture; birth date and sex; address, telephone, e-mail. The rest is `read`.
+    NAME = "name"
+    IDENTITY = "identity"
+    CONTACT = "contact"
+    # TRAINING: writing plans and comments for somebody else; sums over many people.
+    PLAN = "plan"
+    AGGREGATE = "aggregate"
+    # CLINICAL: whether and how somebody may train; a patient's own entries and remarks.
+    CLEARANCE = "clearance"
+    ADD = "add"
+    ANNOTATE = "annotate"
+    # SOCIAL: what a moderator does in a case.
+    HIDE = "hide"
+    RESTORE = "restore"
+    # FINANCIAL
+    CARD_NUMBER = "card_number"
+    REFUND = "refund"
+    # SECURITY
+    EVENTS = "events"
+    FORCE_RESET = "force_reset"
+
+
+class Visibility(StrEnum):
+    """To whom the owner of a row shows it. A row that says nothing is private."""
+
+    EVERYONE = "everyone"
+    FRIENDS = "friends"
+    PRIVATE = "private"
+
+
+RESTRICTED_LABELS = frozenset(
+    {"mental", "reproductive", "genetic", "hiv", "substance"}
+    # HL7 v3 Confidentiality and ActInformationSensitivityPolicy codes of the same meaning.
+    | {"R", "V", "PSY", "BH", "MH", "SEX", "GDIS", "HIV", "SUD", "ETH", "STD", "SDV"}
+)
+"""A clinical row with one of these labels is CLINICAL_RESTRICTED, whatever its field is classified as."""
