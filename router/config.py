@@ -21,9 +21,11 @@ class ConfigError(ValueError):
 class OperationLimits:
     """What the text of one operation may ask for before anything is planned. 0 switches a limit off."""
 
+    document_bytes_max: int = 512 * 1024
     tokens_max: int = 15_000
-    recursion_max: int = 500
+    nesting_max: int = 200
     depth_max: int = 200
+    fields_max: int = 50_000
     aliases_max: int = 1_000
     root_fields_max: int = 500
     directives_max: int = 500

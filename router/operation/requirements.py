@@ -6,21 +6,14 @@ answers for itself, its parent type, its return type and, on an interface, for e
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from graphql import (
-    DirectiveNode,
-    GraphQLField,
-    GraphQLInterfaceType,
-    GraphQLObjectType,
-    GraphQLSchema,
-    get_named_type,
-    value_from_ast_untyped,
-)
+from graphql import DirectiveNode, value_from_ast_untyped
 
 from authz.classes import DataClass
+from schema.supergraph.model import FieldDefinition, Supergraph, TypeDefinition, TypeKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +44,6 @@ class Classified:
 
 
 Requirement: TypeAlias = Authenticated | Scopes | Policies | Classified
-DirectivesAt: TypeAlias = Callable[[str, str | None], Iterable[DirectiveNode]]
-"""The directives applied to a type, or to a field of it when the second argument names one."""
 
 
 class UnknownDataClass(ValueError):
@@ -70,47 +61,53 @@ class Requirements:
         return self.by_field.get((type_name, field_name), ())
 
 
-def requirements_of(schema: GraphQLSchema, directives_at: DirectivesAt) -> Requirements:
-    """The requirements of every field of the API schema.
+def requirements_of(supergraph: Supergraph) -> Requirements:
+    """The requirements of every field of the supergraph.
 
     Errors: UnknownDataClass for `@classified(as:)` with a class outside `authz.classes.DataClass`.
     """
-    own: dict[tuple[str, str], tuple[Requirement, ...]] = {}
-    for type_ in schema.type_map.values():
-        if isinstance(type_, GraphQLObjectType | GraphQLInterfaceType):
-            for name, field in type_.fields.items():
-                own[type_.name, name] = _distinct(_of_field(type_.name, name, field, directives_at))
-    return Requirements({key: found for key, found in _with_implementations(schema, own) if found})
-
-
-def _of_field(
-    type_name: str, name: str, field: GraphQLField, directives_at: DirectivesAt
-) -> Iterator[Requirement]:
-    for applied in (
-        directives_at(type_name, name),
-        directives_at(type_name, None),
-        directives_at(get_named_type(field.type).name, None),
-    ):
-        for directive in applied:
-            yield from _read(directive)
+    read = _Reader(supergraph)
+    own = {
+        (type_.name, field.name): _distinct(read.of_field(type_, field))
+        for type_ in supergraph.types.values()
+        if type_.is_composite
+        for field in type_.fields.values()
+    }
+    return Requirements({key: found for key, found in _with_implementations(supergraph, own) if found})
 
 
 def _with_implementations(
-    schema: GraphQLSchema, own: Mapping[tuple[str, str], tuple[Requirement, ...]]
+    supergraph: Supergraph, own: Mapping[tuple[str, str], tuple[Requirement, ...]]
 ) -> Iterator[tuple[tuple[str, str], tuple[Requirement, ...]]]:
     """A field of an interface may be answered by any of its objects: it asks for what they all ask."""
     for (type_name, field_name), found in own.items():
-        type_ = schema.type_map[type_name]
-        if isinstance(type_, GraphQLInterfaceType):
-            objects = schema.get_possible_types(type_)
+        if supergraph.types[type_name].kind is TypeKind.INTERFACE:
+            objects = sorted(supergraph.possible_types[type_name])
             found = _distinct(
-                (*found, *(one for object_ in objects for one in own.get((object_.name, field_name), ())))
+                (*found, *(one for object_ in objects for one in own.get((object_, field_name), ())))
             )
         yield (type_name, field_name), found
 
 
+class _Reader:
+    """Reads applied directives; each type's own once."""
+
+    def __init__(self, supergraph: Supergraph) -> None:
+        self._types = {name: tuple(_read_all(one.directives)) for name, one in supergraph.types.items()}
+
+    def of_field(self, type_: TypeDefinition, field: FieldDefinition) -> Iterator[Requirement]:
+        yield from _read_all(field.directives)
+        yield from self._types[type_.name]
+        yield from self._types.get(field.type.name, ())
+
+
 def _distinct(requirements: Iterable[Requirement]) -> tuple[Requirement, ...]:
     return tuple(dict.fromkeys(requirements))
+
+
+def _read_all(directives: Iterable[DirectiveNode]) -> Iterator[Requirement]:
+    for directive in directives:
+        yield from _read(directive)
 
 
 def _read(directive: DirectiveNode) -> Iterator[Requirement]:
