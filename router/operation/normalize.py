@@ -1,0 +1,274 @@
+"""`ValidOperation` → `NormalOperation`: fragments expanded, siblings merged, dead branches dropped.
+
+What is decided here is never decided again: literal `@skip` and `@include`, branches whose type can
+never occur, duplicates. The signature is canonical text and the key of the plan cache.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from operator import is_
+from typing import Final, TypeAlias
+
+from graphql import (
+    BooleanValueNode,
+    DirectiveNode,
+    FieldNode,
+    FragmentDefinitionNode,
+    FragmentSpreadNode,
+    InlineFragmentNode,
+    SelectionSetNode,
+    StringValueNode,
+    ValueNode,
+    VariableNode,
+    print_ast,
+)
+
+from router.errors import PlanTooComplex
+from router.operation.model import (
+    Argument,
+    Condition,
+    NormalField,
+    NormalFragment,
+    NormalOperation,
+    NormalSelection,
+    ValidOperation,
+)
+from schema.supergraph import Supergraph, TypeKind
+
+SELECTIONS_MAX: Final = 200_000
+"""Selections after expansion: nested named fragments can multiply without end."""
+
+_Conditions: TypeAlias = tuple[Condition, ...]
+
+
+@dataclass(slots=True)
+class _Expansion:
+    """What one expansion knows; `selections_count` guards against documents that multiply."""
+
+    supergraph: Supergraph
+    fragments: Mapping[str, FragmentDefinitionNode]
+    selections_count: int = 0
+
+    def count(self) -> None:
+        self.selections_count += 1
+        if self.selections_count > SELECTIONS_MAX:
+            raise PlanTooComplex(f"the operation expands to more than {SELECTIONS_MAX} selections")
+
+
+@dataclass(frozen=True, slots=True)
+class _Defer:
+    label: str | None
+
+
+def normalize(valid: ValidOperation, supergraph: Supergraph) -> NormalOperation:
+    """The operation in normal form. Deterministic: equal operations give equal signatures.
+
+    Errors: PlanTooComplex where the fragments expand to more than SELECTIONS_MAX selections.
+    """
+    document = valid.parsed.document
+    fragments = {d.name.value: d for d in document.definitions if isinstance(d, FragmentDefinitionNode)}
+    root_type = supergraph.root_types[valid.kind.value]
+    expansion = _Expansion(supergraph, fragments)
+    selections = _merged(_expand(valid.operation.selection_set, root_type, expansion))
+    name = valid.operation.name.value if valid.operation.name else None
+    variables = tuple(valid.operation.variable_definitions or ())
+    declared = ",".join(print_ast(variable) for variable in variables)
+    return NormalOperation(
+        kind=valid.kind,
+        root_type=root_type,
+        name=name,
+        selections=selections,
+        variables=variables,
+        signature=f"{valid.kind.value} {name or ''}({declared}){print_selections(selections)}",
+    )
+
+
+def print_selections(selections: Iterable[NormalSelection]) -> str:
+    """Canonical text of normal selections, on one line: the stage as a person reads it."""
+    return "{" + " ".join(_print_selection(selection) for selection in selections) + "}"
+
+
+def _print_selection(selection: NormalSelection) -> str:
+    conditions = "".join(
+        f" @{'skip' if condition.negated else 'include'}(if: ${condition.variable})"
+        for condition in selection.conditions
+    )
+    if isinstance(selection, NormalFragment):
+        label = f"(label: {selection.defer_label!r})" if selection.defer_label else ""
+        defer = f" @defer{label}" if selection.deferred else ""
+        return f"... on {selection.type_condition}{conditions}{defer} " + print_selections(
+            selection.selections
+        )
+    alias = "" if selection.response_key == selection.name else f"{selection.response_key}: "
+    arguments = ", ".join(f"{a.name}: {print_ast(a.value)}" for a in selection.arguments)
+    inner = print_selections(selection.selections) if selection.selections else ""
+    return alias + selection.name + (f"({arguments})" if arguments else "") + conditions + inner
+
+
+def _expand(node: SelectionSetNode, parent_type: str, expansion: _Expansion) -> list[NormalSelection]:
+    found: list[NormalSelection] = []
+    for selection in node.selections:
+        conditions = _conditions(selection.directives or ())
+        if conditions is None:
+            continue
+        expansion.count()
+        if isinstance(selection, FieldNode):
+            found.append(_field(selection, parent_type, conditions, expansion))
+            continue
+        if isinstance(selection, FragmentSpreadNode):
+            definition = expansion.fragments[selection.name.value]
+            type_condition, inner = definition.type_condition.name.value, definition.selection_set
+        elif isinstance(selection, InlineFragmentNode):
+            inner = selection.selection_set
+            type_condition = selection.type_condition.name.value if selection.type_condition else parent_type
+        else:  # pragma: no cover  # the grammar has no fourth kind
+            continue
+        defer = _defer(selection.directives or ())
+        found.extend(
+            _fragment(type_condition, inner, parent_type, expansion, conditions=conditions, defer=defer)
+        )
+    return found
+
+
+def _field(node: FieldNode, parent_type: str, conditions: _Conditions, expansion: _Expansion) -> NormalField:
+    name = node.name.value
+    inner: tuple[NormalSelection, ...] = ()
+    if node.selection_set is not None:
+        definition = expansion.supergraph.types[parent_type].fields.get(name)
+        child_type = definition.type.name if definition is not None else name
+        # A composite whose selections all vanished keeps an empty fragment: it must not look like a leaf.
+        inner = _merged(_expand(node.selection_set, child_type, expansion)) or (NormalFragment(child_type),)
+    return NormalField(
+        response_key=node.alias.value if node.alias else name,
+        name=name,
+        parent_type=parent_type,
+        arguments=tuple(
+            sorted((Argument(a.name.value, a.value) for a in node.arguments or ()), key=lambda a: a.name)
+        ),
+        conditions=conditions,
+        selections=inner,
+    )
+
+
+def _fragment(
+    type_condition: str,
+    node: SelectionSetNode,
+    parent_type: str,
+    expansion: _Expansion,
+    *,
+    conditions: _Conditions,
+    defer: _Defer | None,
+) -> list[NormalSelection]:
+    possible = expansion.supergraph.possible_types
+    shared = possible.get(parent_type, frozenset()) & possible.get(type_condition, frozenset())
+    if parent_type != type_condition and not shared and not _interface_objects(parent_type, expansion):
+        return []
+    widens = _widens(type_condition, parent_type, expansion.supergraph)
+    inner_type = parent_type if widens else type_condition
+    if widens and not conditions and defer is None:
+        return _expand(node, inner_type, expansion)
+    return [
+        NormalFragment(
+            type_condition=inner_type,
+            conditions=conditions,
+            selections=_merged(_expand(node, inner_type, expansion)),
+            deferred=defer is not None,
+            defer_label=defer.label if defer else None,
+        )
+    ]
+
+
+def _interface_objects(parent_type: str, expansion: _Expansion) -> bool:
+    """Whether implementations may exist that no subgraph of the interface lists."""
+    type_ = expansion.supergraph.types.get(parent_type)
+    return (
+        type_ is not None and not expansion.supergraph.possible_types.get(parent_type) and type_.is_abstract
+    )
+
+
+def _widens(type_condition: str, parent_type: str, supergraph: Supergraph) -> bool:
+    """Whether every field of `type_condition` can be selected on `parent_type` itself."""
+    if type_condition == parent_type:
+        return True
+    parent = supergraph.types[parent_type]
+    if parent.kind is TypeKind.OBJECT:
+        return True
+    return type_condition in parent.interfaces
+
+
+def _merged(selections: Iterable[NormalSelection]) -> tuple[NormalSelection, ...]:
+    """Siblings that mean the same become one, at the place of the first."""
+    merged: dict[tuple[object, ...], list[NormalSelection]] = {}
+    for selection in selections:
+        merged.setdefault(_identity(selection), []).append(selection)
+    joined = [_joined(group) for group in merged.values()]
+    plain = {s.response_key for s in joined if isinstance(s, NormalField) and not s.conditions}
+    return tuple(kept for s in joined if (kept := _uncovered(s, plain, top=True)) is not None)
+
+
+def _identity(selection: NormalSelection) -> tuple[object, ...]:
+    if isinstance(selection, NormalField):
+        return ("field", selection.response_key, selection.parent_type, frozenset(selection.conditions))
+    if selection.deferred:
+        return ("deferred", id(selection))
+    return ("fragment", selection.type_condition, frozenset(selection.conditions))
+
+
+def _joined(group: list[NormalSelection]) -> NormalSelection:
+    first = group[0]
+    if len(group) == 1:
+        return first
+    inner = _merged(selection for same in group for selection in same.selections)
+    if isinstance(first, NormalField):
+        return NormalField(
+            first.response_key, first.name, first.parent_type, first.arguments, first.conditions, inner
+        )
+    return NormalFragment(first.type_condition, first.conditions, inner)
+
+
+def _uncovered(selection: NormalSelection, plain: set[str], *, top: bool = False) -> NormalSelection | None:
+    """The selection without leaves that a parent selects anyway; None where nothing is left."""
+    if isinstance(selection, NormalField):
+        covered = not selection.selections and selection.response_key in plain
+        return None if covered and not (top and not selection.conditions) else selection
+    if selection.deferred:
+        return selection
+    kept = tuple(k for inner in selection.selections if (k := _uncovered(inner, plain)) is not None)
+    if len(kept) == len(selection.selections) and all(map(is_, kept, selection.selections)):
+        return selection
+    return NormalFragment(selection.type_condition, selection.conditions, kept) if kept else None
+
+
+def _conditions(directives: Iterable[DirectiveNode]) -> _Conditions | None:
+    """The variable conditions, sorted; None where a literal excludes the selection."""
+    found: list[Condition] = []
+    for directive in directives:
+        if directive.name.value not in {"skip", "include"}:
+            continue
+        negated = directive.name.value == "skip"
+        value = _argument(directive, "if")
+        if isinstance(value, BooleanValueNode):
+            if value.value is negated:
+                return None
+        elif isinstance(value, VariableNode):
+            found.append(Condition(value.name.value, negated))
+    return tuple(sorted(set(found), key=lambda c: (c.variable, c.negated)))
+
+
+def _defer(directives: Iterable[DirectiveNode]) -> _Defer | None:
+    """The fragment's deferral; one that hangs on a variable is answered at once, as a server may."""
+    for directive in directives:
+        if directive.name.value != "defer":
+            continue
+        condition = _argument(directive, "if")
+        if condition is not None and not (isinstance(condition, BooleanValueNode) and condition.value):
+            return None
+        label = _argument(directive, "label")
+        return _Defer(label.value if isinstance(label, StringValueNode) else None)
+    return None
+
+
+def _argument(directive: DirectiveNode, name: str) -> ValueNode | None:
+    return next((a.value for a in directive.arguments or () if a.name.value == name), None)
