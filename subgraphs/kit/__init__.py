@@ -1,1 +1,89 @@
-"""subgraphs.kit."""
+"""Turns a domain package into a subgraph: schema, request context, entity edge, fields behind decisions.
+
+    @classified(DataClass.TRAINING)                        # every field of the type, unless it says otherwise
+    @strawberry.federation.type(keys=["id"])
+    class Activity:
+        id: strawberry.ID                                  # key fields are PUBLIC
+        name: str | None                                   # protected fields are nullable
+        start: Track | None = strawberry.field(directives=[classified(DataClass.LOCATION)])
+        owner_id: strawberry.Private[str]                  # whose it is; the guard decides by it
+
+        @classmethod
+        async def resolve_reference(cls, info: Info[TrainingContext], id: str) -> "Activity | None":
+            row = await info.context.activities.load(id)   # one query for all representations of a call
+            return None if row is None else cls.of(row)
+
+    @classified(DataClass.TRAINING)
+    @strawberry.federation.type(keys=["id"])               # a foreign entity that this domain extends
+    class User:
+        id: strawberry.ID
+        owner_id: strawberry.Private[str]
+        @strawberry.field
+        async def activities(self, info: Info[TrainingContext], first: int | None = None,
+                             after: str | None = None) -> Connection[Activity] | None: ...
+        @classmethod
+        def resolve_reference(cls, info: Info[TrainingContext], id: str) -> "User":
+            return cls(id=id, owner_id=id)
+
+    @classified(DataClass.PUBLIC)                          # roots, payloads: nodes guard themselves
+    @strawberry.type
+    class Mutation:
+        @strawberry.federation.field(authenticated=True)   # callers without a token get UNAUTHENTICATED
+        async def rename(self, info: Info[TrainingContext], id: strawberry.ID) -> RenamePayload | None: ...
+
+    @dataclass(kw_only=True)
+    class TrainingContext(RequestContext):                 # one a request
+        relational: Relational
+        activities: DataLoader[str, ActivityRow | None]    # batch_loader(load_many)
+
+    def build(*, relational: Relational, authorizer: Authorizer) -> Subgraph[TrainingContext]:
+        return Subgraph(name="training", query=Query, mutation=Mutation, types=[User, Activity],
+                        authorizer=authorizer,
+                        context=lambda subject, decisions: TrainingContext(
+                            subject=subject, decisions=decisions, …))
+
+A type whose row needs more than its owner for a decision (purpose, labels, visibility) gives `row_access:
+strawberry.Private[RowAccess]`. A value type without an owner is guarded by the fields that lead to it, which
+must then have its class. In tests: `await subgraph.execute(query, variables, None, Subject(...))`.
+"""
+
+from subgraphs.kit.classification import NotClassified, classified
+from subgraphs.kit.entities import batch_loader
+from subgraphs.kit.errors import PublicError, Unauthenticated, not_found
+from subgraphs.kit.guard import RowAccess
+from subgraphs.kit.pages import (
+    Connection,
+    CursorSigner,
+    Edge,
+    PageInfo,
+    PageRequest,
+    binding,
+    connection,
+    page_request,
+)
+from subgraphs.kit.scalars import JSON, Upload, UploadedFile, clean_text
+from subgraphs.kit.subgraph import RequestContext, Subgraph
+
+__all__ = [
+    "JSON",
+    "Connection",
+    "CursorSigner",
+    "Edge",
+    "NotClassified",
+    "PageInfo",
+    "PageRequest",
+    "PublicError",
+    "RequestContext",
+    "RowAccess",
+    "Subgraph",
+    "Unauthenticated",
+    "Upload",
+    "UploadedFile",
+    "batch_loader",
+    "binding",
+    "classified",
+    "clean_text",
+    "connection",
+    "not_found",
+    "page_request",
+]

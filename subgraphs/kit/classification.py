@@ -1,0 +1,243 @@
+"""Data classes on types and fields: one annotation in the domain, federation directives in the SDL.
+
+`@classified(DataClass.TRAINING)` above a type classes all its fields; `directives=[classified(...)]` on a
+field overrides it. Key fields are PUBLIC of themselves. `FederatedSchema` writes `@classified(as:, action:)`
+on every field and `@authenticated` on what is not PUBLIC; `problems_of` names all that is wrong at start-up.
+"""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar, cast
+
+import strawberry
+from graphql import (
+    GraphQLField,
+    GraphQLInterfaceType,
+    GraphQLNonNull,
+    GraphQLObjectType,
+    GraphQLSchema,
+    GraphQLUnionType,
+    get_named_type,
+    is_introspection_type,
+)
+from strawberry.federation.schema_directives import Authenticated, External, Key
+from strawberry.schema_directive import Location
+from strawberry.types.base import StrawberryObjectDefinition
+from strawberry.types.field import StrawberryField
+from strawberry.types.unset import UNSET
+
+from authz.classes import DataClass
+
+CLASSIFIED_URL = "https://stadion.dev/specs/classified/v1.0"
+READ = "read"
+
+strawberry.enum(DataClass, description="What kind of thing a field tells; who may read it follows from it.")
+
+T = TypeVar("T", bound=type)
+
+
+@strawberry.federation.schema_directive(
+    locations=[Location.FIELD_DEFINITION],
+    name="classified",
+    description="The field's data class, and the action that reading it is.",
+    compose=True,
+    import_url=CLASSIFIED_URL,
+)
+class Classified:
+    """The annotation. Call it on a type to class the whole type."""
+
+    as_: DataClass = strawberry.directive_field(name="as")
+    action: str = strawberry.directive_field(name="action", default=READ)
+
+    def __call__(self, cls: T) -> T:
+        """Class every field of `cls` that has no class of its own."""
+        cls.__classified__ = self  # type: ignore[attr-defined]
+        return cls
+
+
+def classified(data_class: DataClass, *, action: str = READ) -> Classified:
+    """The class of a type (as its decorator) or of a field (among its `directives`)."""
+    return Classified(as_=data_class, action=UNSET if action == READ else action)
+
+
+@dataclass(frozen=True, slots=True)
+class FieldRule:
+    """What a field demands of its reader. PUBLIC demands nothing unless `authenticated`."""
+
+    coordinate: str
+    data_class: DataClass
+    action: str
+    authenticated: bool
+
+    @property
+    def protected(self) -> bool:
+        """Whether a decision about the object is needed."""
+        return self.data_class is not DataClass.PUBLIC
+
+
+class NotClassified(Exception):
+    """A subgraph does not start: its message names every field and type that is wrong."""
+
+
+class FederatedSchema(strawberry.federation.Schema):
+    """A Strawberry federation schema whose fields all carry their class."""
+
+    def get_fields(self, type_definition: StrawberryObjectDefinition) -> list[StrawberryField]:
+        """The type's fields with the directives that follow from their class; the domain's are untouched."""
+        fields = super().get_fields(type_definition)
+        if type_definition.is_input or type_definition.name.startswith("_"):
+            return fields
+        whole = getattr(type_definition.origin, "__classified__", None)
+        keys = key_fields(type_definition)
+        return [self._expanded(field, whole, keys) for field in fields]
+
+    def _expanded(
+        self, field: StrawberryField, whole: Classified | None, keys: frozenset[str]
+    ) -> StrawberryField:
+        if _first(field, External) is not None or field.python_name.startswith("_"):
+            return field
+        own = _first(field, Classified)
+        name = self.config.name_converter.get_graphql_name(field)
+        if own is None:
+            own = classified(DataClass.PUBLIC) if name in keys else whole
+        if own is None:
+            return field
+        expanded = copy.copy(field)
+        kept = [directive for directive in field.directives if not isinstance(directive, Classified)]
+        needs_login = own.as_ is not DataClass.PUBLIC and _first(field, Authenticated) is None
+        expanded.directives = [*kept, own, *([Authenticated()] if needs_login else [])]
+        return expanded
+
+
+def key_fields(definition: StrawberryObjectDefinition) -> frozenset[str]:
+    """GraphQL names of the type's own fields that are part of a `@key`."""
+    return frozenset(
+        name
+        for key in definition.directives or ()
+        if isinstance(key, Key)
+        for name in re.findall(r"\w+", re.sub(r"\{[^}]*\}", "", str(key.fields)))
+    )
+
+
+def _first(field: StrawberryField, kind: type[T] | type[Any]) -> Any:
+    return next((directive for directive in field.directives if isinstance(directive, kind)), None)
+
+
+def object_types(schema: GraphQLSchema) -> Iterator[GraphQLObjectType]:
+    """The domain's object types: without introspection's and federation's own."""
+    for graphql_type in schema.type_map.values():
+        if (
+            isinstance(graphql_type, GraphQLObjectType)
+            and not is_introspection_type(graphql_type)
+            and not graphql_type.name.startswith("_")
+        ):
+            yield graphql_type
+
+
+def definition_of(graphql_type: GraphQLObjectType) -> StrawberryObjectDefinition:
+    """The Strawberry definition behind a type."""
+    return cast(StrawberryObjectDefinition, graphql_type.extensions["strawberry-definition"])
+
+
+def rules_of(schema: GraphQLSchema) -> dict[tuple[str, str], FieldRule]:
+    """(type, field) → rule, for every classed field of every object type."""
+    rules: dict[tuple[str, str], FieldRule] = {}
+    for graphql_type in object_types(schema):
+        for name, field in graphql_type.fields.items():
+            rule = _rule(f"{graphql_type.name}.{name}", field)
+            if rule is not None:
+                rules[graphql_type.name, name] = rule
+    return rules
+
+
+def _rule(coordinate: str, field: GraphQLField) -> FieldRule | None:
+    definition = field.extensions.get("strawberry-definition")
+    if not isinstance(definition, StrawberryField):
+        return None
+    own = _first(definition, Classified)
+    if own is None:
+        return None
+    needs_login = _first(definition, Authenticated) is not None
+    return FieldRule(coordinate, own.as_, READ if own.action is UNSET else own.action, needs_login)
+
+
+def names_owner(definition: StrawberryObjectDefinition) -> bool:
+    """Whether objects of the type say whose they are: `owner_id` or `row_access`, a value or a method."""
+    origin = definition.origin
+    declared = getattr(origin, "__dataclass_fields__", {})
+    return any(hasattr(origin, name) or name in declared for name in ("owner_id", "row_access"))
+
+
+def problems_of(schema: GraphQLSchema, rules: Mapping[tuple[str, str], FieldRule]) -> list[str]:
+    """Everything that keeps the subgraph from starting, one sentence each, sorted."""
+    problems: list[str] = []
+    for graphql_type in object_types(schema):
+        definition = definition_of(graphql_type)
+        keys = key_fields(definition)
+        for name, field in graphql_type.fields.items():
+            coordinate = f"{graphql_type.name}.{name}"
+            strawberry_field = field.extensions.get("strawberry-definition")
+            if name.startswith("_") or _is_external(strawberry_field):
+                continue
+            rule = rules.get((graphql_type.name, name))
+            if rule is None:
+                problems.append(f"`{coordinate}` has no data class")
+            elif rule.protected and name in keys:
+                problems.append(f"`{coordinate}` is part of a key and must be PUBLIC")
+            elif rule.authenticated and isinstance(field.type, GraphQLNonNull):
+                problems.append(f"`{coordinate}` is protected and must be nullable")
+        if keys and _resolvable(definition) and not hasattr(definition.origin, "resolve_reference"):
+            problems.append(f"`{graphql_type.name}` is an entity and must have `resolve_reference`")
+    problems.extend(_ownerless_problems(schema, rules))
+    return sorted(problems)
+
+
+def _is_external(field: object) -> bool:
+    return isinstance(field, StrawberryField) and _first(field, External) is not None
+
+
+def _resolvable(definition: StrawberryObjectDefinition) -> bool:
+    return any(key.resolvable is not False for key in definition.directives or () if isinstance(key, Key))
+
+
+def _ownerless_problems(schema: GraphQLSchema, rules: Mapping[tuple[str, str], FieldRule]) -> Iterator[str]:
+    """A value without an owner is guarded by the fields that lead to it: they must have its class."""
+    roots = {schema.query_type, schema.mutation_type, schema.subscription_type}
+    leading = _fields_leading_to(schema)
+    for graphql_type in object_types(schema):
+        if graphql_type in roots or names_owner(definition_of(graphql_type)):
+            continue
+        needed = {
+            (rule.data_class, rule.action)
+            for name in graphql_type.fields
+            if (rule := rules.get((graphql_type.name, name))) and rule.protected
+        }
+        if not needed:
+            continue
+        if key_fields(definition_of(graphql_type)):
+            yield f"`{graphql_type.name}` is an entity with protected fields and must have `owner_id`"
+        for key in leading.get(graphql_type.name, []):
+            rule = rules.get(key)
+            if rule is None or needed != {(rule.data_class, rule.action)}:
+                yield (
+                    f"`{graphql_type.name}` has protected fields and no `owner_id`, "
+                    f"and `{key[0]}.{key[1]}` leads to it with another class"
+                )
+
+
+def _fields_leading_to(schema: GraphQLSchema) -> dict[str, list[tuple[str, str]]]:
+    """Object type → the (type, field) pairs whose value may be one of it."""
+    leading: dict[str, list[tuple[str, str]]] = {}
+    for graphql_type in object_types(schema):
+        for name, field in graphql_type.fields.items():
+            target = get_named_type(field.type)
+            if isinstance(target, GraphQLObjectType):
+                leading.setdefault(target.name, []).append((graphql_type.name, name))
+            elif isinstance(target, GraphQLInterfaceType | GraphQLUnionType):
+                for possible in schema.get_possible_types(target):
+                    leading.setdefault(possible.name, []).append((graphql_type.name, name))
+    return leading

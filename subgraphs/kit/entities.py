@@ -1,0 +1,180 @@
+"""The federation edge: representations in, loaded objects out, each on its own.
+
+A representation is only ever used for its key: the object comes from the domain's store, so a forged field
+changes nothing. All representations of a call are resolved together, so that a domain's loader sees them
+as one batch.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import re
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from aiodataloader import DataLoader
+from graphql import (
+    GraphQLError,
+    GraphQLLeafType,
+    GraphQLSchema,
+    get_nullable_type,
+    is_leaf_type,
+)
+from strawberry.federation.schema_directives import External, Key
+from strawberry.types.base import StrawberryObjectDefinition
+from strawberry.types.field import StrawberryField
+from strawberry.types.info import Info
+from strawberry.utils.str_converters import to_snake_case
+
+from subgraphs.kit.classification import definition_of, object_types
+from subgraphs.kit.errors import PublicError
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+REPRESENTATIONS_MAX = 5_000
+KEY_CHARACTERS_MAX = 256
+
+
+def batch_loader(load: Callable[[list[K]], Awaitable[Mapping[K, V]]]) -> DataLoader[K, V | None]:
+    """A loader for one request: `load` gets all keys asked in one turn of the event loop, each once, and
+    gives what it found; a key that it does not give is None."""
+
+    async def in_order(keys: list[K]) -> list[V | None]:
+        found = await load(keys)
+        return [found.get(key) for key in keys]
+
+    return DataLoader(in_order)
+
+
+@dataclass(frozen=True, slots=True)
+class _KeyField:
+    name: str
+    parameter: str
+    leaf: GraphQLLeafType | None
+
+
+@dataclass(frozen=True, slots=True)
+class EntityType:
+    """An entity of this subgraph: its keys in SDL order, and the domain's way to load one."""
+
+    name: str
+    keys: tuple[tuple[_KeyField, ...], ...]
+    required: tuple[_KeyField, ...]
+    resolve: Callable[..., Any]
+
+    def arguments(self, representation: Mapping[str, Any]) -> dict[str, Any]:
+        """The first key that the representation holds whole, typed and in snake_case, and the `@requires`
+        inputs that the domain's function names. Errors: PublicError BAD_REPRESENTATION."""
+        for key in self.keys:
+            if all(field.name in representation for field in key):
+                given = {field.parameter: self._typed(field, representation[field.name]) for field in key}
+                for field in self.required:
+                    if field.name in representation:
+                        given[field.parameter] = self._typed(field, representation[field.name])
+                return given
+        expected = " or ".join(f"`{' '.join(field.name for field in key)}`" for key in self.keys)
+        raise PublicError("BAD_REPRESENTATION", f"a representation of `{self.name}` needs {expected}")
+
+    def _typed(self, field: _KeyField, value: Any) -> Any:
+        if field.leaf is None:
+            return _snake_cased(value)
+        if value is None or (isinstance(value, str) and len(value) > KEY_CHARACTERS_MAX):
+            raise self._malformed(field)
+        try:
+            return field.leaf.coerce_input_value(value)
+        except (GraphQLError, ValueError, TypeError):
+            raise self._malformed(field) from None
+
+    def _malformed(self, field: _KeyField) -> PublicError:
+        return PublicError("BAD_REPRESENTATION", f"`{self.name}.{field.name}` is not a valid key value")
+
+
+def entity_types(schema: GraphQLSchema) -> dict[str, EntityType]:
+    """Type name → entity, for every type with a resolvable `@key`."""
+    found: dict[str, EntityType] = {}
+    for graphql_type in object_types(schema):
+        definition = definition_of(graphql_type)
+        keys = [key for key in definition.directives or () if isinstance(key, Key)]
+        resolve = getattr(definition.origin, "resolve_reference", None)
+        if resolve is None or not any(key.resolvable is not False for key in keys):
+            continue
+
+        def key_field(name: str, definition: StrawberryObjectDefinition = definition) -> _KeyField:
+            field = schema.type_map[definition.name].fields[name]  # type: ignore[attr-defined]
+            leaf = get_nullable_type(field.type)
+            return _KeyField(name, to_snake_case(name), leaf if is_leaf_type(leaf) else None)
+
+        parameters = inspect.signature(resolve).parameters
+        external = [
+            name
+            for name, field in graphql_type.fields.items()
+            if _is_external(field.extensions.get("strawberry-definition"))
+            and to_snake_case(name) in parameters
+        ]
+        found[graphql_type.name] = EntityType(
+            name=graphql_type.name,
+            keys=tuple(
+                tuple(key_field(name) for name in _top_names(str(key.fields)))
+                for key in keys
+                if key.resolvable is not False
+            ),
+            required=tuple(key_field(name) for name in external),
+            resolve=resolve,
+        )
+    return found
+
+
+def _is_external(field: object) -> bool:
+    return isinstance(field, StrawberryField) and any(isinstance(each, External) for each in field.directives)
+
+
+def _top_names(field_set: str) -> list[str]:
+    flat = field_set
+    while "{" in flat:
+        shorter = re.sub(r"\{[^{}]*\}", " ", flat)
+        if shorter == flat:
+            raise ValueError(f"`{field_set}` is not a field set")
+        flat = shorter
+    return re.findall(r"\w+", flat)
+
+
+def _snake_cased(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {to_snake_case(name): _snake_cased(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_snake_cased(inner) for inner in value]
+    return value
+
+
+async def resolve_entities(
+    entities: Mapping[str, EntityType],
+    representations: Sequence[Any],
+    *,
+    strawberry_info: Info,
+) -> list[Any]:
+    """One object, None (not found or hidden) or exception for each representation, in order.
+
+    Errors: PublicError TOO_MANY_REPRESENTATIONS past REPRESENTATIONS_MAX; every other error is an item.
+    """
+    if len(representations) > REPRESENTATIONS_MAX:
+        raise PublicError(
+            "TOO_MANY_REPRESENTATIONS",
+            f"{len(representations)} representations in one call; the limit is {REPRESENTATIONS_MAX}",
+        )
+    return await asyncio.gather(
+        *(_resolve_one(entities, each, strawberry_info) for each in representations), return_exceptions=True
+    )
+
+
+async def _resolve_one(entities: Mapping[str, EntityType], representation: Any, info: Info) -> Any:
+    if not isinstance(representation, Mapping):
+        raise PublicError("BAD_REPRESENTATION", "a representation is an object with `__typename` and a key")
+    name = representation.get("__typename")
+    entity = entities.get(name) if isinstance(name, str) else None
+    if entity is None:
+        raise PublicError("UNKNOWN_ENTITY", "this subgraph has no entity of that `__typename`")
+    found = entity.resolve(info=info, **entity.arguments(representation))
+    return await found if inspect.isawaitable(found) else found

@@ -1,0 +1,303 @@
+"""The fence around loaded objects: a field is resolved after the decision about its owner and class.
+
+Decisions are asked for a whole list at once (`prepare`, before its objects are completed), so that the
+fields themselves look a verdict up and stay synchronous. An object that was not prepared is decided when
+its field is reached. Fields that are PUBLIC keep their own resolver.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from inspect import isawaitable
+from typing import Any, Protocol, TypeAlias
+
+from aiodataloader import DataLoader
+from graphql import (
+    FieldNode,
+    FragmentDefinitionNode,
+    FragmentSpreadNode,
+    GraphQLField,
+    GraphQLInterfaceType,
+    GraphQLNamedType,
+    GraphQLObjectType,
+    GraphQLResolveInfo,
+    GraphQLSchema,
+    GraphQLUnionType,
+    InlineFragmentNode,
+    SelectionSetNode,
+    get_named_type,
+    is_composite_type,
+)
+
+from authz.classes import DataClass, Purpose, Visibility
+from authz.question import Decision, Question
+from subgraphs.kit.classification import FieldRule, definition_of, names_owner, object_types
+from subgraphs.kit.errors import FieldForbidden, Unauthenticated
+
+Resolver: TypeAlias = Callable[..., Any]
+Need: TypeAlias = tuple[DataClass, str]
+Owner: TypeAlias = "str | RowAccess | None"
+Asked: TypeAlias = tuple[Owner, Need]
+Needs: TypeAlias = dict[tuple[tuple[int, ...], str], frozenset[Need]]
+"""(ids of a field's nodes, type) → what is read below; lives as long as the document whose nodes they are."""
+
+
+@dataclass(frozen=True, slots=True)
+class RowAccess:
+    """What a decision needs to know of a loaded row, where its owner alone is not enough.
+
+    A type gives it as `row_access`; the fields mean what they mean in `authz.question.Question`.
+    """
+
+    owner_id: str | None
+    purpose: Purpose | None = None
+    labels: frozenset[str] = frozenset()
+    visibility: Visibility | None = None
+    metric: str | None = None
+    created_by: str | None = None
+    region: str | None = None
+    resource_type: str | None = None
+
+    def question(self, data_class: DataClass, action: str) -> Question:
+        """The question about this row's fields of `data_class`."""
+        return Question(
+            owner_id=self.owner_id,
+            data_class=data_class,
+            action=action,
+            purpose=self.purpose,
+            labels=self.labels,
+            visibility=self.visibility,
+            metric=self.metric,
+            created_by=self.created_by,
+            region=self.region,
+            resource_type=self.resource_type,
+        )
+
+
+class Decides(Protocol):
+    """The part of authz's `RequestAuthorizer` that the guard uses."""
+
+    async def decide(self, questions: Sequence[Question]) -> list[Decision]:
+        """One decision a question, in order."""
+        ...
+
+
+class FieldGuard:
+    """Verdicts of one request, by owner, class and action."""
+
+    __slots__ = ("_loader", "_verdicts", "authenticated", "decisions", "needs")
+
+    def __init__(
+        self,
+        decisions: Decides,
+        *,
+        authenticated: bool,
+        needs: Needs | None = None,
+    ) -> None:
+        self.decisions = decisions
+        self.authenticated = authenticated
+        self.needs = {} if needs is None else needs
+        self._verdicts: dict[Asked, Decision] = {}
+        self._loader: DataLoader[Asked, Decision] | None = None
+
+    def known(self, asked: Asked) -> Decision | None:
+        """The verdict, if it was asked before."""
+        return self._verdicts.get(asked)
+
+    async def verdict(self, asked: Asked) -> Decision:
+        """The verdict; all that is asked in one turn of the event loop goes out as one batch."""
+        if self._loader is None:
+            self._loader = DataLoader(self._decide)
+        return await self._loader.load(asked)
+
+    async def prepare(self, asked: Iterable[Asked]) -> None:
+        """Decide all of `asked` that is not known, in one batch."""
+        missing = [each for each in dict.fromkeys(asked) if each not in self._verdicts]
+        if not missing:
+            return
+        if self._loader is None:
+            self._loader = DataLoader(self._decide)
+        await self._loader.load_many(missing)
+
+    async def _decide(self, asked: list[Asked]) -> list[Decision]:
+        questions = [
+            owner.question(data_class, action)
+            if isinstance(owner, RowAccess)
+            else Question(owner_id=owner, data_class=data_class, action=action)
+            for owner, (data_class, action) in asked
+        ]
+        decisions = await self.decisions.decide(questions)
+        self._verdicts.update(zip(asked, decisions, strict=True))
+        return decisions
+
+
+def owner_of(source: object) -> Owner:
+    """Whose `source` is: its `row_access`, else its `owner_id`; either may be a value or a method."""
+    owner = getattr(source, "row_access", None)
+    if owner is None:
+        owner = getattr(source, "owner_id", None)
+    return owner() if callable(owner) else owner
+
+
+@dataclass(frozen=True, slots=True)
+class Fence:
+    """The rules of one schema, laid around its resolvers by `lay`."""
+
+    schema: GraphQLSchema
+    rules: Mapping[tuple[str, str], FieldRule]
+    owned: frozenset[str] = field(default_factory=frozenset)
+
+    @classmethod
+    def around(cls, schema: GraphQLSchema, rules: Mapping[tuple[str, str], FieldRule]) -> Fence:
+        """Wrap the resolvers of `schema`, once, and give the fence that they ask."""
+        owned = frozenset(
+            graphql_type.name
+            for graphql_type in object_types(schema)
+            if names_owner(definition_of(graphql_type))
+        )
+        fence = cls(schema, rules, owned)
+        roots = {schema.query_type, schema.mutation_type, schema.subscription_type}
+        for graphql_type in object_types(schema):
+            for name, graphql_field in graphql_type.fields.items():
+                rule = rules.get((graphql_type.name, name))
+                fence._lay(graphql_field, rule, decides=graphql_type in roots or graphql_type.name in owned)
+        return fence
+
+    def _lay(self, graphql_field: GraphQLField, rule: FieldRule | None, *, decides: bool) -> None:
+        resolve = graphql_field.resolve
+        if resolve is None:
+            return
+        target = get_named_type(graphql_field.type)
+        if is_composite_type(target) and self._leads_to_owned(target):
+            resolve = self._prepared(resolve, target)
+        if rule is not None and rule.protected and decides:
+            resolve = _decided(resolve, rule)
+        if rule is not None and rule.authenticated and graphql_field.subscribe is not None:
+            graphql_field.subscribe = _logged_in(graphql_field.subscribe)
+        elif rule is not None and rule.authenticated and not rule.protected:
+            resolve = _logged_in(resolve)
+        graphql_field.resolve = resolve
+
+    def _leads_to_owned(self, target: GraphQLNamedType) -> bool:
+        return any(possible.name in self.owned for possible in self._possible(target))
+
+    def _possible(self, target: GraphQLNamedType | None) -> Sequence[GraphQLObjectType]:
+        if isinstance(target, GraphQLObjectType):
+            return (target,)
+        if isinstance(target, GraphQLInterfaceType | GraphQLUnionType):
+            return self.schema.get_possible_types(target)
+        return ()
+
+    def _prepared(self, resolve: Resolver, target: GraphQLNamedType) -> Resolver:
+        """`resolve`, then one batch of decisions for what it gave."""
+
+        async def arrives(pending: Awaitable[Any], info: GraphQLResolveInfo[Any]) -> Any:
+            value = await pending
+            await self.prepare(value, info, target)
+            return value
+
+        async def decides(value: Any, asked: list[Asked], guard: FieldGuard) -> Any:
+            await guard.prepare(asked)
+            return value
+
+        def resolve_prepared(source: Any, info: GraphQLResolveInfo[Any], **arguments: Any) -> Any:
+            value = resolve(source, info, **arguments)
+            if value is None:
+                return None
+            if isawaitable(value):
+                return arrives(value, info)
+            guard: FieldGuard = info.context.guard
+            asked = self._unknown(value, guard, self.needs(info, target))
+            return decides(value, asked, guard) if asked else value
+
+        return resolve_prepared
+
+    async def prepare(self, value: Any, info: GraphQLResolveInfo[Any], target: GraphQLNamedType) -> None:
+        """Decide at once what `info` selects on the objects of `value` (one object, or a list)."""
+        guard: FieldGuard = info.context.guard
+        asked = self._unknown(value, guard, self.needs(info, target))
+        if asked:
+            await guard.prepare(asked)
+
+    def _unknown(self, value: Any, guard: FieldGuard, needs: frozenset[Need]) -> list[Asked]:
+        if value is None or not needs:
+            return []
+        objects = value if isinstance(value, list | tuple) else (value,)
+        owners = {owner_of(each) for each in objects if not isinstance(each, Exception | None)}
+        return [(owner, need) for owner in owners for need in needs if guard.known((owner, need)) is None]
+
+    def needs(self, info: GraphQLResolveInfo[Any], target: GraphQLNamedType) -> frozenset[Need]:
+        """The classes and actions that the selection below this field reads on objects of `target`."""
+        known: Needs = info.context.guard.needs
+        key = (tuple(map(id, info.field_nodes)), target.name)
+        found = known.get(key)
+        if found is None:
+            collected: set[Need] = set()
+            for node in info.field_nodes:
+                if node.selection_set is not None:
+                    self._collect(node.selection_set, target, info.fragments, collected)
+            found = known[key] = frozenset(collected)
+        return found
+
+    def _collect(
+        self,
+        selections: SelectionSetNode,
+        target: GraphQLNamedType | None,
+        fragments: Mapping[str, FragmentDefinitionNode],
+        collected: set[Need],
+    ) -> None:
+        for selection in selections.selections:
+            if isinstance(selection, FieldNode):
+                for possible in self._possible(target):
+                    rule = self.rules.get((possible.name, selection.name.value))
+                    if rule is not None and rule.protected and possible.name in self.owned:
+                        collected.add((rule.data_class, rule.action))
+            elif isinstance(selection, InlineFragmentNode):
+                condition = selection.type_condition
+                narrowed = target if condition is None else self.schema.get_type(condition.name.value)
+                self._collect(selection.selection_set, narrowed, fragments, collected)
+            elif isinstance(selection, FragmentSpreadNode):
+                fragment = fragments[selection.name.value]
+                narrowed = self.schema.get_type(fragment.type_condition.name.value)
+                self._collect(fragment.selection_set, narrowed, fragments, collected)
+
+
+def _decided(resolve: Resolver, rule: FieldRule) -> Resolver:
+    """`resolve` behind the decision about the object's owner."""
+    need: Need = (rule.data_class, rule.action)
+
+    async def later(
+        source: Any, info: GraphQLResolveInfo[Any], arguments: dict[str, Any], asked: Asked
+    ) -> Any:
+        verdict = await info.context.guard.verdict(asked)
+        _require(verdict, rule)
+        value = resolve(source, info, **arguments)
+        return await value if isawaitable(value) else value
+
+    def resolve_decided(source: Any, info: GraphQLResolveInfo[Any], **arguments: Any) -> Any:
+        asked = (owner_of(source), need)
+        verdict = info.context.guard.known(asked)
+        if verdict is None:
+            return later(source, info, arguments, asked)
+        _require(verdict, rule)
+        return resolve(source, info, **arguments)
+
+    return resolve_decided
+
+
+def _require(verdict: Decision, rule: FieldRule) -> None:
+    # A masked value is a third outcome that no field offers yet: until it does, it is a refusal.
+    if not verdict.allowed or verdict.mask is not None:
+        raise FieldForbidden(rule.coordinate, verdict.obligation)
+
+
+def _logged_in(resolve: Resolver) -> Resolver:
+    """`resolve` for callers who have shown a valid token."""
+
+    def resolve_logged_in(source: Any, info: GraphQLResolveInfo[Any], **arguments: Any) -> Any:
+        if not info.context.guard.authenticated:
+            raise Unauthenticated
+        return resolve(source, info, **arguments)
+
+    return resolve_logged_in

@@ -1,0 +1,301 @@
+"""A domain package made a subgraph: schema, request context and execution, without any transport.
+
+A document is parsed and validated once. The same value serves the router in its own process
+(`execute`, `subscribe`) and over HTTP (`kit.app`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+from collections import OrderedDict
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from inspect import isawaitable
+from typing import Any, Generic, Protocol, TypeGuard, TypeVar, cast
+
+from graphql import (
+    DocumentNode,
+    ExecutionResult,
+    GraphQLError,
+    GraphQLResolveInfo,
+    OperationType,
+    create_source_event_stream,
+    get_operation_ast,
+    parse,
+    specified_rules,
+)
+from graphql import execute as graphql_execute
+from strawberry.execution import optimized_is_awaitable
+from strawberry.schema.schema import validate_document
+from strawberry.types.info import Info
+
+from authz.identity.subject import Subject
+from subgraphs.kit.classification import FederatedSchema, NotClassified, problems_of, rules_of
+from subgraphs.kit.entities import entity_types, resolve_entities
+from subgraphs.kit.errors import PublicError, Unauthenticated, formatted
+from subgraphs.kit.guard import Decides, Fence, FieldGuard, Needs
+from subgraphs.kit.scalars import schema_config
+
+DOCUMENTS_CACHED_MAX = 512
+DOCUMENT_TOKENS_MAX = 15_000
+
+
+@dataclass(kw_only=True)
+class RequestContext:
+    """What every resolver finds in `info.context`; a domain adds its stores and loaders.
+
+    One a request, and a fresh one for each event of a subscription.
+    """
+
+    subject: Subject
+    decisions: Decides
+    guard: FieldGuard = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self.guard = FieldGuard(self.decisions, authenticated=self.subject.authenticated)
+
+    @property
+    def caller_id(self) -> str:
+        """The caller's user id. Errors: Unauthenticated for an anonymous caller."""
+        if self.subject.id is None:
+            raise Unauthenticated
+        return self.subject.id
+
+
+C = TypeVar("C", bound=RequestContext)
+
+
+class AuthorizesRequests(Protocol):
+    """The part of authz's `Authorizer` that a subgraph uses."""
+
+    def for_request(self, subject: Subject) -> Decides:
+        """Decisions for one caller, memoised for one request."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """A document that was parsed and validated once. `needs` is the guard's memory of its selections."""
+
+    document: DocumentNode | None
+    errors: tuple[GraphQLError, ...]
+    needs: Needs = field(default_factory=dict)
+
+
+class Subgraph(Generic[C]):
+    """One domain's part of the graph.
+
+    Errors: NotClassified on construction, naming every field without a class, every protected field that is
+    not nullable, and every type that does not say whose it is.
+    """
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        query: type,
+        mutation: type | None = None,
+        subscription: type | None = None,
+        types: Sequence[type] = (),
+        authorizer: AuthorizesRequests,
+        context: Callable[[Subject, Decides], C],
+        now: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC),
+    ) -> None:
+        self.name = name
+        self._authorizer = authorizer
+        self._context = context
+        self._now = now
+        self._documents: OrderedDict[str, _Prepared] = OrderedDict()
+        self._strawberry = FederatedSchema(
+            query=query, mutation=mutation, subscription=subscription, types=types, config=schema_config()
+        )
+        self.schema = self._strawberry._schema
+        self._executor_class = self._strawberry.execution_context_class
+        rules = rules_of(self.schema)
+        problems = problems_of(self.schema, rules)
+        if problems:
+            raise NotClassified(f"subgraph `{name}` does not start: " + "; ".join(problems))
+        self._fence = Fence.around(self.schema, rules)
+        self._entities = entity_types(self.schema)
+        self._sdl = self._strawberry.as_str() + "\n"
+        self._lay_federation_fields()
+
+    def sdl(self) -> str:
+        """The subgraph's SDL, as composition reads it."""
+        return self._sdl
+
+    async def execute(
+        self,
+        query: str,
+        variables: Mapping[str, Any] | None,
+        operation_name: str | None,
+        subject: Subject,
+    ) -> dict[str, Any]:
+        """The GraphQL response `{"data": …, "errors": […]}` to a query or mutation by `subject`."""
+        prepared = self._prepare(query)
+        if prepared.document is None or prepared.errors:
+            return self._refusal(prepared.errors)
+        if _kind(prepared.document, operation_name) is OperationType.SUBSCRIPTION:
+            return self._refusal([GraphQLError("a subscription needs a streaming transport")])
+        return await self._run(prepared, variables, operation_name, subject, root_value=None)
+
+    async def subscribe(
+        self,
+        query: str,
+        variables: Mapping[str, Any] | None,
+        operation_name: str | None,
+        subject: Subject,
+    ) -> AsyncIterator[dict[str, Any]]:
+        """One response an event, each decided anew. It ends with an error SUBSCRIPTION_EXPIRED when the
+        subject's token does; closing the iterator closes the domain's source."""
+        prepared = self._prepare(query)
+        if prepared.document is None or prepared.errors:
+            yield self._refusal(prepared.errors)
+            return
+        if _kind(prepared.document, operation_name) is not OperationType.SUBSCRIPTION:
+            yield await self.execute(query, variables, operation_name, subject)
+            return
+        source = await self._source(prepared, variables, operation_name, subject)
+        if isinstance(source, ExecutionResult):
+            yield self._response(source)
+            return
+        try:
+            async for event in self._until_expiry(source, subject):
+                yield await self._run(prepared, variables, operation_name, subject, root_value=event)
+            if self._seconds_left(subject) == 0:
+                expired = PublicError("SUBSCRIPTION_EXPIRED", "the token that opened the stream has expired")
+                yield self._refusal([GraphQLError(expired.message, original_error=expired)])
+        finally:
+            close = getattr(source, "aclose", None)
+            if close is not None:
+                await close()
+
+    async def _until_expiry(self, source: AsyncIterable[Any], subject: Subject) -> AsyncIterator[Any]:
+        """The events of `source` up to the moment at which the subject's token expires."""
+        events = aiter(source)
+        while (seconds := self._seconds_left(subject)) != 0:
+            try:
+                async with asyncio.timeout(seconds):
+                    event = await anext(events)
+            except (StopAsyncIteration, TimeoutError):
+                return
+            if self._seconds_left(subject) == 0:
+                return
+            yield event
+
+    def _seconds_left(self, subject: Subject) -> float | None:
+        """Seconds until the token expires, not below 0; None for a token without an end."""
+        if subject.expires_at_utc is None:
+            return None
+        return max(0.0, (subject.expires_at_utc - self._now()).total_seconds())
+
+    async def _source(
+        self,
+        prepared: _Prepared,
+        variables: Mapping[str, Any] | None,
+        operation_name: str | None,
+        subject: Subject,
+    ) -> AsyncIterable[Any] | ExecutionResult:
+        assert prepared.document is not None  # noqa: S101 - the caller has looked
+        executor = self._executor_class.build(
+            self.schema,
+            prepared.document,
+            context_value=self._request_context(subject, prepared),
+            raw_variable_values=dict(variables or {}),
+            operation_name=operation_name,
+            hide_suggestions=True,
+            operation_extensions=None,
+        )
+        if isinstance(executor, list):
+            return ExecutionResult(None, executor)
+        source = create_source_event_stream(executor)
+        return await source if isawaitable(source) else source
+
+    async def _run(
+        self,
+        prepared: _Prepared,
+        variables: Mapping[str, Any] | None,
+        operation_name: str | None,
+        subject: Subject,
+        *,
+        root_value: Any,
+    ) -> dict[str, Any]:
+        assert prepared.document is not None  # noqa: S101 - the caller has looked
+        result = graphql_execute(
+            self.schema,
+            prepared.document,
+            root_value=root_value,
+            context_value=self._request_context(subject, prepared),
+            variable_values=dict(variables or {}),
+            operation_name=operation_name,
+            executor_class=self._executor_class,
+            is_awaitable=_is_awaitable,
+            hide_suggestions=True,
+            operation_extensions=None,
+        )
+        return self._response(result if isinstance(result, ExecutionResult) else await result)
+
+    def _request_context(self, subject: Subject, prepared: _Prepared) -> C:
+        context = self._context(subject, self._authorizer.for_request(subject))
+        context.guard.needs = prepared.needs
+        return context
+
+    def _response(self, result: ExecutionResult) -> dict[str, Any]:
+        response: dict[str, Any] = {"data": result.data}
+        if result.errors:
+            response["errors"] = [formatted(error, self.name) for error in result.errors]
+        return response
+
+    def _refusal(self, errors: Sequence[GraphQLError]) -> dict[str, Any]:
+        return {"data": None, "errors": [formatted(error, self.name) for error in errors]}
+
+    def _prepare(self, query: str) -> _Prepared:
+        prepared = self._documents.get(query)
+        if prepared is not None:
+            self._documents.move_to_end(query)
+            return prepared
+        prepared = self._documents[query] = self._parsed(query)
+        if len(self._documents) > DOCUMENTS_CACHED_MAX:
+            self._documents.popitem(last=False)
+        return prepared
+
+    def _parsed(self, query: str) -> _Prepared:
+        try:
+            document = parse(query, max_tokens=DOCUMENT_TOKENS_MAX)
+        except GraphQLError as error:
+            return _Prepared(None, (error,))
+        return _Prepared(document, tuple(validate_document(self.schema, document, tuple(specified_rules))))
+
+    def _lay_federation_fields(self) -> None:
+        """Put our own resolvers behind `_service` and `_entities`."""
+        query_type = self.schema.query_type
+        assert query_type is not None  # noqa: S101 - Strawberry refuses a schema without Query
+        query_type.fields["_service"].resolve = lambda *_: {"sdl": self._sdl}
+        service = cast(Any, self.schema.type_map["_Service"])
+        service.fields["sdl"].resolve = lambda source, *_: source["sdl"]
+        entities_field = query_type.fields.get("_entities")
+        if entities_field is None:
+            return
+        strawberry_field = entities_field.extensions["strawberry-definition"]
+        union = self.schema.type_map["_Entity"]
+
+        async def resolve(_: Any, info: GraphQLResolveInfo[Any], representations: list[Any]) -> list[Any]:
+            found = await resolve_entities(
+                self._entities,
+                representations,
+                strawberry_info=Info(_raw_info=info, _field=strawberry_field),
+            )
+            await self._fence.prepare(found, info, union)
+            return found
+
+        entities_field.resolve = resolve
+
+
+def _kind(document: DocumentNode, operation_name: str | None) -> OperationType | None:
+    operation = get_operation_ast(document, operation_name)
+    return None if operation is None else operation.operation
+
+
+def _is_awaitable(value: object) -> TypeGuard[Awaitable[Any]]:
+    return optimized_is_awaitable(value)
