@@ -32,6 +32,14 @@ class Outbox(Protocol):
         ...
 
 
+class LiveEvents(AsyncIterator[Event], Protocol):
+    """Events from the moment of `subscribe` on. Ends when either side closes it."""
+
+    async def aclose(self) -> None:
+        """Take no more; a waiting reader ends."""
+        ...
+
+
 class Events(Protocol):
     """Delivery. At least once: a consumer is idempotent by `Event.id`."""
 
@@ -47,12 +55,13 @@ class Events(Protocol):
         """Stop; what is not yet delivered stays in the outboxes."""
         ...
 
-    def subscribe(self, topics: Sequence[str], *, key: str | None = None) -> AsyncIterator[Event]:
+    def subscribe(self, topics: Sequence[str], *, key: str | None = None) -> LiveEvents:
         """Live events from now on (of one key, if given), until the iterator is closed. A slow consumer
         whose queue (128 events) is full loses the oldest and the loss is counted."""
         ...
 
     def consume(self, group: str, topics: Sequence[str], handler: Callable[[Event], Awaitable[None]]) -> None:
         """Register a durable consumer before `open`: `handler` sees each event of `topics` at least once,
-        also those published while it was away. After 5 failures an event goes to the dead letters."""
+        also those published while it was away. After 5 failures an event goes to the dead letters;
+        Unavailable is no failure of the event and is tried again until it goes away."""
         ...

@@ -18,6 +18,7 @@ from sqlalchemy import Connection, Engine, create_engine, event, exc
 from sqlalchemy.pool import QueuePool
 
 from datastores.errors import Conflict, StoreError, Unavailable
+from datastores.relational.after_commit import take_callbacks
 
 T = TypeVar("T")
 
@@ -78,8 +79,8 @@ class SqliteRelational:
         except OSError as error:
             raise Unavailable(f"cannot make the folder `{folder}`: {error.strerror}") from error
         busy_timeout_s = self._limits.busy_timeout_s
-        writer = _Lane(self.path, 1, begin="BEGIN IMMEDIATE", busy_timeout_s=busy_timeout_s)
-        readers = _Lane(self.path, self._limits.readers, begin="BEGIN", busy_timeout_s=busy_timeout_s)
+        writer = _Lane(self, 1, begin="BEGIN IMMEDIATE", busy_timeout_s=busy_timeout_s)
+        readers = _Lane(self, self._limits.readers, begin="BEGIN", busy_timeout_s=busy_timeout_s)
         try:
             # The writer goes first: it makes the file and switches it to WAL.
             await writer.run(_ask_one, timeout_s=self._limits.write_timeout_s)
@@ -115,11 +116,22 @@ class SqliteRelational:
             raise Unavailable(f"the store `{self.path.name}` is not open")
         return await self._writer.run(work, timeout_s=self._limits.write_timeout_s)
 
+    async def truncate_log(self) -> None:
+        """Fold the write-ahead log into the file and empty it, so that no deleted row is left in it.
+
+        Errors: Unavailable where a reader held the log for longer than the busy timeout.
+        """
+        if self._writer is None:
+            raise Unavailable(f"the store `{self.path.name}` is not open")
+        await self._writer.truncate_log()
+
 
 class _Lane:
     """Some threads with as many connections, all beginning their transactions in one way."""
 
-    def __init__(self, path: Path, threads: int, *, begin: str, busy_timeout_s: float) -> None:
+    def __init__(self, store: SqliteRelational, threads: int, *, begin: str, busy_timeout_s: float) -> None:
+        path = store.path
+        self._store = store
         self._name = path.name
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix=f"sqlite-{path.stem}")
         self._engine = _engine(path, threads, begin=begin, busy_timeout_s=busy_timeout_s)
@@ -142,12 +154,27 @@ class _Lane:
                 driver = _driver_connection(connection)
                 driver.set_progress_handler(lambda: time.monotonic() > deadline_s, _STEPS_PER_CLOCK_CHECK)
                 try:
+                    take_callbacks(connection)  # of a work that failed on this connection before
                     with connection.begin():
-                        return work(connection)
+                        result = work(connection)
+                        callbacks = take_callbacks(connection)
                 finally:
                     driver.set_progress_handler(None, 0)
         except exc.DBAPIError as error:
             raise _translated(error, self._name) from None
+        for callback in callbacks:
+            callback(self._store)
+        return result
+
+    async def truncate_log(self) -> None:
+        await asyncio.get_running_loop().run_in_executor(self._executor, self._truncate_log)
+
+    def _truncate_log(self) -> None:
+        with self._engine.connect() as connection:
+            # On the driver itself: a checkpoint does not run inside a transaction.
+            busy, _, _ = _driver_connection(connection).execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        if busy:
+            raise Unavailable(f"the log of `{self._name}` is in use: try again")
 
     async def close(self) -> None:
         await asyncio.to_thread(self._executor.shutdown, wait=True)

@@ -35,3 +35,11 @@ class Sealer(Protocol):
 
 class Vault(Relational, Sealer, Protocol):
     """Rows and sealing together; never shared with another domain."""
+
+    def blind_index(self, name: str, value: str) -> str:
+        """A keyed hash (32 hex digits) for equality look-ups: the same for the same `name` and `value`."""
+        ...
+
+    async def rotate(self) -> int:
+        """Make a new key-encryption key, wrap every data key with it, destroy the old ones; how many."""
+        ...

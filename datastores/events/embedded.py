@@ -1,0 +1,136 @@
+"""Events without a server: relays the outboxes of this process's databases to its subscribers and consumers.
+
+Outbox rows -> live streams (from now on) and -> durable consumers (each with its own position, per source).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime
+
+from datastores.errors import StoreError, Unavailable
+from datastores.events.live import LiveStream, Subscribers
+from datastores.events.outbox import RelationalOutbox, newest_position, prepare_outbox, prune
+from datastores.events.relay import Consumer, DurableRelay, EventsLimits, Handler, relay_live
+from datastores.relational.port import Relational
+
+log = logging.getLogger(__name__)
+
+
+class EmbeddedEvents:
+    """`Events` over the outboxes of `sources`, which are open before it and closed after it.
+
+    `outbox` is the Outbox for the domains of this process: it wakes the relay right after a commit. What
+    another process appends is found within `poll_s`. One process alone relays durable consumers.
+    """
+
+    def __init__(
+        self,
+        sources: Sequence[Relational],
+        *,
+        limits: EventsLimits | None = None,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self.outbox = RelationalOutbox(self._committed)
+        self._sources = list(sources)
+        self._limits = limits or EventsLimits()
+        self._clock = clock
+        self._consumers: list[Consumer] = []
+        self._subscribers = Subscribers()
+        self._wakes: dict[int, list[asyncio.Event]] = {}
+        self._relays: list[DurableRelay] = []
+        self._tasks: list[asyncio.Task[None]] = []
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    @property
+    def lost_count(self) -> int:
+        """Live events that slow subscribers have lost so far."""
+        return self._subscribers.lost_count
+
+    def consume(self, group: str, topics: Sequence[str], handler: Handler) -> None:
+        """Register a durable consumer, before `open`."""
+        if self._tasks:
+            raise RuntimeError("`consume` comes before `open`")
+        if any(consumer.group == group for consumer in self._consumers):
+            raise ValueError(f"the consumer group `{group}` is registered twice")
+        self._consumers.append(Consumer(group, tuple(topics), handler))
+
+    def subscribe(self, topics: Sequence[str], *, key: str | None = None) -> LiveStream:
+        """Live events from now on (of one key, if given), until the stream is closed or dropped."""
+        return self._subscribers.add(topics, key)
+
+    async def open(self) -> None:
+        """Prepare every outbox and start relaying, first what an earlier process left."""
+        self._loop = asyncio.get_running_loop()
+        for source in self._sources:
+            await prepare_outbox(source)
+            wakes = self._wakes.setdefault(id(source), [])
+            live_wake = asyncio.Event()
+            wakes.append(live_wake)
+            start = await source.read(newest_position)
+            self._run(relay_live(source, live_wake, self._subscribers, start, self._limits))
+            for consumer in self._consumers:
+                relay, wake = DurableRelay(source, consumer, self._limits), asyncio.Event()
+                wakes.append(wake)
+                self._relays.append(relay)
+                self._run(relay.run(wake))
+        self._run(self._prune_now_and_then())
+
+    async def ready(self) -> None:
+        """Raise Unavailable where a source cannot be read or a relay has stopped."""
+        if not self._tasks or any(task.done() for task in self._tasks):
+            raise Unavailable("events are not being relayed: restart this process")
+        for source in self._sources:
+            await source.ready()
+
+    async def close(self) -> None:
+        """Stop; what is not yet delivered stays in the outboxes. Live streams end."""
+        tasks, self._tasks = self._tasks, []
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self._loop = None
+        self._wakes.clear()
+        self._relays.clear()
+        self._subscribers.end()
+
+    async def prune(self) -> int:
+        """Delete events that are old and that every consumer is done with; how many they were."""
+        for relay in self._relays:
+            await relay.save()
+        now_utc, keep = self._clock(), self._limits.keep
+        counts = [
+            await source.write(lambda c: prune(c, now_utc=now_utc, keep=keep)) for source in self._sources
+        ]
+        return sum(counts)
+
+    async def _prune_now_and_then(self) -> None:
+        while True:
+            await asyncio.sleep(self._limits.prune_every_s)
+            try:
+                await self.prune()
+            except StoreError as error:
+                log.warning("old events were not pruned: %s", error)
+
+    def _run(self, relay: Awaitable[None]) -> None:
+        async def run() -> None:
+            try:
+                await relay
+            except Exception:
+                # `ready` tells of it; silence would look like a quiet day.
+                log.exception("a relay of events stopped")
+                raise
+
+        self._tasks.append(asyncio.create_task(run()))
+
+    def _committed(self, source: Relational) -> None:
+        # On the store's own thread.
+        loop = self._loop
+        if loop is not None and not loop.is_closed():
+            loop.call_soon_threadsafe(self._wake, source)
+
+    def _wake(self, source: Relational) -> None:
+        for wake in self._wakes.get(id(source), ()):
+            wake.set()

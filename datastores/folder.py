@@ -1,0 +1,96 @@
+"""The data folder of the embedded stores: one process at a time, and of a version that this program knows."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from pathlib import Path
+
+from datastores.errors import SchemaTooNew, StoreError, Unavailable
+
+# Raised when the folder's layout changes in a way that an older program would damage.
+FOLDER_VERSION = 1
+
+
+class DataFolder:
+    """A claimed folder. The claim ends with `release` or with the process, however it dies."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock: int | None = None
+
+    def claim(self) -> None:
+        """Make the folder if need be, and keep others out.
+
+        Errors, each one clear line: Unavailable (not writable, in use), SchemaTooNew, StoreError (not ours).
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
+            descriptor = os.open(self.path / "LOCK", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise Unavailable(f"the data folder `{self.path}` cannot be written: {error.strerror}") from None
+        try:
+            self._lock_or_refuse(descriptor)
+            self._check_version()
+        except BaseException:
+            os.close(descriptor)
+            raise
+        self._lock = descriptor
+
+    def release(self) -> None:
+        """Let others in."""
+        descriptor, self._lock = self._lock, None
+        if descriptor is not None:
+            os.close(descriptor)
+
+    def _lock_or_refuse(self, descriptor: int) -> None:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            holder = os.pread(descriptor, 20, 0).decode("ascii", "replace").strip()
+            who = f"process {holder}" if holder else "another process"
+            raise Unavailable(
+                f"the data folder `{self.path}` is in use by {who}: stop it or choose another folder"
+            ) from None
+        try:
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+        except OSError as error:
+            raise Unavailable(f"the data folder `{self.path}` cannot be written: {error.strerror}") from None
+
+    def _check_version(self) -> None:
+        file = self.path / "VERSION"
+        try:
+            text = file.read_text()
+        except FileNotFoundError:
+            _write_durably(file, f"{FOLDER_VERSION}\n")
+            return
+        if not text.strip().isdecimal():
+            raise StoreError(f"`{file}` holds no version number: is `{self.path}` a data folder of Stadion?")
+        if int(text) > FOLDER_VERSION:
+            raise SchemaTooNew(
+                f"the data folder `{self.path}` is of a newer Stadion (layout {int(text)}, this one knows"
+                f" {FOLDER_VERSION}): start the newer version or choose another folder"
+            )
+
+
+def fsync_folder(folder: Path) -> None:
+    """Make renames and new names in `folder` survive the loss of power."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _write_durably(file: Path, text: str) -> None:
+    temporary = file.with_name(f"{file.name}.new")
+    try:
+        with temporary.open("w") as stream:
+            stream.write(text)
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.replace(file)
+        fsync_folder(file.parent)
+    except OSError as error:
+        raise Unavailable(f"`{file}` cannot be written: {error.strerror}") from None
