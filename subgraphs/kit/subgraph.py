@@ -108,7 +108,12 @@ class Subgraph(Generic[C]):
         self._now = now
         self._documents: OrderedDict[str, _Prepared] = OrderedDict()
         self._strawberry = FederatedSchema(
-            query=query, mutation=mutation, subscription=subscription, types=types, config=schema_config()
+            query=query,
+            mutation=mutation,
+            subscription=subscription,
+            types=types,
+            config=schema_config(),
+            federation_version="2.9",
         )
         self.schema = self._strawberry._schema
         self._executor_class = self._strawberry.execution_context_class

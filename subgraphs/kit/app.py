@@ -1,0 +1,388 @@
+"""A subgraph over HTTP, for routers alone: `POST /graphql` (JSON, multipart, event stream) and WebSocket.
+
+Every call carries the router's signature over its body in `stadion-subject`; without a valid one the answer
+is 403 and nothing of the subgraph runs. Over WebSocket the handshake carries it, signed for an empty body.
+Source: GraphQL over HTTP, GraphQL multipart request specification, graphql-sse (distinct connections),
+graphql-transport-ws.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import hashlib
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from tempfile import SpooledTemporaryFile
+from typing import Any, cast
+
+import msgspec
+import orjson
+from starlette.applications import Starlette
+from starlette.datastructures import FormData, Headers
+from starlette.datastructures import UploadFile as StarletteUpload
+from starlette.formparsers import MultiPartException, MultiPartParser
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import Route, WebSocketRoute
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from authz.errors import InvalidCall
+from authz.identity.internal import HEADER_NAME, CallKey, SeenCalls, verify_call
+from authz.identity.subject import Subject
+from subgraphs.kit.subgraph import Subgraph
+
+EMPTY_BODY_SHA256 = hashlib.sha256(b"").hexdigest()
+JSON_TYPE = "application/graphql-response+json"
+PROTOCOL = "graphql-transport-ws"
+
+
+@dataclass(frozen=True, slots=True)
+class AppLimits:
+    """Bounds of one subgraph's HTTP edge."""
+
+    body_bytes_max: int = 10_000_000
+    multipart_bytes_max: int = 60_000_000
+    spool_bytes_max: int = 1_000_000
+    uploads_max: int = 10
+    socket_message_bytes_max: int = 1_000_000
+    socket_operations_max: int = 1_000
+    init_timeout_s: float = 3.0
+    heartbeat_s: float = 12.0
+
+
+class _Call(msgspec.Struct):
+    """The body of a GraphQL request."""
+
+    query: str
+    variables: dict[str, Any] | None = None
+    operation_name: str | None = msgspec.field(default=None, name="operationName")
+
+
+class _Refused(Exception):
+    """The request gets this status and this one GraphQL error."""
+
+    def __init__(self, status: int, code: str, message: str) -> None:
+        super().__init__(message)
+        self.status, self.code, self.message = status, code, message
+
+    def response(self) -> Response:
+        error = {"message": self.message, "extensions": {"code": self.code}}
+        return Response(orjson.dumps({"errors": [error]}), self.status, media_type=JSON_TYPE)
+
+
+def subgraph_app(
+    subgraph: Subgraph[Any],
+    *,
+    keys: Sequence[CallKey | bytes],
+    now: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC),
+    limits: AppLimits | None = None,
+    ready: Callable[[], Awaitable[None]] | None = None,
+) -> Starlette:
+    """The ASGI application. `keys` are shared with the router (the newest first); `ready` raises while a
+    store is away, and `/health/ready` then answers 503."""
+    edge = _Edge(subgraph, list(keys), now, limits or AppLimits())
+
+    async def live(_: Request) -> Response:
+        return Response(status_code=200)
+
+    async def is_ready(_: Request) -> Response:
+        try:
+            if ready is not None:
+                await ready()
+        except Exception:  # whatever keeps a store away, the answer is the same
+            return Response(status_code=503)
+        return Response(status_code=200)
+
+    return Starlette(
+        routes=[
+            Route("/graphql", edge.post, methods=["POST"]),
+            WebSocketRoute("/graphql", edge.socket),
+            Route("/health/live", live),
+            Route("/health/ready", is_ready),
+        ]
+    )
+
+
+class _Edge:
+    def __init__(
+        self,
+        subgraph: Subgraph[Any],
+        keys: list[CallKey | bytes],
+        now: Callable[[], dt.datetime],
+        limits: AppLimits,
+    ) -> None:
+        self._subgraph = subgraph
+        self._keys = keys
+        self._now = now
+        self._limits = limits
+        self._seen = SeenCalls()
+
+    async def post(self, request: Request) -> Response:
+        """One signed GraphQL call."""
+        with SpooledTemporaryFile(self._limits.spool_bytes_max) as body:
+            try:
+                return await self._answer(request, body)
+            except _Refused as refusal:
+                return refusal.response()
+            except ClientDisconnect:
+                return Response(status_code=400)
+
+    async def _answer(self, request: Request, body: SpooledTemporaryFile[bytes]) -> Response:
+        multipart = _media_type(request.headers) == "multipart/form-data"
+        digest = await self._receive(request, body, multipart=multipart)
+        subject = self._caller(request.headers, digest)
+        if not multipart:
+            call = self._json(request, body)
+            if "text/event-stream" in request.headers.get("accept", ""):
+                return StreamingResponse(self._events(call, subject), media_type="text/event-stream")
+            return await self._executed(call, subject)
+        form = await self._form(request.headers, body)
+        try:
+            return await self._executed(_call_of(form), subject)
+        finally:
+            await form.close()
+
+    async def _executed(self, call: _Call, subject: Subject) -> Response:
+        answer = await self._subgraph.execute(call.query, call.variables, call.operation_name, subject)
+        return Response(orjson.dumps(answer), media_type=JSON_TYPE)
+
+    async def _receive(self, request: Request, body: SpooledTemporaryFile[bytes], *, multipart: bool) -> str:
+        """The body into `body`; its SHA-256, hex."""
+        if HEADER_NAME not in request.headers:
+            raise _unsigned()
+        bytes_max = self._limits.multipart_bytes_max if multipart else self._limits.body_bytes_max
+        digest, size = hashlib.sha256(), 0
+        async for chunk in request.stream():
+            size += len(chunk)
+            if size > bytes_max:
+                raise _Refused(413, "REQUEST_TOO_LARGE", f"the body is over {bytes_max} bytes")
+            digest.update(chunk)
+            body.write(chunk)
+        body.seek(0)
+        return digest.hexdigest()
+
+    def _caller(self, headers: Headers, body_sha256: str) -> Subject:
+        try:
+            return verify_call(
+                headers.get(HEADER_NAME, ""),
+                self._subgraph.name,
+                body_sha256,
+                self._keys,
+                self._now(),
+                seen=self._seen,
+            )
+        except InvalidCall:
+            raise _unsigned() from None
+
+    def _json(self, request: Request, body: SpooledTemporaryFile[bytes]) -> _Call:
+        if _media_type(request.headers) != "application/json":
+            raise _Refused(415, "UNSUPPORTED_MEDIA_TYPE", "send `application/json`")
+        return _decoded(body.read())
+
+    async def _form(self, headers: Headers, body: SpooledTemporaryFile[bytes]) -> FormData:
+        async def chunks() -> AsyncGenerator[bytes, None]:
+            while chunk := body.read(64 * 1024):
+                yield chunk
+
+        parser = MultiPartParser(
+            headers,
+            chunks(),
+            max_files=self._limits.uploads_max,
+            max_fields=2,
+            max_part_size=self._limits.body_bytes_max,
+        )
+        try:
+            return await parser.parse()
+        except (MultiPartException, KeyError, ValueError):
+            raise _bad_request() from None
+
+    async def _events(self, call: _Call, subject: Subject) -> AsyncIterator[bytes]:
+        """Server-sent events: `next` for each response, then `complete`; a comment while nothing comes."""
+        responses = self._subgraph.subscribe(call.query, call.variables, call.operation_name, subject)
+        pending: asyncio.Task[dict[str, Any]] | None = None
+        try:
+            while True:
+                pending = pending or asyncio.ensure_future(anext(responses))
+                done, _ = await asyncio.wait({pending}, timeout=self._limits.heartbeat_s)
+                if not done:
+                    yield b":\n\n"
+                    continue
+                try:
+                    response = pending.result()
+                except StopAsyncIteration:
+                    break
+                pending = None
+                yield b"event: next\ndata: " + orjson.dumps(response) + b"\n\n"
+            yield b"event: complete\ndata:\n\n"
+        finally:
+            if pending is not None and not pending.done():
+                pending.cancel()
+                await asyncio.gather(pending, return_exceptions=True)
+            await cast(Any, responses).aclose()
+
+    async def socket(self, websocket: WebSocket) -> None:
+        """One graphql-transport-ws connection of the router, for one subject."""
+        try:
+            subject = self._caller(websocket.headers, EMPTY_BODY_SHA256)
+        except _Refused:
+            await websocket.close(1008)  # before the handshake is accepted: HTTP 403
+            return
+        if PROTOCOL not in websocket.scope.get("subprotocols", []):
+            await websocket.close(4406)
+            return
+        await websocket.accept(PROTOCOL)
+        await _Socket(self._subgraph, subject, websocket, self._limits).serve()
+
+
+class _Closed(Exception):
+    """The protocol was broken: close with this code and reason."""
+
+    def __init__(self, code: int, reason: str) -> None:
+        super().__init__(reason)
+        self.code, self.reason = code, reason
+
+
+class _Socket:
+    """One accepted connection and its running operations."""
+
+    def __init__(
+        self, subgraph: Subgraph[Any], subject: Subject, websocket: WebSocket, limits: AppLimits
+    ) -> None:
+        self._subgraph = subgraph
+        self._subject = subject
+        self._websocket = websocket
+        self._limits = limits
+        self._operations: dict[str, asyncio.Task[None]] = {}
+        self._acknowledged = False
+
+    async def serve(self) -> None:
+        """Answer messages until either side closes; running operations end with the connection."""
+        try:
+            while True:
+                timeout = None if self._acknowledged else self._limits.init_timeout_s
+                async with asyncio.timeout(timeout):
+                    text = await self._websocket.receive_text()
+                await self._answer(self._message(text))
+        except WebSocketDisconnect:
+            pass
+        except TimeoutError:
+            await self._websocket.close(4408, "Connection initialisation timeout")
+        except _Closed as closed:
+            await self._websocket.close(closed.code, closed.reason)
+        finally:
+            running = list(self._operations.values())
+            for task in running:
+                task.cancel()
+            await asyncio.gather(*running, return_exceptions=True)
+
+    def _message(self, text: str) -> Mapping[str, Any]:
+        if len(text) > self._limits.socket_message_bytes_max:
+            raise _Closed(4400, "the message is too long")
+        try:
+            message = orjson.loads(text)
+        except orjson.JSONDecodeError:
+            message = None
+        if not isinstance(message, dict) or not isinstance(message.get("type"), str):
+            raise _Closed(4400, "not a message of graphql-transport-ws")
+        return message
+
+    async def _answer(self, message: Mapping[str, Any]) -> None:
+        kind = message["type"]
+        if kind == "connection_init":
+            if self._acknowledged:
+                raise _Closed(4429, "Too many initialisation requests")
+            self._acknowledged = True
+            await self._send({"type": "connection_ack"})
+        elif kind == "ping":
+            await self._send({"type": "pong"})
+        elif kind == "subscribe":
+            self._start(message)
+        elif kind == "complete":
+            task = self._operations.pop(str(message.get("id")), None)
+            if task is not None:
+                task.cancel()
+        elif kind != "pong":
+            raise _Closed(4400, "not a message of graphql-transport-ws")
+
+    def _start(self, message: Mapping[str, Any]) -> None:
+        if not self._acknowledged:
+            raise _Closed(4401, "Unauthorized")
+        id_ = message.get("id")
+        if not isinstance(id_, str) or not id_:
+            raise _Closed(4400, "an operation needs an id")
+        if id_ in self._operations:
+            raise _Closed(4409, f"Subscriber for {id_} already exists")
+        if len(self._operations) >= self._limits.socket_operations_max:
+            raise _Closed(4400, "too many operations on one connection")
+        try:
+            call = msgspec.convert(message.get("payload"), _Call)
+        except msgspec.ValidationError:
+            raise _Closed(4400, "an operation needs a query") from None
+        self._operations[id_] = asyncio.create_task(self._run(id_, call))
+
+    async def _run(self, id_: str, call: _Call) -> None:
+        responses = self._subgraph.subscribe(call.query, call.variables, call.operation_name, self._subject)
+        try:
+            async for response in responses:
+                await self._send({"id": id_, "type": "next", "payload": response})
+            await self._send({"id": id_, "type": "complete"})
+        except (WebSocketDisconnect, RuntimeError):
+            return  # the router has gone; nobody is there to be told
+        finally:
+            await cast(Any, responses).aclose()
+            if self._operations.get(id_) is asyncio.current_task():
+                del self._operations[id_]
+
+    async def _send(self, message: Mapping[str, Any]) -> None:
+        await self._websocket.send_text(orjson.dumps(message).decode())
+
+
+def _unsigned() -> _Refused:
+    return _Refused(403, "INVALID_CALL", "the call carries no valid router signature")
+
+
+def _bad_request() -> _Refused:
+    return _Refused(400, "BAD_REQUEST", "the body is not a GraphQL request")
+
+
+def _media_type(headers: Headers) -> str:
+    return headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+def _decoded(body: bytes) -> _Call:
+    try:
+        return msgspec.json.decode(body, type=_Call)
+    except msgspec.MsgspecError:
+        raise _bad_request() from None
+
+
+def _call_of(form: FormData) -> _Call:
+    """The multipart request: its operation, with the files put where `map` says."""
+    try:
+        operations, paths = form["operations"], form["map"]
+        if not isinstance(operations, str) or not isinstance(paths, str):
+            raise _bad_request()
+        call = _decoded(operations.encode())
+        for name, places in msgspec.json.decode(paths, type=dict[str, list[str]]).items():
+            file = form[name]
+            if not isinstance(file, StarletteUpload):
+                raise _bad_request()
+            for place in places:
+                _put(call, place.split("."), file)
+    except (KeyError, IndexError, ValueError, TypeError, msgspec.MsgspecError):
+        raise _bad_request() from None
+    return call
+
+
+def _put(call: _Call, place: Sequence[str], file: StarletteUpload) -> None:
+    """Put `file` at `variables.a.0`, where the operation has null."""
+    if len(place) < 2 or place[0] != "variables" or call.variables is None:
+        raise ValueError
+    holder: Any = call.variables
+    for step in place[1:-1]:
+        holder = holder[int(step)] if isinstance(holder, list) else holder[step]
+    key: Any = int(place[-1]) if isinstance(holder, list) else place[-1]
+    if holder[key] is not None:
+        raise ValueError
+    holder[key] = file
