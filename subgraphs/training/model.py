@@ -10,6 +10,8 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
+from authz.classes import Visibility
+
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
 
@@ -57,14 +59,6 @@ STREAM_UNITS: Mapping[StreamType, str] = {
     StreamType.LATITUDE: "deg",
     StreamType.LONGITUDE: "deg",
 }
-
-
-class Visibility(StrEnum):
-    """Who besides the athlete and her coach sees the summary of an activity."""
-
-    PRIVATE = "PRIVATE"
-    FRIENDS = "FRIENDS"
-    PUBLIC = "PUBLIC"
 
 
 class ThresholdKind(StrEnum):

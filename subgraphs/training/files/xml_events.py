@@ -6,7 +6,7 @@ lxml calls a target at each tag, so that no tree is ever built; what was read be
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Any, Protocol
 
 from lxml import etree
 
@@ -45,7 +45,7 @@ class _Target:
         """Called before the first declaration of a DTD is read."""
         raise UnsafeFile("the file has a document type definition: remove it and try again")
 
-    def start(self, tag: str | bytes, attrib: Mapping[str, str], /) -> None:
+    def start(self, tag: str | bytes, attrib: Mapping[Any, Any], /) -> None:
         """An element begins."""
         if len(self._texts) >= self._limits.depth_max:
             raise UnsafeFile(f"elements are nested deeper than {self._limits.depth_max}")
