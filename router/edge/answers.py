@@ -1,0 +1,53 @@
+"""Answers: what leaves the router as a GraphQL response map, and what a failure looks like from outside."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from router.edge.negotiation import Wire
+from router.errors import ClientError, masked
+from router.telemetry import errors_count, new_trace_id
+
+log = logging.getLogger("stadion.router.answers")
+
+NO_GRAPHQL_REQUEST = frozenset({"BAD_REQUEST", "BATCHING_NOT_SUPPORTED", "BATCH_PROCESSING_FAILED"})
+"""Codes of requests that are not well-formed: 400 under every media type."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One GraphQL response map; `http_status` is the one under `application/graphql-response+json`."""
+
+    body: Mapping[str, Any]
+    http_status: int = 200
+    code: str | None = None
+
+    def status_as(self, wire: Wire) -> int:
+        """The HTTP status under a media type: legacy JSON answers 200 to every well-formed request."""
+        if wire is Wire.JSON and self.http_status == 400 and self.code not in NO_GRAPHQL_REQUEST:
+            return 200
+        return self.http_status
+
+    def text(self) -> bytes:
+        """The answer as JSON."""
+        return orjson.dumps(self.body)
+
+
+def answer_of_failure(failure: BaseException, trace_id: str) -> Answer:
+    """A refusal in its own words; anything else logged whole and masked under its trace id."""
+    if isinstance(failure, ClientError):
+        errors_count.add(1, {"code": failure.code})
+        return Answer({"errors": failure.all_to_graphql()}, failure.http_status, failure.code)
+    log.error("request %s failed", trace_id, exc_info=failure)
+    errors_count.add(1, {"code": "INTERNAL_SERVER_ERROR"})
+    return Answer({"errors": [masked(trace_id=trace_id)]}, 500, "INTERNAL_SERVER_ERROR")
+
+
+def fresh_trace() -> str:
+    """The id that an answer and the log share. 32 hex digits."""
+    return new_trace_id()

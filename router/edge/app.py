@@ -1,0 +1,98 @@
+"""The app: every route of the router as one ASGI application, to serve alone or to mount."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
+
+from router.edge.credentials import Credentials
+from router.edge.drain import Drain
+from router.edge.explorer import explorer_files
+from router.edge.http import GraphQLEndpoint
+from router.edge.websocket import SocketEndpoint
+from router.pipeline import Router
+
+METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]
+
+
+def build_app(
+    router: Router,
+    *,
+    credentials: Credentials | None = None,
+    drain: Drain | None = None,
+    routes: tuple[BaseRoute, ...] = (),
+) -> Starlette:
+    """The router as an app: `/graphql`, `/health/live`, `/health/ready`, the explorer and `routes`.
+
+    The app closes `router` when it shuts down. `app.state.drain` is its Drain.
+    """
+    config = router.config
+    credentials = credentials or Credentials()
+    drain = drain or Drain(
+        in_flight_max=config.http.in_flight_max, streams_max=config.streams.connections_max
+    )
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        try:
+            yield
+        finally:
+            drain.stop()
+            await router.close()
+
+    app = Starlette(
+        routes=[
+            Route("/graphql", GraphQLEndpoint(router, config, credentials, drain), methods=METHODS),
+            WebSocketRoute("/graphql", SocketEndpoint(router, config, credentials, drain)),
+            *health_routes(drain),
+            *explorer_routes(explorer=config.explorer),
+            *routes,
+        ],
+        middleware=cors_of(router),
+        lifespan=lifespan,
+    )
+    app.state.drain = drain
+    return app
+
+
+def health_routes(drain: Drain) -> list[Route]:
+    """Liveness: the process answers. Readiness: it takes new work; not while it drains."""
+
+    async def live(_: Request) -> JSONResponse:
+        return JSONResponse({"status": "UP"})
+
+    async def ready(_: Request) -> JSONResponse:
+        if drain.stopping:
+            return JSONResponse({"status": "DOWN"}, status_code=503)
+        return JSONResponse({"status": "UP"})
+
+    return [Route("/health/live", live), Route("/health/ready", ready)]
+
+
+def explorer_routes(*, explorer: bool) -> list[Mount]:
+    """The explorer's files, where the explorer is on."""
+    return [explorer_files()] if explorer else []
+
+
+def cors_of(router: Router) -> list[Middleware]:
+    """Cross-origin rules; none are needed where no other origin may call. Credentials are never cookies."""
+    cors = router.config.cors
+    if not cors.origins:
+        return []
+    return [
+        Middleware(
+            CORSMiddleware,
+            allow_origins=list(cors.origins),
+            allow_methods=["GET", "POST"],
+            allow_headers=list(cors.headers),
+            expose_headers=["stadion-trace-id"],
+            max_age=cors.max_age_s,
+        )
+    ]

@@ -1,0 +1,64 @@
+"""Credentials: the bearer token of a request or a connection → the Subject who asks."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TypeAlias
+
+from authz.errors import InvalidToken
+from authz.identity.subject import ANONYMOUS, Subject
+from router.errors import ClientError
+
+Authenticate: TypeAlias = Callable[[str], Awaitable[Subject]]
+"""Token → Subject. Raises InvalidToken where the token is not to be believed; the client is not told why."""
+IsActive: TypeAlias = Callable[[Subject], bool]
+"""Whether the session behind a Subject still stands; asked at every event of a stream."""
+
+
+def utc_now() -> datetime:
+    """The clock, replaced in tests."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Credentials:
+    """How this router knows its callers. Without `authenticate`, tokens are not read: all are anonymous."""
+
+    authenticate: Authenticate | None = None
+    is_active: IsActive | None = None
+    now: Callable[[], datetime] = utc_now
+
+    async def subject_of(self, authorization: str | None) -> Subject:
+        """The caller of an `Authorization` header, anonymous without one.
+
+        Errors: AUTH_ERROR (401) without detail for anything but a good bearer token.
+        """
+        if self.authenticate is None or authorization is None:
+            return ANONYMOUS
+        scheme, _, token = authorization.partition(" ")
+        if scheme.lower() != "bearer" or not token.strip():
+            raise refused()
+        try:
+            return await self.authenticate(token.strip())
+        except InvalidToken:
+            raise refused() from None
+
+    def stands(self, subject: Subject) -> bool:
+        """Whether a stream of this caller may go on: not expired, not revoked."""
+        expires = subject.expires_at_utc
+        if expires is not None and expires <= self.now():
+            return False
+        return self.is_active is None or self.is_active(subject)
+
+    def seconds_left(self, subject: Subject) -> float | None:
+        """Seconds until the token expires; None for a caller whose rights do not end by time."""
+        if subject.expires_at_utc is None:
+            return None
+        return max((subject.expires_at_utc - self.now()).total_seconds(), 0.0)
+
+
+def refused() -> ClientError:
+    """The one answer to every bad token."""
+    return ClientError("the token is not valid", code="AUTH_ERROR")

@@ -1,0 +1,60 @@
+"""Drain: counts requests and streams under way, and lets them end when the process is asked to stop."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from router.errors import ClientError
+
+
+class Drain:
+    """The router's own lifetime, as its requests see it. One an app."""
+
+    def __init__(self, *, in_flight_max: int, streams_max: int) -> None:
+        self.in_flight = 0
+        self.streams = 0
+        self._in_flight_max = in_flight_max
+        self._streams_max = streams_max
+        self._stopping = asyncio.Event()
+
+    @property
+    def stopping(self) -> bool:
+        """Whether new work should go elsewhere."""
+        return self._stopping.is_set()
+
+    def stop(self) -> None:
+        """Turn readiness off and end all streams; requests under way finish."""
+        self._stopping.set()
+
+    async def stopped(self) -> None:
+        """Return once `stop` was called."""
+        await self._stopping.wait()
+
+    @contextmanager
+    def request(self) -> Iterator[None]:
+        """One request under way. Errors: SERVICE_OVERLOADED past the limit, before any work."""
+        if self.in_flight >= self._in_flight_max:
+            raise overloaded()
+        self.in_flight += 1
+        try:
+            yield
+        finally:
+            self.in_flight -= 1
+
+    @contextmanager
+    def stream(self) -> Iterator[None]:
+        """One stream or connection that stays open. Errors: SERVICE_OVERLOADED."""
+        if self.streams >= self._streams_max or self.stopping:
+            raise overloaded()
+        self.streams += 1
+        try:
+            yield
+        finally:
+            self.streams -= 1
+
+
+def overloaded() -> ClientError:
+    """The refusal of work that would make all work slow."""
+    return ClientError("the router is at its limit; retry later", code="SERVICE_OVERLOADED")

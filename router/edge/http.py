@@ -1,0 +1,253 @@
+"""`/graphql` over HTTP: one request in, one answer, one batch of answers or one stream out.
+
+Written against ASGI directly: this is every request's way, and a framework's request object costs more
+than our own work. Source: GraphQL over HTTP.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import time
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from dataclasses import dataclass
+
+from starlette.datastructures import Headers
+from starlette.types import Receive, Scope, Send
+
+from authz.identity.subject import Subject
+from router.config import RouterConfig
+from router.edge.answers import Answer, answer_of_failure, fresh_trace
+from router.edge.credentials import Credentials
+from router.edge.csrf import check_preflight
+from router.edge.disconnect import Departure
+from router.edge.drain import Drain
+from router.edge.explorer import explorer_page
+from router.edge.framing import EVENTS, Framing, framed, framing_of
+from router.edge.negotiation import CONTENT_TYPES, Accepted, Wire, accepted, media_type
+from router.edge.persisted import PersistedDocuments
+from router.edge.requests import ClientGone, body, from_json, from_url
+from router.edge.streams import StreamRules, answers, watched
+from router.edge.uploads import from_form, uploads_of
+from router.errors import ClientError
+from router.operation.model import OperationKind
+from router.pipeline import GraphQLRequest, Router
+from router.telemetry import requests_duration_s
+
+COMPRESSED_BYTES_MIN = 1_024
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """One HTTP request with the means to answer it."""
+
+    scope: Scope
+    receive: Receive
+    send: Send
+    headers: Headers
+    trace_id: str
+
+    @property
+    def method(self) -> str:
+        """The request's method, upper case."""
+        return str(self.scope["method"])
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """Answers that follow one another in one response."""
+
+    answers: AsyncIterator[Answer]
+    framing: Framing
+
+
+class GraphQLEndpoint:
+    """The ASGI app behind `/graphql` for HTTP. One an app."""
+
+    def __init__(self, router: Router, config: RouterConfig, credentials: Credentials, drain: Drain) -> None:
+        self._router = router
+        self._config = config
+        self._credentials = credentials
+        self._drain = drain
+        self._persisted = PersistedDocuments(config)
+        self._rules = StreamRules(
+            credentials=credentials, drain=drain, events_max=config.streams.queue_events_max
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request; whatever happens, the client gets a GraphQL response."""
+        began = time.perf_counter()
+        exchange = Exchange(scope, receive, send, Headers(scope=scope), fresh_trace())
+        accept = Accepted((Wire.JSON,))
+        try:
+            accept = accepted(exchange.headers.get("accept"))
+            if self._wants_explorer(exchange, accept):
+                await explorer_page()(scope, receive, send)
+                return
+            await self._serve(exchange, accept)
+        except ClientGone:
+            return
+        except Exception as failure:
+            await self._send(exchange, answer_of_failure(failure, exchange.trace_id), accept)
+        finally:
+            requests_duration_s.record(time.perf_counter() - began, {"http.route": "/graphql"})
+
+    def _wants_explorer(self, exchange: Exchange, accept: Accepted) -> bool:
+        return (
+            self._config.explorer
+            and accept.html_first
+            and exchange.method == "GET"
+            and b"query=" not in exchange.scope["query_string"]
+        )
+
+    async def _serve(self, exchange: Exchange, accept: Accepted) -> None:
+        with self._drain.request():
+            if self._config.csrf_prevention:
+                check_preflight(exchange.method, exchange.headers, self._config.trusted_preflight_headers)
+            subject = await self._credentials.subject_of(exchange.headers.get("authorization"))
+            requests = await self._requests(exchange)
+            try:
+                with Departure(exchange.receive) as departure:
+                    outcome = await self._outcome(requests, exchange, accept, subject, departure)
+            finally:
+                for upload in uploads_of(requests):
+                    upload.close()
+            if not isinstance(outcome, Stream):
+                await self._send(exchange, outcome, accept)
+                return
+        with self._drain.stream():
+            await self._send_stream(exchange, outcome)
+
+    async def _requests(self, exchange: Exchange) -> GraphQLRequest | list[GraphQLRequest]:
+        headers = exchange.headers
+        forwarded = {
+            name: value for name in self._config.forward_headers if (value := headers.get(name)) is not None
+        }
+        if exchange.method == "GET":
+            return from_url(exchange.scope["query_string"], self._config.http, forwarded)
+        if exchange.method != "POST":
+            raise ClientError("use POST, or GET for queries", code="METHOD_NOT_ALLOWED")
+        media = media_type(headers.get("content-type", ""))
+        if headers.get("content-encoding", "identity") != "identity":
+            raise ClientError("send the body without content encoding", code="UNSUPPORTED_MEDIA_TYPE")
+        if media is not None and media.name == "multipart/form-data":
+            return await from_form(exchange.receive, headers, self._config.http, forwarded)
+        charset = (media.parameter("charset") if media else None) or "utf-8"
+        if media is None or media.name != "application/json" or charset.lower() not in {"utf-8", "utf8"}:
+            raise ClientError("send the content type `application/json`", code="UNSUPPORTED_MEDIA_TYPE")
+        text = await body(
+            exchange.receive,
+            bytes_max=self._config.http.body_bytes_max,
+            announced=headers.get("content-length"),
+        )
+        return from_json(text, self._config.http, forwarded)
+
+    async def _outcome(
+        self,
+        requests: GraphQLRequest | list[GraphQLRequest],
+        exchange: Exchange,
+        accept: Accepted,
+        subject: Subject,
+        departure: Departure,
+    ) -> Answer | list[Answer] | Stream:
+        if isinstance(requests, GraphQLRequest):
+            try:
+                return await self._run(requests, exchange, accept, subject, departure)
+            except Exception as failure:
+                if not accept.only_events:
+                    raise
+                return _as_events(answer_of_failure(failure, exchange.trace_id))
+        single = Accepted((accept.single,))
+        runs = (self._run(one, exchange, single, subject, departure) for one in requests)
+        outcomes = await asyncio.gather(*runs, return_exceptions=True)
+        return [
+            one if isinstance(one, Answer) else answer_of_failure(_failure(one), exchange.trace_id)
+            for one in outcomes
+        ]
+
+    async def _run(
+        self,
+        request: GraphQLRequest,
+        exchange: Exchange,
+        accept: Accepted,
+        subject: Subject,
+        departure: Departure,
+    ) -> Answer | Stream:
+        request = self._persisted.resolved(request)
+        graph = self._router.snapshot
+        document = await self._router.read(request, graph)
+        if document.kind is OperationKind.SUBSCRIPTION:
+            if accept.stream is None:
+                raise ClientError(
+                    f"a subscription streams; accept `{Wire.EVENTS}` or `{Wire.PARTS}`", code="NOT_ACCEPTABLE"
+                )
+            source = await self._router.events(request, document, subject, graph)
+            return Stream(answers(watched(source, subject, self._rules)), framing_of(accept.stream))
+        if document.kind is OperationKind.MUTATION:
+            if exchange.method == "GET":
+                raise ClientError("mutations are not allowed over GET; use POST", code="METHOD_NOT_ALLOWED")
+            departure.ignore()
+        response = await self._router.answer(request, document, subject, graph)
+        answer = Answer(response.body())
+        return _as_events(answer) if accept.only_events else answer
+
+    async def _send(self, exchange: Exchange, outcome: Answer | list[Answer], accept: Accepted) -> None:
+        wire = accept.single
+        if isinstance(outcome, Answer):
+            status, text = outcome.status_as(wire), outcome.text()
+        else:
+            status, text = 200, b"[" + b",".join(one.text() for one in outcome) + b"]"
+        headers = _headers(exchange, CONTENT_TYPES[wire])
+        if status == 405:
+            headers.append((b"allow", b"GET, POST" if exchange.method not in {"GET", "POST"} else b"POST"))
+        elif status == 401:
+            headers.append((b"www-authenticate", b"Bearer"))
+        elif status == 503:
+            headers.append((b"retry-after", b"1"))
+        if self._config.compression and len(text) >= COMPRESSED_BYTES_MIN and _takes_gzip(exchange.headers):
+            text = gzip.compress(text, compresslevel=1)
+            headers.append((b"content-encoding", b"gzip"))
+        headers.append((b"content-length", b"%d" % len(text)))
+        await exchange.send({"type": "http.response.start", "status": status, "headers": headers})
+        await exchange.send({"type": "http.response.body", "body": text})
+
+    async def _send_stream(self, exchange: Exchange, stream: Stream) -> None:
+        headers = _headers(exchange, stream.framing.content_type)
+        headers.append((b"x-accel-buffering", b"no"))
+        heartbeat_s = self._config.streams.heartbeat_ms / 1_000
+        with Departure(exchange.receive, at_once=True):
+            await exchange.send({"type": "http.response.start", "status": 200, "headers": headers})
+            async with (
+                aclosing(stream.answers) as following,  # type: ignore[type-var]
+                aclosing(framed(following, stream.framing, heartbeat_s=heartbeat_s)) as frames,  # type: ignore[type-var]
+            ):
+                async for frame in frames:
+                    await exchange.send({"type": "http.response.body", "body": frame, "more_body": True})
+            await exchange.send({"type": "http.response.body", "body": b""})
+
+
+def _headers(exchange: Exchange, content_type: str) -> list[tuple[bytes, bytes]]:
+    return [
+        (b"content-type", content_type.encode()),
+        (b"stadion-trace-id", exchange.trace_id.encode()),
+        (b"cache-control", b"no-store"),
+        (b"vary", b"accept, accept-encoding"),
+    ]
+
+
+def _takes_gzip(headers: Headers) -> bool:
+    return "gzip" in headers.get("accept-encoding", "")
+
+
+def _failure(outcome: Answer | Stream | BaseException) -> BaseException:
+    if isinstance(outcome, BaseException):
+        return outcome
+    return ClientError("a batch cannot hold a subscription", code="BATCH_PROCESSING_FAILED")
+
+
+def _as_events(answer: Answer) -> Stream:
+    async def one() -> AsyncIterator[Answer]:
+        yield answer
+
+    return Stream(one(), EVENTS)

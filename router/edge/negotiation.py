@@ -1,0 +1,143 @@
+"""Negotiation: which media types a request brings and which of ours it takes back.
+
+Source: GraphQL over HTTP; federation.md (i) for the streaming types.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import lru_cache
+
+from router.errors import ClientError
+
+
+class Wire(StrEnum):
+    """The forms in which one answer, or a stream of answers, can leave the router."""
+
+    JSON = "application/json"
+    GRAPHQL_JSON = "application/graphql-response+json"
+    EVENTS = "text/event-stream"
+    PARTS = "multipart/mixed"
+
+
+SINGLE = frozenset({Wire.JSON, Wire.GRAPHQL_JSON})
+CONTENT_TYPES = {
+    Wire.JSON: "application/json; charset=utf-8",
+    Wire.GRAPHQL_JSON: "application/graphql-response+json; charset=utf-8",
+    Wire.EVENTS: "text/event-stream; charset=utf-8",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class MediaType:
+    """One media type of a header, lower case, with its parameters."""
+
+    name: str
+    parameters: tuple[tuple[str, str], ...] = ()
+
+    def parameter(self, name: str) -> str | None:
+        """The value of one parameter, without quotes."""
+        return next((value for key, value in self.parameters if key == name), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """What the client takes, the most wanted first. Never empty."""
+
+    wires: tuple[Wire, ...]
+    html_first: bool = False
+    defer_spec: str | None = None
+
+    @property
+    def single(self) -> Wire:
+        """The form for one answer; JSON where the client named only streams."""
+        return next((wire for wire in self.wires if wire in SINGLE), Wire.JSON)
+
+    @property
+    def stream(self) -> Wire | None:
+        """The form for a subscription's events."""
+        return next((wire for wire in self.wires if wire not in SINGLE), None)
+
+    @property
+    def only_events(self) -> bool:
+        """Whether single answers, too, have to travel as an event stream."""
+        return self.wires == (Wire.EVENTS,)
+
+
+@lru_cache(maxsize=256)
+def accepted(header: str | None) -> Accepted:
+    """What an Accept header allows; without one, or with `*/*`, plain JSON.
+
+    Errors: NOT_ACCEPTABLE where no form of ours is in it.
+    """
+    if header is None or header.strip() == "":
+        return Accepted((Wire.JSON,))
+    ranked = _ranked(header)
+    wires: list[Wire] = []
+    for media in ranked:
+        wires += [wire for wire in _wires(media) if wire not in wires]
+    html_first = next((media.name for media in ranked), "") in {"text/html", "application/xhtml+xml"}
+    if not wires and not html_first:
+        raise ClientError(
+            f"no accepted media type can be produced; accept `{Wire.GRAPHQL_JSON}` or `{Wire.JSON}`",
+            code="NOT_ACCEPTABLE",
+        )
+    spec = next((found for media in ranked if (found := media.parameter("deferspec"))), None)
+    return Accepted(tuple(wires) or (Wire.JSON,), html_first, spec)
+
+
+def _wires(media: MediaType) -> tuple[Wire, ...]:
+    charset = media.parameter("charset")
+    if charset is not None and charset.lower() not in {"utf-8", "utf8"}:
+        return ()
+    match media.name:
+        case "*/*" | "application/*":
+            return (Wire.JSON,)
+        case "text/*":
+            return (Wire.EVENTS,)
+        case "multipart/*":
+            return (Wire.PARTS,)
+    return (Wire(media.name),) if media.name in set(Wire) else ()
+
+
+def _ranked(header: str) -> list[MediaType]:
+    ranked: list[tuple[float, int, MediaType]] = []
+    for place, text in enumerate(_split(header, ",")):
+        media = media_type(text)
+        if media is not None and (weight := _weight(media)) > 0:
+            ranked.append((-weight, place, media))
+    return [media for _, _, media in sorted(ranked, key=lambda entry: entry[:2])]
+
+
+def _weight(media: MediaType) -> float:
+    try:
+        return float(media.parameter("q") or "1")
+    except ValueError:
+        return 0.0
+
+
+@lru_cache(maxsize=256)
+def media_type(header: str) -> MediaType | None:
+    """One media type with its parameters; None where the text is not one."""
+    name, *rest = _split(header, ";")
+    name = name.strip().lower()
+    if name.count("/") != 1:
+        return None
+    parameters = (one.partition("=") for one in rest)
+    return MediaType(
+        name, tuple((key.strip().lower(), value.strip().strip('"')) for key, _, value in parameters)
+    )
+
+
+def _split(header: str, separator: str) -> list[str]:
+    """Parts of a header; a separator between quotes does not part."""
+    parts: list[str] = [""]
+    quoted = False
+    for character in header:
+        quoted ^= character == '"'
+        if character == separator and not quoted:
+            parts.append("")
+        else:
+            parts[-1] += character
+    return parts

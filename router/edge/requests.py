@@ -1,0 +1,154 @@
+"""Bytes of an HTTP request → `GraphQLRequest`s; what is not one is refused here, with its reason."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+from urllib.parse import parse_qsl
+
+import orjson
+from starlette.types import Receive
+
+from router.config import HttpLimits
+from router.errors import ClientError
+from router.pipeline import GraphQLRequest
+
+PARAMETERS = ("query", "variables", "operationName", "extensions")
+
+
+class ClientGone(Exception):
+    """The client closed the connection before its request was complete: nobody is left to answer."""
+
+
+async def chunks(receive: Receive, *, bytes_max: int) -> AsyncIterator[bytes]:
+    """The request body as it arrives.
+
+    Errors: REQUEST_TOO_LARGE as soon as more than `bytes_max` have come, ClientGone.
+    """
+    total = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientGone
+        chunk: bytes = message.get("body", b"")
+        total += len(chunk)
+        if total > bytes_max:
+            raise too_large(bytes_max)
+        yield chunk
+        if not message.get("more_body", False):
+            return
+
+
+async def body(receive: Receive, *, bytes_max: int, announced: str | None) -> bytes:
+    """The whole request body; one that announces too much is refused unread."""
+    if announced is not None and announced.isdigit() and int(announced) > bytes_max:
+        raise too_large(bytes_max)
+    return b"".join([chunk async for chunk in chunks(receive, bytes_max=bytes_max)])
+
+
+def too_large(bytes_max: int) -> ClientError:
+    """The refusal of a body over its limit."""
+    return ClientError(f"the request body is over {bytes_max} bytes", code="REQUEST_TOO_LARGE")
+
+
+def from_json(
+    text: bytes, limits: HttpLimits, headers: Mapping[str, str]
+) -> list[GraphQLRequest] | GraphQLRequest:
+    """One request, or the list of a batch.
+
+    Errors: BAD_REQUEST, BATCHING_NOT_SUPPORTED, BATCH_PROCESSING_FAILED over the cap.
+    """
+    decoded = decode(text)
+    if isinstance(decoded, list):
+        return batch_of(decoded, limits, headers)
+    return request_of(decoded, headers)
+
+
+def batch_of(decoded: list[object], limits: HttpLimits, headers: Mapping[str, str]) -> list[GraphQLRequest]:
+    """The requests of a client batch within its cap."""
+    operations_max = limits.batch_operations_max
+    if operations_max == 0:
+        raise ClientError("batches are off; send one operation", code="BATCHING_NOT_SUPPORTED")
+    if not 0 < len(decoded) <= operations_max:
+        raise ClientError(
+            f"a batch has 1 to {operations_max} operations, not {len(decoded)}",
+            code="BATCH_PROCESSING_FAILED",
+        )
+    return [request_of(one, headers) for one in decoded]
+
+
+def decode(text: bytes) -> object:
+    """Strict JSON: UTF-8 only, no parameter twice (a gateway before us may have judged the other one)."""
+    try:
+        decoded = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        raise _bad("the request body is not JSON in UTF-8") from None
+    if b"\\u" in text or any(text.count(b'"%s"' % name.encode()) > 1 for name in PARAMETERS):
+        _refuse_duplicates(text)
+    return decoded
+
+
+def _refuse_duplicates(text: bytes) -> None:
+    """Slow path: only taken where a duplicate is possible. Nested duplicates keep the last value."""
+    try:
+        found = json.loads(text, object_pairs_hook=lambda pairs: pairs)
+    except RecursionError:
+        raise _bad("the request body nests too deeply") from None
+    for pairs in found if found and isinstance(found[0], list) else [found]:
+        names = [pair[0] for pair in pairs if isinstance(pair, tuple)]
+        for name in PARAMETERS:
+            if names.count(name) > 1:
+                raise _bad(f"`{name}` stands twice in the request")
+
+
+def from_url(query_string: bytes, limits: HttpLimits, headers: Mapping[str, str]) -> GraphQLRequest:
+    """The request that a GET's URL holds; `variables` and `extensions` are JSON texts."""
+    if len(query_string) > limits.url_bytes_max:
+        raise ClientError(f"the URL is over {limits.url_bytes_max} bytes", code="REQUEST_TOO_LARGE")
+    try:
+        pairs = parse_qsl(
+            query_string.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=50
+        )
+    except (UnicodeDecodeError, ValueError):
+        raise _bad("the URL parameters are not UTF-8") from None
+    parameters: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in PARAMETERS and name in parameters:
+            raise _bad(f"`{name}` stands twice in the URL")
+        parameters[name] = value
+    for name in ("variables", "extensions"):
+        if parameters.get(name):
+            parameters[name] = decode(parameters[name].encode())
+        else:
+            parameters.pop(name, None)
+    return request_of(parameters, headers)
+
+
+def request_of(decoded: object, headers: Mapping[str, str]) -> GraphQLRequest:
+    """A decoded request with its parts checked. Errors: BAD_REQUEST naming the part."""
+    if not isinstance(decoded, dict):
+        raise _bad("the request must be a JSON object with `query`")
+    text, name = decoded.get("query"), decoded.get("operationName")
+    variables, extensions = decoded.get("variables"), decoded.get("extensions")
+    if text is not None and not isinstance(text, str):
+        raise _bad("`query` must be a text")
+    if name is not None and not isinstance(name, str):
+        raise _bad("`operationName` must be a text")
+    if variables is not None and not isinstance(variables, dict):
+        raise _bad("`variables` must be an object")
+    if extensions is not None and not isinstance(extensions, dict):
+        raise _bad("`extensions` must be an object")
+    if not text and not (extensions and "persistedQuery" in extensions):
+        raise _bad("the request has no `query`")
+    return GraphQLRequest(
+        text=text or "",
+        operation_name=name or None,
+        variables=variables or {},
+        extensions=extensions or {},
+        headers=headers,
+    )
+
+
+def _bad(message: str) -> ClientError:
+    return ClientError(message, code="BAD_REQUEST")

@@ -1,0 +1,90 @@
+"""Serving: the app on a socket, until the process is asked to stop; then requests under way finish."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable
+
+import uvicorn
+from starlette.applications import Starlette
+
+from router.config import RouterConfig
+from router.edge.drain import Drain
+
+BACKLOG_CONNECTIONS_MAX = 2_048
+
+
+class AddressUnusable(OSError):
+    """The address cannot be listened on; the text says which and why."""
+
+
+class _DrainingServer(uvicorn.Server):
+    """Ends streams before it waits for what is under way."""
+
+    def __init__(self, config: uvicorn.Config, drain: Drain, ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._drain = drain
+        self._ready = ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            self._ready()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._drain.stop()
+        await super().shutdown(sockets)
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket; port 0 takes any free one. Errors: AddressUnusable."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((host, port))
+        listening.listen(BACKLOG_CONNECTIONS_MAX)
+    except (OSError, OverflowError) as error:
+        listening.close()
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise AddressUnusable(f"cannot listen on `{host}:{port}`: {reason}; choose another port") from error
+    return listening
+
+
+async def serve(
+    app: Starlette,
+    listening: socket.socket,
+    config: RouterConfig,
+    *,
+    ready: Callable[[], None] = lambda: None,
+) -> None:
+    """Serve until SIGINT or SIGTERM; `ready` is called when requests are taken.
+
+    Then: not ready any more, no new connection, streams end, requests have `drain_ms_max` to finish.
+    """
+    server = _DrainingServer(
+        uvicorn.Config(
+            app,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            date_header=False,
+            lifespan="on",
+            ws="websockets-sansio",
+            ws_max_size=config.streams.message_bytes_max,
+            timeout_keep_alive=75,
+            timeout_graceful_shutdown=max(config.drain_ms_max // 1_000, 1),
+        ),
+        app.state.drain,
+        ready,
+    )
+    await server.serve(sockets=[listening])
+
+
+def run(app: Starlette, listening: socket.socket, config: RouterConfig, *, ready: Callable[[], None]) -> None:
+    """`serve` on an event loop of its own (uvloop)."""
+    import uvloop
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(serve(app, listening, config, ready=ready))

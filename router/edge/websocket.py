@@ -1,0 +1,265 @@
+"""`/graphql` over WebSocket: queries, mutations and subscriptions of one client on one connection.
+
+Source: the GraphQL over WebSocket protocol, subprotocol `graphql-transport-ws`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Any
+
+import orjson
+from starlette.types import Receive, Scope, Send
+from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
+
+from authz.identity.subject import Subject
+from router.config import RouterConfig
+from router.edge.answers import Answer, answer_of_failure, fresh_trace
+from router.edge.credentials import Credentials
+from router.edge.drain import Drain, overloaded
+from router.edge.requests import request_of
+from router.edge.streams import StreamRules, expired, watched
+from router.errors import ClientError
+from router.execution import GraphQLResponse
+from router.operation.model import OperationKind
+from router.pipeline import GraphQLRequest, Router
+
+SUBPROTOCOL = "graphql-transport-ws"
+
+
+class Close(IntEnum):
+    """Why the server closes; the numbers are the protocol's."""
+
+    GOING_AWAY = 1001
+    TRY_AGAIN_LATER = 1013
+    BAD_MESSAGE = 4400
+    UNAUTHORIZED = 4401
+    FORBIDDEN = 4403
+    SUBPROTOCOL_NOT_ACCEPTABLE = 4406
+    INIT_TIMEOUT = 4408
+    DUPLICATE_ID = 4409
+    TOO_MANY_INITS = 4429
+    FAULT = 4500
+
+
+class Closing(Exception):
+    """The connection has to end, for this reason."""
+
+    def __init__(self, close: Close, reason: str) -> None:
+        super().__init__(reason)
+        self.close = close
+        self.reason = reason
+
+
+class SocketEndpoint:
+    """The ASGI app behind `/graphql` for WebSockets. One an app."""
+
+    def __init__(self, router: Router, config: RouterConfig, credentials: Credentials, drain: Drain) -> None:
+        self._router = router
+        self._config = config
+        self._drain = drain
+        self._rules = StreamRules(
+            credentials=credentials, drain=drain, events_max=config.streams.queue_events_max
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection until either side closes it."""
+        socket = WebSocket(scope, receive, send)
+        if SUBPROTOCOL not in scope.get("subprotocols", ()):
+            await socket.accept()
+            await socket.close(Close.SUBPROTOCOL_NOT_ACCEPTABLE, "Subprotocol not acceptable")
+            return
+        await socket.accept(subprotocol=SUBPROTOCOL)
+        try:
+            with self._drain.stream():
+                await _Connection(socket, self._router, self._config, self._rules).serve()
+        except ClientError:
+            await _close(socket, Closing(Close.TRY_AGAIN_LATER, "too many connections"))
+
+
+async def _close(socket: WebSocket, closing: Closing) -> None:
+    if socket.application_state is WebSocketState.CONNECTED:
+        with suppress(RuntimeError, WebSocketDisconnect):
+            await socket.close(closing.close, closing.reason)
+
+
+@dataclass(slots=True)
+class _Connection:
+    """One client's connection. `operations` are those under way, by the client's ids."""
+
+    socket: WebSocket
+    router: Router
+    config: RouterConfig
+    rules: StreamRules
+    subject: Subject | None = None
+    initialised: bool = False
+    headers: dict[str, str] = field(default_factory=dict)
+    operations: dict[str, asyncio.Task[None]] = field(default_factory=dict)
+    closing: asyncio.Future[Closing] = field(
+        default_factory=lambda: asyncio.get_running_loop().create_future()
+    )
+
+    async def serve(self) -> None:
+        """Read messages until the client leaves or `closing` says why the server does."""
+        self.headers = {
+            name: value
+            for name in self.config.forward_headers
+            if (value := self.socket.headers.get(name)) is not None
+        }
+        tasks = [asyncio.create_task(it) for it in (self._read(), self._await_init(), self._await_stop())]
+        ends: set[asyncio.Future[Any]] = {tasks[0], self.closing}
+        try:
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+            if self.closing.done():
+                await _close(self.socket, self.closing.result())
+        finally:
+            ending = [*tasks, *self.operations.values()]
+            for task in ending:
+                task.cancel()
+            await asyncio.gather(*ending, return_exceptions=True)
+
+    def _end(self, close: Close, reason: str) -> None:
+        if not self.closing.done():
+            self.closing.set_result(Closing(close, reason))
+
+    async def _await_init(self) -> None:
+        await asyncio.sleep(self.config.streams.init_wait_ms_max / 1_000)
+        if not self.initialised:
+            self._end(Close.INIT_TIMEOUT, "Connection initialisation timeout")
+
+    async def _await_stop(self) -> None:
+        await self.rules.drain.stopped()
+        self._end(Close.GOING_AWAY, "The router is stopping")
+
+    async def _read(self) -> None:
+        try:
+            while True:
+                await self._handle(self._message(await self.socket.receive()))
+        except WebSocketDisconnect:
+            return
+        except Closing as closing:
+            self._end(closing.close, closing.reason)
+        except Exception as failure:
+            answer_of_failure(failure, fresh_trace())
+            self._end(Close.FAULT, "Internal server error")
+
+    def _message(self, received: Mapping[str, Any]) -> dict[str, Any]:
+        if received["type"] == "websocket.disconnect":
+            raise WebSocketDisconnect(received.get("code", 1005))
+        text = received.get("text")
+        if text is None or len(text) > self.config.streams.message_bytes_max:
+            raise Closing(Close.BAD_MESSAGE, "Messages are JSON texts within the size limit")
+        try:
+            message = orjson.loads(text)
+        except orjson.JSONDecodeError:
+            raise Closing(Close.BAD_MESSAGE, "Invalid message: not JSON") from None
+        if not isinstance(message, dict) or not isinstance(message.get("type"), str):
+            raise Closing(Close.BAD_MESSAGE, "Invalid message: `type` is missing")
+        return message
+
+    async def _handle(self, message: dict[str, Any]) -> None:
+        payload = message.get("payload")
+        if payload is not None and not isinstance(payload, dict):
+            raise Closing(Close.BAD_MESSAGE, "Invalid message: `payload` must be an object")
+        match message["type"]:
+            case "connection_init":
+                await self._init(payload or {})
+            case "ping":
+                await self._send(
+                    {"type": "pong"} if payload is None else {"type": "pong", "payload": payload}
+                )
+            case "pong":
+                pass
+            case "subscribe":
+                self._subscribe(message.get("id"), payload)
+            case "complete":
+                self._complete(message.get("id"))
+            case unknown:
+                raise Closing(Close.BAD_MESSAGE, f"Invalid message: unknown type `{unknown[:40]}`")
+
+    async def _init(self, payload: Mapping[str, Any]) -> None:
+        if self.initialised:
+            raise Closing(Close.TOO_MANY_INITS, "Too many initialisation requests")
+        self.initialised = True
+        authorization = _authorization(payload) or self.socket.headers.get("authorization")
+        if authorization is not None and "authorization" in self.config.forward_headers:
+            self.headers["authorization"] = authorization
+        try:
+            self.subject = await self.rules.credentials.subject_of(authorization)
+        except ClientError:
+            raise Closing(Close.FORBIDDEN, "Forbidden") from None
+        await self._send({"type": "connection_ack"})
+
+    def _subscribe(self, id_: object, payload: dict[str, Any] | None) -> None:
+        subject = self.subject
+        if subject is None:
+            raise Closing(Close.UNAUTHORIZED, "Unauthorized")
+        if not isinstance(id_, str) or not id_ or payload is None:
+            raise Closing(Close.BAD_MESSAGE, "Invalid message: `subscribe` needs `id` and `payload`")
+        if id_ in self.operations:
+            raise Closing(Close.DUPLICATE_ID, f"Subscriber for {id_[:80]} already exists")
+        if not self.rules.credentials.stands(subject):
+            raise Closing(Close.FORBIDDEN, "Forbidden")
+        try:
+            request = request_of(payload, self.headers)
+        except ClientError as refusal:
+            raise Closing(Close.BAD_MESSAGE, f"Invalid message: {refusal.message}") from None
+        self.operations[id_] = asyncio.create_task(self._run(id_, request, subject))
+
+    def _complete(self, id_: object) -> None:
+        task = self.operations.pop(id_, None) if isinstance(id_, str) else None
+        if task is not None:
+            task.cancel()
+
+    async def _run(self, id_: str, request: GraphQLRequest, subject: Subject) -> None:
+        """One operation from `subscribe` to `complete` or `error`. Its id is free again afterwards."""
+        failure: Exception | None = None
+        try:
+            if len(self.operations) > self.config.streams.operations_per_connection_max:
+                raise overloaded()
+            async for response in self._responses(request, subject):
+                await self._send({"id": id_, "type": "next", "payload": response.body()})
+        except Exception as raised:
+            failure = raised
+        if self.operations.get(id_) is asyncio.current_task():
+            del self.operations[id_]
+        with suppress(WebSocketDisconnect, RuntimeError):
+            if failure is None:
+                await self._send({"id": id_, "type": "complete"})
+            else:
+                await self._fail(id_, failure)
+
+    async def _fail(self, id_: str, failure: Exception) -> None:
+        answer: Answer = answer_of_failure(failure, fresh_trace())
+        await self._send({"id": id_, "type": "error", "payload": answer.body["errors"]})
+        if answer.code == expired().code:
+            self._end(Close.FORBIDDEN, "Forbidden")
+
+    async def _responses(self, request: GraphQLRequest, subject: Subject) -> AsyncIterator[GraphQLResponse]:
+        graph = self.router.snapshot
+        document = await self.router.read(request, graph)
+        if document.kind is not OperationKind.SUBSCRIPTION:
+            yield await self.router.answer(request, document, subject, graph)
+            return
+        source = await self.router.events(request, document, subject, graph)
+        events = watched(source, subject, self.rules)
+        try:
+            async for response in events:
+                yield response
+        finally:
+            await events.aclose()  # type: ignore[attr-defined]
+
+    async def _send(self, message: Mapping[str, Any]) -> None:
+        await self.socket.send({"type": "websocket.send", "text": orjson.dumps(message).decode()})
+
+
+def _authorization(payload: Mapping[str, Any]) -> str | None:
+    """`{"authorization": "Bearer …"}`, its name in any case, as clients write headers."""
+    for name, value in payload.items():
+        if name.lower() == "authorization" and isinstance(value, str):
+            return value
+    return None

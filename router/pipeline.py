@@ -1,0 +1,182 @@
+"""The pipeline: one operation in, one response or one stream of responses out, on one screen.
+
+parse → validate → normalise → authorise → plan → compile → execute → project. Caches and spans are put
+around the stages here; a stage knows neither.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from authz.identity.subject import Subject
+from router.config import RouterConfig
+from router.errors import ClientError
+from router.execution import (
+    CompiledPlan,
+    ExecutionOptions,
+    GraphQLResponse,
+    compile_plan,
+    execute,
+    subscribe,
+)
+from router.execution.transport import SubgraphTransport
+from router.operation.authorize import NO_RIGHTS, Rights, denied_to, needed_by, without
+from router.operation.introspect import INTROSPECTION_FIELDS
+from router.operation.limits import check_extent
+from router.operation.model import AllowedOperation, NormalField, NormalSelection
+from router.operation.normalize import normalize
+from router.operation.parse import parse
+from router.operation.validate import validate
+from router.operation.variables import coerce
+from router.planner import plan_operation
+from router.snapshot import Cache, Document, Snapshot
+from router.telemetry import denials_count, stage
+
+Value = TypeVar("Value")
+LONG_TEXT_CHARS = 8_192
+"""Longer texts are parsed and validated off the event loop."""
+DENIED_SETS_PER_DOCUMENT_MAX = 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GraphQLRequest:
+    """One operation as a client sent it; `headers` are those to hand on to subgraphs, lower case."""
+
+    text: str
+    operation_name: str | None = None
+    variables: Mapping[str, Any] = field(default_factory=dict)
+    extensions: Mapping[str, Any] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+class Router:
+    """Answers operations on its current snapshot. One a process; `close` when it ends."""
+
+    def __init__(
+        self,
+        snapshot: Snapshot,
+        transport: SubgraphTransport,
+        *,
+        config: RouterConfig,
+        rights: Rights = NO_RIGHTS,
+    ) -> None:
+        self.snapshot = snapshot
+        self.config = config
+        self._transport = transport
+        self._rights = rights
+        self._planners = ThreadPoolExecutor(max_workers=2, thread_name_prefix="planner")
+
+    async def handle(self, request: GraphQLRequest, subject: Subject) -> GraphQLResponse:
+        """One request, one response. Errors: ClientError for a refusal; anything else is a fault."""
+        graph = self.snapshot
+        return await self.answer(request, await self.read(request, graph), subject, graph)
+
+    async def read(self, request: GraphQLRequest, graph: Snapshot) -> Document:
+        """What the text asks for, whoever asks: parse → validate → normalise, kept by text.
+
+        Errors: ClientError where the text is no operation of this graph.
+        """
+        return await graph.documents.get_or_make(
+            (request.text, request.operation_name),
+            lambda: self._off_loop(
+                lambda: read_document(request, graph, self.config), long=len(request.text) > LONG_TEXT_CHARS
+            ),
+        )
+
+    async def answer(
+        self, request: GraphQLRequest, document: Document, subject: Subject, graph: Snapshot
+    ) -> GraphQLResponse:
+        """Authorise → plan → compile → execute, within the request's time."""
+        variables = coerce(request.variables, document.normal.variables, graph.api_schema)
+        compiled = await self._compiled(document, subject, graph)
+        deadline_s = time.monotonic() + self.config.request_timeout_ms_max / 1_000
+        with stage("execute"):
+            return await execute(
+                compiled, variables, subject, self._transport, options=self._options(request, deadline_s)
+            )
+
+    async def events(
+        self, request: GraphQLRequest, document: Document, subject: Subject, graph: Snapshot
+    ) -> AsyncIterator[GraphQLResponse]:
+        """The responses of a subscription, one an event. Errors before the first one: as `answer`."""
+        variables = coerce(request.variables, document.normal.variables, graph.api_schema)
+        compiled = await self._compiled(document, subject, graph)
+        return subscribe(compiled, variables, subject, self._transport, options=self._options(request))
+
+    def _options(self, request: GraphQLRequest, deadline_s: float | None = None) -> ExecutionOptions:
+        return ExecutionOptions(
+            deadline_s=deadline_s,
+            subgraph_timeout_s=self.config.subgraph_timeout_ms_max / 1_000,
+            forwarded=request.headers,
+            expose_subgraph_errors=self.config.expose_subgraph_errors,
+        )
+
+    async def _compiled(self, document: Document, subject: Subject, graph: Snapshot) -> CompiledPlan:
+        allowed = allowed_for(document, subject, graph, self._rights)
+        labels = frozenset[str]()
+        return await graph.plans.get_or_make(
+            (allowed.normal.signature, labels),
+            lambda: self._off_loop(lambda: plan_and_compile(allowed, graph, labels), long=True),
+        )
+
+    async def _off_loop(self, work: Callable[[], Value], *, long: bool) -> Value:
+        if not long:
+            return work()
+        return await asyncio.get_running_loop().run_in_executor(self._planners, work)
+
+    async def close(self) -> None:
+        """Give back connections and threads; requests under way are cancelled."""
+        self._planners.shutdown(wait=False, cancel_futures=True)
+        await self._transport.close()
+
+
+def read_document(request: GraphQLRequest, graph: Snapshot, config: RouterConfig) -> Document:
+    """parse → validate → normalise. Errors: ClientError."""
+    with stage("parse"):
+        parsed = parse(request.text, limits=graph.parse_limits)
+    with stage("validate"):
+        valid = validate(parsed, graph.api_schema, request.operation_name, suggestions=config.introspection)
+        check_extent(valid, config.operation)
+    with stage("normalize"):
+        normal = normalize(valid, graph.supergraph)
+    if not config.introspection and asks_for_schema(normal.selections):
+        raise ClientError("introspection is off", code="INTROSPECTION_DISABLED")
+    return Document(
+        kind=valid.kind,
+        normal=normal,
+        needed=needed_by(normal, graph.requirements),
+        allowed=Cache("allowed", entries_max=DENIED_SETS_PER_DOCUMENT_MAX),
+    )
+
+
+def allowed_for(document: Document, subject: Subject, graph: Snapshot, rights: Rights) -> AllowedOperation:
+    """What this caller may ask of the document; callers who lack the same rights share the result."""
+    denied = denied_to(subject, document.needed, rights)
+    allowed = document.allowed.get(denied)
+    if allowed is None:
+        with stage("authorize"):
+            allowed = without(document.normal, denied, graph.requirements)
+        document.allowed.put(denied, allowed)
+    for denial in allowed.denials:
+        denials_count.add(1, {"code": denial.code})
+    return allowed
+
+
+def plan_and_compile(allowed: AllowedOperation, graph: Snapshot, labels: frozenset[str]) -> CompiledPlan:
+    """plan → compile. Errors: PlanNotFound, PlanTooComplex."""
+    with stage("plan"):
+        plan = plan_operation(allowed.normal, graph.supergraph, override_labels=labels)
+    return compile_plan(plan, allowed, graph.supergraph)
+
+
+def asks_for_schema(selections: tuple[NormalSelection, ...]) -> bool:
+    """Whether root selections read the schema itself."""
+    return any(
+        one.name in INTROSPECTION_FIELDS if isinstance(one, NormalField) else asks_for_schema(one.selections)
+        for one in selections
+    )

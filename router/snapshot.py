@@ -1,0 +1,126 @@
+"""Snapshot: one supergraph with all that is known about it and all that was worked out from it.
+
+A reload makes a new snapshot and swaps it in whole; requests under way finish on the one they began with.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Hashable, Mapping
+from dataclasses import dataclass
+from typing import Generic, TypeAlias, TypeVar
+
+from graphql import GraphQLSchema
+
+from router.config import RouterConfig
+from router.execution import CompiledPlan
+from router.operation.model import AllowedOperation, NormalOperation, OperationKind
+from router.operation.parse import ParseLimits
+from router.operation.requirements import Requirement, Requirements, requirements_of
+from router.telemetry import cache_count
+from schema.supergraph import Supergraph, read_supergraph
+
+Key = TypeVar("Key", bound=Hashable)
+Value = TypeVar("Value")
+PlanKey: TypeAlias = tuple[str, frozenset[str]]
+"""Signature of the allowed operation, override labels that are on. INVARIANT: never a token or a person."""
+
+
+class Cache(Generic[Key, Value]):
+    """The `entries_max` most recently used values, and at most one making of each at a time."""
+
+    def __init__(self, name: str, *, entries_max: int) -> None:
+        self._entries: OrderedDict[Key, Value] = OrderedDict()
+        self._making: dict[Key, asyncio.Future[Value]] = {}
+        self._entries_max = max(entries_max, 1)
+        self._hit: Mapping[str, str | bool] = {"cache": name, "found": True}
+        self._miss: Mapping[str, str | bool] = {"cache": name, "found": False}
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def get(self, key: Key) -> Value | None:
+        """The value, now the most recently used; None where there is none."""
+        value = self._entries.get(key)
+        if value is None:
+            cache_count.add(1, self._miss)
+            return None
+        self._entries.move_to_end(key)
+        cache_count.add(1, self._hit)
+        return value
+
+    def put(self, key: Key, value: Value) -> None:
+        """Keep the value; the least recently used one goes when there are too many."""
+        self._entries[key] = value
+        self._entries.move_to_end(key)
+        if len(self._entries) > self._entries_max:
+            self._entries.popitem(last=False)
+
+    async def get_or_make(self, key: Key, make: Callable[[], Awaitable[Value]]) -> Value:
+        """The value; made once however many ask at the same time. A failed making is not kept.
+
+        The making goes on when the one who began it is cancelled: others may wait for it.
+        """
+        if (value := self.get(key)) is not None:
+            return value
+        making = self._making.get(key)
+        if making is None:
+            making = asyncio.ensure_future(make())
+            self._making[key] = making
+            making.add_done_callback(lambda done: self._made(key, done))
+        return await asyncio.shield(making)
+
+    def _made(self, key: Key, done: asyncio.Future[Value]) -> None:
+        self._making.pop(key, None)
+        if not done.cancelled() and done.exception() is None:
+            self.put(key, done.result())
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """What is known about one operation text before it is known who asks; the same for all callers.
+
+    `needed` are the requirements of its fields, `allowed` the operations left for callers that lack some.
+    """
+
+    kind: OperationKind
+    normal: NormalOperation
+    needed: frozenset[Requirement]
+    allowed: Cache[frozenset[Requirement], AllowedOperation]
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Everything that depends on the supergraph alone. Frozen; its caches fill as requests come."""
+
+    sdl_sha256: str
+    supergraph: Supergraph
+    api_schema: GraphQLSchema
+    requirements: Requirements
+    parse_limits: ParseLimits
+    documents: Cache[tuple[str, str | None], Document]
+    plans: Cache[PlanKey, CompiledPlan]
+
+
+def snapshot_of(sdl: str, config: RouterConfig) -> Snapshot:
+    """The snapshot of a supergraph's SDL.
+
+    Errors: those of `read_supergraph`; UnknownDataClass where `@classified` names a class unknown here.
+    """
+    supergraph = read_supergraph(sdl)
+    limits = config.operation
+    return Snapshot(
+        sdl_sha256=hashlib.sha256(sdl.encode()).hexdigest(),
+        supergraph=supergraph,
+        api_schema=supergraph.api_schema,
+        requirements=requirements_of(supergraph),
+        parse_limits=ParseLimits(
+            document_bytes_max=limits.document_bytes_max,
+            tokens_max=limits.tokens_max,
+            nesting_max=limits.nesting_max,
+        ),
+        documents=Cache("documents", entries_max=config.caches.documents_max),
+        plans=Cache("plans", entries_max=config.caches.plans_max),
+    )
