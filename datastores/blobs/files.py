@@ -1,4 +1,4 @@
-"""The embedded blobs adapter: one file a key, written beside its place and linked into it when it is whole."""
+"""The embedded blobs adapter: one file a key, written aside and linked into its place when it is whole."""
 
 from __future__ import annotations
 

@@ -60,7 +60,9 @@ def _script_directory(script_location: Path) -> ScriptDirectory:
 
 def _move(connection: Connection, script: ScriptDirectory, version_table: str, *, target: str) -> None:
     if connection.dialect.name == "postgresql":
-        # Two processes that start together must not both create the first table.
+        # Two processes that start together must not both create the first table; the one that waited must
+        # see what the other did, which a serialisable snapshot would hide.
+        connection.execute(text("SET TRANSACTION ISOLATION LEVEL READ COMMITTED"))
         lock_id = zlib.crc32(version_table.encode())
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock_id)"), {"lock_id": lock_id})
 

@@ -82,7 +82,7 @@ class FileKeyProvider:
         except FileNotFoundError:
             if not create:
                 raise NotFound(
-                    f"the key file `{self._path}` is missing, and nothing in the vault can be read without it:"
+                    f"the key file `{self._path}` is missing, and the vault is unreadable without it:"
                     " put it back from its backup"
                 ) from None
             await self.add_key()
