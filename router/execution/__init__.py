@@ -1,1 +1,15 @@
-"""router.execution."""
+"""QueryPlan → answer: compile once a plan; fetch, merge and project once a request."""
+
+from router.execution.compiled import CompiledPlan, compile_plan
+from router.execution.execute import execute, subscribe
+from router.execution.response import GraphQLResponse
+from router.execution.run import ExecutionOptions
+
+__all__ = [
+    "CompiledPlan",
+    "ExecutionOptions",
+    "GraphQLResponse",
+    "compile_plan",
+    "execute",
+    "subscribe",
+]

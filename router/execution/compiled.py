@@ -1,0 +1,94 @@
+"""`QueryPlan` → `CompiledPlan`: everything about an operation that does not depend on the request."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from graphql import GraphQLSchema
+
+from router.execution.fetches import RootFetch
+from router.execution.paths import TreePath
+from router.execution.projection import Projection
+from router.execution.shape import answer_shape, condition_variables
+from router.execution.steps import Step, compile_node
+from router.execution.type_facts import TypeFacts, type_facts_of
+from router.operation.introspect import introspect, introspection_document, uses_variables
+from router.operation.model import AllowedOperation, OperationKind
+from router.planner.plan import QueryPlan, Subscription
+from schema.supergraph import Supergraph
+
+PROJECTIONS_MAX: Final = 64
+"""Projections kept for one plan: one an assignment of its @skip and @include variables."""
+
+
+class CompiledPlan:
+    """A plan ready to run, any number of times and side by side. Belongs to one event loop's thread."""
+
+    __slots__ = (
+        "_api_schema",
+        "_condition_variables",
+        "_introspected",
+        "_introspection",
+        "_projections",
+        "allowed",
+        "event",
+        "facts",
+        "kind",
+        "plan",
+        "step",
+    )
+
+    def __init__(self, plan: QueryPlan, allowed: AllowedOperation, supergraph: Supergraph) -> None:
+        self.plan = plan
+        self.allowed = allowed
+        self.kind: OperationKind = allowed.original.kind
+        self.facts: TypeFacts = type_facts_of(supergraph)
+        self.step: Step | None = None
+        self.event: RootFetch | None = None
+        """The subscribing fetch of a subscription; `step` is then what runs for each event."""
+        self._compile()
+        self._api_schema: GraphQLSchema = supergraph.api_schema
+        self._introspection = introspection_document(allowed.normal)
+        self._introspected: dict[str, Any] | None = None
+        self._condition_variables = condition_variables(allowed.original)
+        self._projections: dict[tuple[bool, ...], Projection] = {}
+
+    def _compile(self) -> None:
+        node = self.plan.node
+        if isinstance(node, Subscription):
+            self.event = RootFetch(node.primary, TreePath((), self.facts), self.facts)
+            node = node.rest
+        if node is not None:
+            self.step = compile_node(node, self.facts)
+
+    def introspected(self, variables: Mapping[str, Any]) -> dict[str, Any] | None:
+        """What `__schema` and `__type` answer, by response key; None where they are not asked."""
+        document = self._introspection
+        if document is None:
+            return None
+        if uses_variables(document):
+            return introspect(document, self._api_schema, variables)
+        if self._introspected is None:
+            self._introspected = introspect(document, self._api_schema, {})
+        return self._introspected
+
+    def projection(self, variables: Mapping[str, Any]) -> Projection:
+        """How the answer is built for these variables."""
+        truths = tuple(bool(variables.get(name)) for name in self._condition_variables)
+        known = self._projections.get(truths)
+        if known is None:
+            by_name = dict(zip(self._condition_variables, truths, strict=True))
+            known = Projection(answer_shape(self.allowed, self._api_schema, by_name))
+            if len(self._projections) >= PROJECTIONS_MAX:
+                self._projections.clear()
+            self._projections[truths] = known
+        return known
+
+
+def compile_plan(plan: QueryPlan, allowed: AllowedOperation, supergraph: Supergraph) -> CompiledPlan:
+    """The plan's steps, representation builders and projections; parts are finished when first used.
+
+    Errors: `PlanInvariantBroken` where the plan asks for what cannot be done.
+    """
+    return CompiledPlan(plan, allowed, supergraph)

@@ -1,0 +1,101 @@
+"""Running a compiled plan: fetch, then project. One answer, or one an event."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import aclosing
+from typing import Any
+
+from authz.identity.subject import Subject
+from router.errors import PlanInvariantBroken, SubgraphCallFailed
+from router.execution.compiled import CompiledPlan
+from router.execution.explain import Explanation, visible_path
+from router.execution.projection import Projection
+from router.execution.response import GraphQLResponse
+from router.execution.run import DEFAULT_OPTIONS, ExecutionOptions, Run
+from router.execution.subgraph_errors import report_failure
+from router.execution.transport import SubgraphTransport
+
+
+async def execute(
+    compiled: CompiledPlan,
+    variables: Mapping[str, Any],
+    subject: Subject,
+    transport: SubgraphTransport,
+    *,
+    options: ExecutionOptions = DEFAULT_OPTIONS,
+) -> GraphQLResponse:
+    """The answer to a query or mutation. `variables` are coerced ones.
+
+    Whatever a subgraph does ends in the answer's `errors`; raised is only what the router itself gets
+    wrong. Cancelling cancels the fetches under way.
+    """
+    run = Run(variables=variables, subject=subject, transport=transport, options=options)
+    if compiled.step is not None:
+        await compiled.step.run(run)
+    return answer(compiled, run)
+
+
+async def subscribe(
+    compiled: CompiledPlan,
+    variables: Mapping[str, Any],
+    subject: Subject,
+    transport: SubgraphTransport,
+    *,
+    options: ExecutionOptions = DEFAULT_OPTIONS,
+) -> AsyncIterator[GraphQLResponse]:
+    """One answer an event of the subscribed subgraph, each completed by the rest of the plan.
+
+    Ends when the subgraph completes, or after one last answer with errors where its stream fails.
+    Closing the iterator ends the subgraph's subscription. A deadline in `options` holds for each event.
+    """
+    event = compiled.event
+    if event is None:
+        raise PlanInvariantBroken("the plan is not a subscription's")
+
+    def run_of_event() -> Run:
+        return Run(variables=variables, subject=subject, transport=transport, options=options)
+
+    try:
+        stream = transport.subscribe(event.request(run_of_event()))
+        async with aclosing(stream) as events:  # type: ignore[type-var]
+            async for response in events:
+                run = run_of_event()
+                event.merge(run, response, [run.root])
+                if compiled.step is not None and response.data is not None:
+                    await compiled.step.run(run)
+                yield answer(compiled, run)
+    except SubgraphCallFailed as failure:
+        run = run_of_event()
+        report_failure(run, failure, ())
+        yield answer(compiled, run)
+
+
+def answer(compiled: CompiledPlan, run: Run) -> GraphQLResponse:
+    """The response tree of a finished run as the client's answer."""
+    introspected = compiled.introspected(run.variables)
+    if introspected is not None:
+        run.root.update(introspected)
+    projection = compiled.projection(run.variables)
+    data = projection.project(run.root)
+    errors = [_placed(entry, projection) for entry in run.errors]
+    extensions: dict[str, Any] = {}
+    if projection.irregular or compiled.allowed.denials:
+        explanation = Explanation()
+        explanation.of_object(run.root, projection.shape, ())
+        # a null that follows from an error which is told already needs no second explanation
+        if explanation.refusals and not errors and not explanation.denials:
+            extensions["valueCompletion"] = explanation.refusals
+        errors += explanation.denials
+    return GraphQLResponse(data=data, errors=tuple(errors), extensions=extensions)
+
+
+def _placed(entry: dict[str, Any], projection: Projection) -> dict[str, Any]:
+    path = entry.get("path")
+    if path:
+        visible = visible_path(projection.shape, path)
+        if visible:
+            entry["path"] = visible
+        else:
+            del entry["path"]
+    return entry

@@ -1,0 +1,250 @@
+"""Compiled fetches: ask one subgraph, merge what it says into the response tree, place its errors.
+
+Source: `federation.md` (g) 2-4.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from router.errors import SubgraphCallFailed
+from router.execution.merge import merge_object
+from router.execution.paths import ResponsePath, TreePath
+from router.execution.representations import Representation, Representations, identity_of
+from router.execution.rewrites import CONDITION, compile_rewrites, renamed_keys
+from router.execution.run import Run
+from router.execution.subgraph_errors import report_errors, report_failure
+from router.execution.together import run_together
+from router.execution.transport import SubgraphRequest, SubgraphResponse
+from router.execution.type_facts import TypeFacts
+from router.planner.plan import Fetch, RewritePath
+
+_MALFORMED: Final = "SUBREQUEST_MALFORMED_RESPONSE"
+
+Groups = list[list[dict[str, Any]]]
+"""For each representation, the objects of the tree that it stands for."""
+
+
+class RootFetch:
+    """A fetch of root fields; `under` is where its root object hangs (nowhere, or a field of a root type)."""
+
+    __slots__ = ("_objects", "_renamed", "_rewrite", "_under", "_variables", "fetch")
+
+    def __init__(self, fetch: Fetch, under: TreePath, facts: TypeFacts) -> None:
+        self.fetch = fetch
+        self._under = under
+        self._rewrite = compile_rewrites(fetch.output_rewrites, facts)
+        self._renamed = renamed_keys(fetch.output_rewrites)
+        self._objects = facts.objects
+        self._variables = fetch.variable_usages
+
+    async def run(self, run: Run) -> None:
+        """Fetch and merge; a failure becomes an error in `run`."""
+        targets = self._under.collect(run.root)
+        if not targets:
+            return
+        try:
+            response = await run.call(self.request(run))
+        except SubgraphCallFailed as failure:
+            report_failure(run, failure, self._under.label)
+            for target in targets:
+                run.mark_failed(target)
+            return
+        self.merge(run, response, targets)
+
+    def request(self, run: Run) -> SubgraphRequest:
+        """The call, with the client's variables that the fetch uses.  Errors: `SubgraphCallFailed`."""
+        return _request(self.fetch, run, _client_variables(self._variables, run))
+
+    def merge(self, run: Run, response: SubgraphResponse, targets: Sequence[dict[str, Any]]) -> None:
+        """Put one answer into `targets`."""
+        service = self.fetch.service
+        if response.errors:
+            report_errors(run, response.errors, service=service, at=self._under.label, renamed=self._renamed)
+        if response.data is None:
+            if not response.errors:
+                report_failure(run, _no_data(service), self._under.label)
+            for target in targets:
+                run.mark_failed(target)
+            return
+        if self._rewrite is not None:
+            self._rewrite(response.data)
+        for target in targets:
+            merge_object(target, response.data, self._objects)
+
+
+class EntityFetch:
+    """A fetch of entities: one representation for each different object under the path."""
+
+    __slots__ = ("_objects", "_path", "_renamed", "_representations", "_rewrite", "_variables", "fetch")
+
+    def __init__(self, fetch: Fetch, path: TreePath, facts: TypeFacts) -> None:
+        self.fetch = fetch
+        self._path = path
+        self._representations = Representations(fetch, facts)
+        self._rewrite = compile_rewrites(fetch.output_rewrites, facts)
+        self._renamed = renamed_keys(fetch.output_rewrites)
+        self._objects = facts.objects
+        self._variables = fetch.variable_usages
+
+    async def run(self, run: Run) -> None:
+        """Fetch and merge; without anything to ask for there is no call."""
+        found = self._path.collect(run.root)
+        if found:
+            await self._ask(run, found, {})
+
+    async def _ask(self, run: Run, found: Sequence[dict[str, Any]], extra: dict[str, Any]) -> None:
+        representations, groups = self._represent(run, found)
+        if not representations:
+            return
+        variables = _client_variables(self._variables, run)
+        variables.update(extra)
+        variables["representations"] = representations
+        try:
+            response = await run.call(_request(self.fetch, run, variables))
+        except SubgraphCallFailed as failure:
+            self._fail(run, failure, groups)
+            return
+        self._merge(run, response, groups)
+
+    def _represent(self, run: Run, found: Sequence[dict[str, Any]]) -> tuple[list[Representation], Groups]:
+        representations: list[Representation] = []
+        groups: Groups = []
+        known: dict[bytes, list[dict[str, Any]]] = {}
+        represent = self._representations.of
+        for it in found:
+            representation = represent(it, missing_is_null=not run.has_failed(it))
+            if representation is None:
+                continue
+            identity = identity_of(representation)
+            group = known.get(identity)
+            if group is None:
+                group = known[identity] = [it]
+                representations.append(representation)
+                groups.append(group)
+            else:
+                group.append(it)
+        return representations, groups
+
+    def _merge(self, run: Run, response: SubgraphResponse, groups: Groups) -> None:
+        if response.errors:
+            self._place_errors(run, response.errors, groups)
+        entities = response.data.get("_entities") if response.data is not None else None
+        if entities.__class__ is not list or len(entities) != len(groups):
+            if not response.errors or entities is not None:
+                self._fail(run, _wrong_length(self.fetch.service, entities, len(groups)), groups)
+            else:
+                _mark_failed(run, groups)
+            if entities.__class__ is not list:
+                return
+        rewrite, objects = self._rewrite, self._objects
+        for entity, group in zip(entities, groups, strict=False):
+            if entity.__class__ is not dict:
+                continue
+            if rewrite is not None:
+                rewrite(entity)
+            for target in group:
+                merge_object(target, entity, objects)
+
+    def _fail(self, run: Run, failure: SubgraphCallFailed, groups: Groups) -> None:
+        report_failure(run, failure, self._path.label)
+        _mark_failed(run, groups)
+
+    def _place_errors(self, run: Run, errors: Sequence[dict[str, Any]], groups: Groups) -> None:
+        places: dict[int, list[ResponsePath]] = {}
+        for it, path in self._path.locate(run.root):
+            places.setdefault(id(it), []).append(path)
+
+        def paths_of(index: int) -> list[ResponsePath]:
+            group = groups[index] if 0 <= index < len(groups) else []
+            for it in group:
+                run.mark_failed(it)
+            # one object can be in the group once for each of its places
+            return list(dict.fromkeys(path for it in group for path in places.get(id(it), ())))
+
+        report_errors(
+            run,
+            errors,
+            service=self.fetch.service,
+            at=self._path.label,
+            renamed=self._renamed,
+            paths_of=paths_of,
+        )
+
+
+class ContextualFetch(EntityFetch):
+    """An entity fetch whose arguments come from objects above: one call for each set of values."""
+
+    __slots__ = ("_facts", "_sources")
+
+    def __init__(self, fetch: Fetch, path: TreePath, facts: TypeFacts) -> None:
+        super().__init__(fetch, path, facts)
+        self._sources = tuple((it.variable, it.path) for it in fetch.context_rewrites)
+        self._facts = facts
+
+    async def run(self, run: Run) -> None:
+        """Fetch and merge, calls with different values side by side."""
+        calls: dict[bytes, tuple[dict[str, Any], list[dict[str, Any]]]] = {}
+        for line in self._path.ancestors(run.root):
+            values: dict[str, Any] = {}
+            for name, path in self._sources:
+                value = self._read(path, line)
+                if value is not None or name not in values:
+                    values[name] = value
+            calls.setdefault(identity_of(values), (values, []))[1].append(line[0])
+        await run_together([self._ask(run, found, values) for values, found in calls.values()])
+
+    def _read(self, path: RewritePath, line: tuple[dict[str, Any], ...]) -> Any:
+        """The value at `path` from the object `line[0]`, whose ancestors follow it, nearest first."""
+        generation = 0
+        value: Any = line[0]
+        for element in path:
+            if element == "..":
+                generation += 1
+                value = line[generation] if generation < len(line) else None
+            elif value.__class__ is not dict:
+                return None
+            elif element.startswith(CONDITION):
+                if not self._is_a(value.get("__typename"), element.removeprefix(CONDITION)):
+                    return None
+            else:
+                value = value.get(element)
+        return value
+
+    def _is_a(self, typename: str | None, condition: str) -> bool:
+        return typename is None or condition in self._facts.supertypes(typename)
+
+
+def _request(fetch: Fetch, run: Run, variables: dict[str, Any]) -> SubgraphRequest:
+    return SubgraphRequest(
+        service=fetch.service,
+        kind=fetch.kind,
+        query=fetch.operation,
+        variables=variables,
+        subject=run.subject,
+        operation_name=fetch.operation_name,
+        headers=run.options.forwarded,
+        timeout_s=run.timeout_s(fetch.service),
+    )
+
+
+def _client_variables(names: Sequence[str], run: Run) -> dict[str, Any]:
+    """Absent variables stay absent: the subgraph tells them from null."""
+    variables = run.variables
+    return {name: variables[name] for name in names if name in variables}
+
+
+def _mark_failed(run: Run, groups: Groups) -> None:
+    for group in groups:
+        for it in group:
+            run.mark_failed(it)
+
+
+def _no_data(service: str) -> SubgraphCallFailed:
+    return SubgraphCallFailed(service, "answered neither data nor errors", code=_MALFORMED)
+
+
+def _wrong_length(service: str, entities: object, wanted: int) -> SubgraphCallFailed:
+    answered = f"{len(entities)} entities" if isinstance(entities, list) else "no list of entities"
+    return SubgraphCallFailed(service, f"answered {answered}, {wanted} were asked for", code=_MALFORMED)

@@ -1,0 +1,194 @@
+"""Projection: from the response tree to the answer that the client asked for. Compiled once a plan.
+
+Keys in the client's order, routing fields left out, values checked against the API schema, nulls
+propagated. What was wrong is found out afterwards (`explain`), because it almost never is.
+Source: `federation.md` (g) 6 and 9; GraphQL specification, ResolveFieldValue and HandleFieldError.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final, TypeAlias
+
+from graphql import (
+    GraphQLEnumType,
+    GraphQLList,
+    GraphQLNamedType,
+    GraphQLNonNull,
+    GraphQLObjectType,
+    GraphQLOutputType,
+)
+
+from router.execution.shape import AnswerField, AnswerSelection, Composite
+
+Complete: TypeAlias = Callable[[Any], Any]
+"""A non-null value of the tree → the value to answer, None where it must not be answered."""
+
+_INT_MAX: Final = 2**31 - 1
+
+
+class Projection:
+    """The compiled projection for one shape. Not for use by two threads at once: `irregular` is shared."""
+
+    __slots__ = ("_project", "irregular", "shape")
+
+    def __init__(self, shape: AnswerSelection) -> None:
+        self.shape = shape
+        self.irregular: list[None] = []
+        """Grows by an item for each value that was refused or missing where none may be."""
+        self._project = _by_runtime_type(shape, self.irregular)
+
+    def project(self, root: dict[str, Any]) -> dict[str, Any] | None:
+        """The answer's `data`. `irregular` is empty afterwards if every value was as it must be."""
+        self.irregular.clear()
+        answer: dict[str, Any] | None = self._project(root)
+        return answer
+
+
+def _by_runtime_type(selection: AnswerSelection, irregular: list[None]) -> Complete:
+    """Objects of one place; each runtime type's projection is compiled when its first object comes."""
+    if isinstance(selection.static_type, GraphQLObjectType):
+        return _object(selection, selection.static_type, irregular)
+    compiled: dict[str | None, Complete] = {}
+
+    def project(it: Any) -> Any:
+        if it.__class__ is not dict:
+            irregular.append(None)
+            return None
+        typename = it.get("__typename")
+        known = compiled.get(typename)
+        if known is None:
+            type_ = selection.runtime_type(typename)
+            if type_ is None:
+                # not kept: a subgraph could make up any number of names
+                irregular.append(None)
+                return None
+            known = compiled[typename] = _object(selection, type_, irregular)
+        return known(it)
+
+    return project
+
+
+def _object(selection: AnswerSelection, runtime_type: Composite, irregular: list[None]) -> Complete:
+    entries: list[tuple[str, str | None, Complete | None, bool]] | None = None
+
+    def project(it: Any) -> Any:
+        nonlocal entries
+        if it.__class__ is not dict:
+            irregular.append(None)
+            return None
+        if entries is None:
+            entries = [_entry(field, runtime_type, irregular) for field in selection.fields(runtime_type)]
+        answer: dict[str, Any] = {}
+        get = it.get
+        for key, constant, complete, non_null in entries:
+            if constant is not None:
+                answer[key] = constant
+                continue
+            value = get(key)
+            if value is not None and complete is not None:
+                value = complete(value)
+            if value is None and non_null:
+                irregular.append(None)
+                return None
+            answer[key] = value
+        return answer
+
+    return project
+
+
+def _entry(
+    field: AnswerField, runtime_type: Composite, irregular: list[None]
+) -> tuple[str, str | None, Complete | None, bool]:
+    if field.denials:
+        return field.key, None, _refuse, field.non_null
+    if field.is_typename:
+        # only an object type is an answer; what is known as an interface alone ends as null
+        concrete = isinstance(runtime_type, GraphQLObjectType)
+        return field.key, runtime_type.name if concrete else None, _refuse, True
+    if field.type is None:
+        return field.key, None, None, field.non_null
+    return field.key, None, _value(field.type, field.selection, irregular), field.non_null
+
+
+def _refuse(_: Any) -> None:
+    return None
+
+
+def _value(
+    type_: GraphQLOutputType, selection: AnswerSelection | None, irregular: list[None]
+) -> Complete | None:
+    if isinstance(type_, GraphQLNonNull):
+        type_ = type_.of_type
+    if isinstance(type_, GraphQLList):
+        non_null = isinstance(type_.of_type, GraphQLNonNull)
+        return _list(_value(type_.of_type, selection, irregular), non_null, irregular)
+    if selection is not None:
+        return _by_runtime_type(selection, irregular)
+    accepts = leaf_check(type_)
+    return None if accepts is None else _leaf(accepts, irregular)
+
+
+def _list(complete: Complete | None, non_null: bool, irregular: list[None]) -> Complete:
+    def project(values: Any) -> Any:
+        if values.__class__ is not list:
+            irregular.append(None)
+            return None
+        answer = (
+            values if complete is None else [None if value is None else complete(value) for value in values]
+        )
+        if non_null:
+            for value in answer:
+                if value is None:
+                    irregular.append(None)
+                    return None
+        return answer
+
+    return project
+
+
+def _leaf(accepts: Callable[[Any], bool], irregular: list[None]) -> Complete:
+    def project(value: Any) -> Any:
+        if accepts(value):
+            return value
+        irregular.append(None)
+        return None
+
+    return project
+
+
+def leaf_check(type_: GraphQLNamedType | GraphQLOutputType) -> Callable[[Any], bool] | None:
+    """Whether a value may be answered for a leaf type; None where anything may (custom scalars)."""
+    if isinstance(type_, GraphQLEnumType):
+        names = frozenset(type_.values)
+        return lambda value: value.__class__ is str and value in names
+    return _SCALARS.get(getattr(type_, "name", ""))
+
+
+def _is_int(value: Any) -> bool:
+    return value.__class__ is int and -_INT_MAX - 1 <= value <= _INT_MAX
+
+
+def _is_float(value: Any) -> bool:
+    return value.__class__ is float or value.__class__ is int
+
+
+def _is_string(value: Any) -> bool:
+    return value.__class__ is str
+
+
+def _is_boolean(value: Any) -> bool:
+    return value.__class__ is bool
+
+
+def _is_id(value: Any) -> bool:
+    return value.__class__ is str or value.__class__ is int
+
+
+_SCALARS: Final[dict[str, Callable[[Any], bool]]] = {
+    "Int": _is_int,
+    "Float": _is_float,
+    "String": _is_string,
+    "Boolean": _is_boolean,
+    "ID": _is_id,
+}

@@ -1,0 +1,242 @@
+"""Representations: from an object of the response tree to what `_entities` is asked with. Built once a plan.
+
+Source: `federation.md` (g) 2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, TypeAlias
+
+import orjson
+
+from router.execution.type_facts import TypeFacts
+from router.planner.plan import Fetch, RequiresField, RequiresSelection, ValueSetter
+
+Representation: TypeAlias = dict[str, Any]
+
+_MISSING: Final[Any] = object()
+_UNFIT: Final[Any] = object()
+"""A value that breaks the nullability of its type, so that what holds it cannot be sent."""
+
+_Copy: TypeAlias = Callable[[Any, bool], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """One key of a representation. `copy` is None for leaves, which are taken as they are."""
+
+    name: str
+    source: str
+    non_null: bool
+    copy: _Copy | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Recipe:
+    """How objects of one runtime type are represented; `keys` are those of which one must be filled."""
+
+    typename: str
+    entries: tuple[_Entry, ...]
+    keys: tuple[tuple[str, ...], ...]
+
+
+class Representations:
+    """Builds the representations of one fetch, one recipe a runtime type."""
+
+    __slots__ = ("_facts", "_only_type", "_recipes", "_requires", "_service", "_typenames")
+
+    def __init__(self, fetch: Fetch, facts: TypeFacts) -> None:
+        self._requires = fetch.requires
+        self._service = fetch.service
+        self._facts = facts
+        self._recipes: dict[str, _Recipe | None] = {}
+        self._typenames = _typename_setters(fetch)
+        conditions = {it.type_condition for it in fetch.requires if not isinstance(it, RequiresField)}
+        self._only_type = conditions.pop() if len(conditions) == 1 else None
+
+    def of(self, it: dict[str, Any], *, missing_is_null: bool) -> Representation | None:
+        """The representation of one object, or None where it cannot be asked for.
+
+        That is: its runtime type is not among the required ones, or no key of it is filled, or a required
+        leaf that may not be null is. A required leaf that may be null is sent as null; one that is missing
+        too, unless `missing_is_null` is off (an earlier fetch for this object failed).
+        """
+        typename = it.get("__typename") or self._only_type
+        if typename is None:
+            return None
+        recipe = self._recipes.get(typename, _MISSING)
+        if recipe is _MISSING:
+            recipe = self._recipe(typename)
+        if recipe is None:
+            return None
+        representation: Representation = {"__typename": recipe.typename}
+        if not _copy_entries(it, recipe.entries, representation, missing_is_null):
+            return None
+        if recipe.keys and not any(_filled(representation, key) for key in recipe.keys):
+            return None
+        return representation
+
+    def _recipe(self, typename: str) -> _Recipe | None:
+        """INVARIANT: names unknown to the supergraph are not kept, so a subgraph cannot fill memory."""
+        facts = self._facts
+        if not facts.known(typename):
+            return None
+        recipe = None
+        if _matches(self._requires, typename, facts):
+            entries = _entries(self._requires, typename, facts)
+            recipe = _Recipe(
+                typename=self._sent_as(typename),
+                entries=entries,
+                keys=self._keys(self._sent_as(typename), entries),
+            )
+        self._recipes[typename] = recipe
+        return recipe
+
+    def _sent_as(self, typename: str) -> str:
+        for condition, name in self._typenames:
+            if condition is None or condition in self._facts.supertypes(typename):
+                return name
+        return typename
+
+    def _keys(self, typename: str, entries: Sequence[_Entry]) -> tuple[tuple[str, ...], ...]:
+        """The subgraph's keys that these entries cover; none where one of them can never be null."""
+        non_null = {it.name: it.non_null for it in entries}
+        covered = [
+            key
+            for key in self._facts.keys(typename, self._service)
+            if all(name in non_null or name == "__typename" for name in key)
+        ]
+        if any(all(non_null.get(name, True) for name in key) for key in covered):
+            return ()
+        return tuple(covered)
+
+
+def identity_of(representation: Representation) -> bytes:
+    """Equal for equal representations: the same entity is asked for once."""
+    return orjson.dumps(representation, option=orjson.OPT_SORT_KEYS)
+
+
+def _filled(representation: Representation, key: tuple[str, ...]) -> bool:
+    return any(representation.get(name) is not None for name in key)
+
+
+def _typename_setters(fetch: Fetch) -> tuple[tuple[str | None, str], ...]:
+    """`__typename` as sent where it is not the runtime type: an interface that is an object over there."""
+    found: list[tuple[str | None, str]] = []
+    for rewrite in fetch.input_rewrites:
+        if isinstance(rewrite, ValueSetter) and rewrite.path[-1] == "__typename" and len(rewrite.path) <= 2:
+            condition = rewrite.path[0].removeprefix("... on ") if len(rewrite.path) == 2 else None
+            found.append((condition, rewrite.value))
+    return tuple(found)
+
+
+def _matches(selections: Sequence[RequiresSelection], typename: str, facts: TypeFacts) -> bool:
+    return any(
+        isinstance(it, RequiresField) or it.type_condition in facts.supertypes(typename) for it in selections
+    )
+
+
+def _entries(selections: Sequence[RequiresSelection], typename: str, facts: TypeFacts) -> tuple[_Entry, ...]:
+    """What is copied from objects of `typename`, fragments resolved, fields of one name merged."""
+    fields: dict[tuple[str, str], list[RequiresSelection]] = {}
+    _collect(selections, typename, facts, fields)
+    return tuple(
+        _entry(name, source, nested, typename, facts)
+        for (name, source), nested in fields.items()
+        if name != "__typename"
+    )
+
+
+def _collect(
+    selections: Sequence[RequiresSelection],
+    typename: str,
+    facts: TypeFacts,
+    into: dict[tuple[str, str], list[RequiresSelection]],
+) -> None:
+    for it in selections:
+        if isinstance(it, RequiresField):
+            into.setdefault((it.name, it.source), []).extend(it.selections)
+        elif it.type_condition in facts.supertypes(typename):
+            _collect(it.selections, typename, facts, into)
+
+
+def _entry(
+    name: str, source: str, nested: Sequence[RequiresSelection], typename: str, facts: TypeFacts
+) -> _Entry:
+    shape = facts.field_shape(typename, name)
+    copy: _Copy | None = None
+    if nested:
+        copy = _object_copy(nested, shape.named_type if shape is not None else None, facts)
+        for item_non_null in reversed(shape.item_non_null if shape is not None else ()):
+            copy = _list_copy(copy, item_non_null)
+    return _Entry(name=name, source=source, non_null=shape is not None and shape.non_null, copy=copy)
+
+
+def _object_copy(selections: Sequence[RequiresSelection], static_type: str | None, facts: TypeFacts) -> _Copy:
+    """Copies nested objects by their runtime type, or by the field's type where none was fetched."""
+    recipes: dict[str, tuple[_Entry, ...]] = {}
+    keep_typename = _selects_typename(selections)
+
+    def copy(value: Any, missing_is_null: bool) -> Any:
+        if value.__class__ is not dict:
+            return None
+        typename = value.get("__typename") or static_type
+        if typename is None:
+            return None
+        entries = recipes.get(typename)
+        if entries is None:
+            if not facts.known(typename):
+                return None
+            entries = recipes[typename] = _entries(selections, typename, facts)
+        copied: dict[str, Any] = {}
+        if keep_typename:
+            copied["__typename"] = typename
+        return copied if _copy_entries(value, entries, copied, missing_is_null) else _UNFIT
+
+    return copy
+
+
+def _selects_typename(selections: Sequence[RequiresSelection]) -> bool:
+    return any(
+        it.name == "__typename" if isinstance(it, RequiresField) else _selects_typename(it.selections)
+        for it in selections
+    )
+
+
+def _list_copy(copy_item: _Copy, item_non_null: bool) -> _Copy:
+    def copy(value: Any, missing_is_null: bool) -> Any:
+        if value.__class__ is not list:
+            return None
+        items = []
+        for it in value:
+            copied = None if it is None else copy_item(it, missing_is_null)
+            if copied is _UNFIT:
+                copied = None
+            if copied is None and item_non_null:
+                return _UNFIT
+            items.append(copied)
+        return items
+
+    return copy
+
+
+def _copy_entries(
+    it: dict[str, Any], entries: Sequence[_Entry], into: dict[str, Any], missing_is_null: bool
+) -> bool:
+    """Whether every entry could be copied; a nested value that is unfit ends as null where it may."""
+    for entry in entries:
+        value = it.get(entry.source, _MISSING)
+        if value is _MISSING:
+            if entry.non_null or not missing_is_null:
+                return False
+            value = None
+        elif value is not None and entry.copy is not None:
+            value = entry.copy(value, missing_is_null)
+            if value is _UNFIT:
+                value = None
+        if value is None and entry.non_null:
+            return False
+        into[entry.name] = value
+    return True

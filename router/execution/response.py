@@ -1,0 +1,35 @@
+"""GraphQLResponse: what execution answers, before the edge frames it as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class GraphQLResponse:
+    """One answer, or one event of a stream. `errors` are GraphQL error entries, ready to be printed.
+
+    `incremental` holds the members of an incremental-delivery payload (`pending`, `incremental`,
+    `completed`, `hasNext`); with it, `data` is left out unless `initial`.
+    """
+
+    data: dict[str, Any] | None
+    errors: tuple[Mapping[str, Any], ...] = ()
+    extensions: Mapping[str, Any] = field(default_factory=dict)
+    incremental: Mapping[str, Any] | None = None
+    initial: bool = True
+
+    def body(self) -> dict[str, Any]:
+        """The response map in the specification's order: errors first, so that readers see them first."""
+        body: dict[str, Any] = {}
+        if self.errors:
+            body["errors"] = list(self.errors)
+        if self.initial:
+            body["data"] = self.data
+        if self.incremental:
+            body.update(self.incremental)
+        if self.extensions:
+            body["extensions"] = dict(self.extensions)
+        return body

@@ -1,0 +1,96 @@
+"""One execution of one plan: the response tree and what all its fetches share."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from authz.identity.subject import Subject
+from router.errors import RequestTimedOut, SubgraphCallFailed
+from router.execution.transport import SubgraphRequest, SubgraphResponse, SubgraphTransport
+
+log = logging.getLogger(__name__)
+
+ERRORS_MAX: Final = 1_000
+"""Entries in one answer's `errors`; the rest are counted in the log only."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExecutionOptions:
+    """How a plan is run.
+
+    `deadline_s` is a point of `clock`'s time that all fetches share; each gets the smaller of
+    `subgraph_timeout_s` and what is left. `forwarded` are headers that go to every subgraph. With
+    `expose_subgraph_errors` off, subgraphs' messages and extensions stay in the log.
+    """
+
+    deadline_s: float | None = None
+    subgraph_timeout_s: float | None = 30.0
+    forwarded: Mapping[str, str] = field(default_factory=dict)
+    expose_subgraph_errors: bool = True
+    clock: Callable[[], float] = time.monotonic
+
+
+DEFAULT_OPTIONS: Final = ExecutionOptions()
+
+
+class Run:
+    """The state of one execution. `root` is the response tree that fetches read from and merge into."""
+
+    __slots__ = ("_failed", "_transport", "errors", "errors_lost", "options", "root", "subject", "variables")
+
+    def __init__(
+        self,
+        *,
+        variables: Mapping[str, Any],
+        subject: Subject,
+        transport: SubgraphTransport,
+        options: ExecutionOptions = DEFAULT_OPTIONS,
+    ) -> None:
+        self.root: dict[str, Any] = {}
+        self.errors: list[dict[str, Any]] = []
+        self.errors_lost = 0
+        self.variables = variables
+        self.subject = subject
+        self.options = options
+        self._transport = transport
+        self._failed: set[int] = set()
+
+    async def call(self, request: SubgraphRequest) -> SubgraphResponse:
+        """The subgraph's answer.  Errors: `SubgraphCallFailed`, whatever went wrong on the way."""
+        try:
+            return await self._transport.fetch(request)
+        except SubgraphCallFailed:
+            raise
+        except Exception as error:
+            # a fault of a transport or an in-process subgraph costs that subgraph's fields, not the answer
+            log.exception("call to subgraph `%s` raised", request.service)
+            raise SubgraphCallFailed(request.service, "internal error") from error
+
+    def timeout_s(self, service: str) -> float | None:
+        """How long the next call may take.  Errors: `SubgraphCallFailed` where no time is left."""
+        own = self.options.subgraph_timeout_s
+        if self.options.deadline_s is None:
+            return own
+        left = self.options.deadline_s - self.options.clock()
+        if left <= 0:
+            raise SubgraphCallFailed(service, "the request's deadline has passed", code=RequestTimedOut.code)
+        return left if own is None else min(own, left)
+
+    def add_error(self, entry: dict[str, Any]) -> None:
+        """One more entry for `errors`, unless there are too many already."""
+        if len(self.errors) < ERRORS_MAX:
+            self.errors.append(entry)
+        else:
+            self.errors_lost += 1
+
+    def mark_failed(self, it: dict[str, Any]) -> None:
+        """A fetch for this object failed: what it lacks is unknown, not null."""
+        self._failed.add(id(it))
+
+    def has_failed(self, it: dict[str, Any]) -> bool:
+        """Whether `mark_failed` was called. Objects live as long as the run, so identities are stable."""
+        return bool(self._failed) and id(it) in self._failed

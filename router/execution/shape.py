@@ -1,0 +1,219 @@
+"""The shape of an answer: the client's selection, resolved by runtime type, in the client's order.
+
+Built from the original operation (denied fields included) for one assignment of the variables that
+`@skip` and `@include` ask for. Projection and explanation both walk it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from graphql import (
+    GraphQLInterfaceType,
+    GraphQLNonNull,
+    GraphQLObjectType,
+    GraphQLOutputType,
+    GraphQLSchema,
+    GraphQLUnionType,
+    get_named_type,
+    is_abstract_type,
+    is_composite_type,
+    is_object_type,
+)
+
+from router.errors import PlanInvariantBroken
+from router.operation.introspect import INTROSPECTION_FIELDS
+from router.operation.model import (
+    AllowedOperation,
+    Condition,
+    Denial,
+    NormalField,
+    NormalOperation,
+    NormalSelection,
+)
+
+Composite: TypeAlias = GraphQLObjectType | GraphQLInterfaceType | GraphQLUnionType
+
+Keys: TypeAlias = tuple[str, ...]
+_Kept: TypeAlias = frozenset[tuple[Keys, str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerField:
+    """One key of an object in the answer. `type` is None for introspection, which is answered as it is.
+
+    `denials` is not empty where the field was taken out before planning, or all that it selects was.
+    """
+
+    key: str
+    coordinate: str
+    type: GraphQLOutputType | None
+    non_null: bool
+    selection: AnswerSelection | None
+    denials: tuple[Denial, ...] = ()
+
+    @property
+    def is_typename(self) -> bool:
+        """Whether the value is the runtime type's name."""
+        return self.coordinate.endswith(".__typename")
+
+
+@dataclass(frozen=True, slots=True)
+class _Context:
+    """What the whole answer shares. `kept` is None where nothing was denied."""
+
+    schema: GraphQLSchema
+    truths: Mapping[str, bool]
+    kept: _Kept | None
+    denials: tuple[Denial, ...]
+
+
+class AnswerSelection:
+    """What is answered of objects at one place. The fields depend on the object's runtime type."""
+
+    __slots__ = ("_context", "_fields", "_selections", "keys", "static_type")
+
+    def __init__(
+        self, static_type: Composite, selections: Sequence[NormalSelection], keys: Keys, context: _Context
+    ) -> None:
+        self.static_type = static_type
+        self.keys = keys
+        self._selections = selections
+        self._context = context
+        self._fields: dict[str, tuple[AnswerField, ...]] = {}
+
+    def runtime_type(self, typename: str | None) -> Composite | None:
+        """The type by which an object is answered; None where a client may not see such an object.
+
+        That is the object's own type, or the static one where only an abstract name (or none) is known.
+        """
+        if typename is None or is_object_type(self.static_type):
+            return self.static_type
+        found = self._context.schema.get_type(typename)
+        if isinstance(found, GraphQLObjectType):
+            return found if self._context.schema.is_sub_type(self.static_type, found) else None  # type: ignore[arg-type]
+        return self.static_type if is_abstract_type(found) else None
+
+    def fields(self, runtime_type: Composite) -> tuple[AnswerField, ...]:
+        """The answer's keys for objects of this type, in the client's order."""
+        known = self._fields.get(runtime_type.name)
+        if known is None:
+            collected: dict[str, tuple[NormalField, list[NormalSelection]]] = {}
+            self._collect(self._selections, runtime_type, collected)
+            known = tuple(self._field(field, below, runtime_type) for field, below in collected.values())
+            self._fields[runtime_type.name] = known
+        return known
+
+    def below(self, key: str) -> tuple[bool, AnswerSelection | None]:
+        """Whether any type's object has this key here, and what is selected under it."""
+        types: list[Composite] = [self.static_type]
+        if is_abstract_type(self.static_type):
+            types.extend(self._context.schema.get_possible_types(self.static_type))
+        for type_ in types:
+            for field in self.fields(type_):
+                if field.key == key:
+                    return True, field.selection
+        return False, None
+
+    def _collect(
+        self,
+        selections: Sequence[NormalSelection],
+        runtime_type: Composite,
+        into: dict[str, tuple[NormalField, list[NormalSelection]]],
+    ) -> None:
+        for it in selections:
+            if not _included(it.conditions, self._context.truths):
+                continue
+            if isinstance(it, NormalField):
+                into.setdefault(it.response_key, (it, []))[1].extend(it.selections)
+            elif self._applies(it.type_condition, runtime_type):
+                self._collect(it.selections, runtime_type, into)
+
+    def _applies(self, type_condition: str, runtime_type: Composite) -> bool:
+        if type_condition == runtime_type.name:
+            return True
+        condition = self._context.schema.get_type(type_condition)
+        return (
+            isinstance(condition, GraphQLInterfaceType | GraphQLUnionType)
+            and not isinstance(runtime_type, GraphQLUnionType)
+            and self._context.schema.is_sub_type(condition, runtime_type)
+        )
+
+    def _field(
+        self, field: NormalField, below: Sequence[NormalSelection], runtime_type: Composite
+    ) -> AnswerField:
+        keys = (*self.keys, field.response_key)
+        coordinate = f"{runtime_type.name}.{field.name}"
+        denials = self._denials(field, keys)
+        if field.name in INTROSPECTION_FIELDS:
+            return AnswerField(field.response_key, coordinate, None, field.name == "__schema", None, denials)
+        type_ = _type_of(field, runtime_type, self._context.schema)
+        selection = None
+        named = get_named_type(type_)
+        if is_composite_type(named):
+            selection = AnswerSelection(named, below, keys, self._context)
+        return AnswerField(
+            field.response_key, coordinate, type_, isinstance(type_, GraphQLNonNull), selection, denials
+        )
+
+    def _denials(self, field: NormalField, keys: Keys) -> tuple[Denial, ...]:
+        kept = self._context.kept
+        if kept is None or (keys, field.parent_type, field.name) in kept:
+            return ()
+        denials = self._context.denials
+        own = tuple(it for it in denials if it.path == keys)
+        return own or tuple(it for it in denials if it.path[: len(keys)] == keys)
+
+
+def answer_shape(
+    allowed: AllowedOperation, schema: GraphQLSchema, truths: Mapping[str, bool]
+) -> AnswerSelection:
+    """The shape of the whole answer; `truths` has a value for each of `condition_variables`."""
+    root = schema.get_type(allowed.original.root_type)
+    if not isinstance(root, GraphQLObjectType):
+        raise PlanInvariantBroken(f"root type `{allowed.original.root_type}` is not an object type")
+    kept = frozenset(_kept(allowed.normal.selections, ())) if allowed.denials else None
+    return AnswerSelection(
+        root, allowed.original.selections, (), _Context(schema, truths, kept, allowed.denials)
+    )
+
+
+def condition_variables(operation: NormalOperation) -> tuple[str, ...]:
+    """The variables on which the answer's shape depends, each once."""
+    return tuple(dict.fromkeys(_condition_variables(operation.selections)))
+
+
+def _condition_variables(selections: Sequence[NormalSelection]) -> list[str]:
+    found: list[str] = []
+    for it in selections:
+        found.extend(condition.variable for condition in it.conditions)
+        found.extend(_condition_variables(it.selections))
+    return found
+
+
+def _included(conditions: Sequence[Condition], truths: Mapping[str, bool]) -> bool:
+    return all(truths[it.variable] is not it.negated for it in conditions)
+
+
+def _kept(selections: Sequence[NormalSelection], keys: Keys) -> list[tuple[Keys, str, str]]:
+    found: list[tuple[Keys, str, str]] = []
+    for it in selections:
+        if isinstance(it, NormalField):
+            below = (*keys, it.response_key)
+            found.append((below, it.parent_type, it.name))
+            found.extend(_kept(it.selections, below))
+        else:
+            found.extend(_kept(it.selections, keys))
+    return found
+
+
+def _type_of(field: NormalField, runtime_type: Composite, schema: GraphQLSchema) -> GraphQLOutputType:
+    """The field's type on the runtime type, whose nullability is the one that counts."""
+    for type_ in (runtime_type, schema.get_type(field.parent_type)):
+        if isinstance(type_, GraphQLObjectType | GraphQLInterfaceType | GraphQLUnionType):
+            definition = schema.get_field(type_, field.name)
+            if definition is not None:
+                return definition.type
+    raise PlanInvariantBroken(f"`{field.parent_type}.{field.name}` is not in the API schema")

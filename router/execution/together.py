@@ -1,0 +1,27 @@
+"""Running coroutines side by side, without a task where one is enough and without leaving any behind."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Sequence
+from typing import Any
+
+
+async def run_together(coroutines: Sequence[Coroutine[Any, Any, None]]) -> None:
+    """Run all to their end. If one raises or the caller is cancelled, the others are cancelled first.
+
+    The last one runs in the caller's task, so n coroutines take n - 1 tasks.
+    """
+    if not coroutines:
+        return
+    *others, own = coroutines
+    tasks = [asyncio.create_task(it) for it in others]
+    try:
+        await own
+        for task in tasks:
+            await task
+    except BaseException:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        raise
