@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from datetime import UTC, datetime
 
 from datastores.errors import StoreError, Unavailable
@@ -114,16 +114,10 @@ class EmbeddedEvents:
             except StoreError as error:
                 log.warning("old events were not pruned: %s", error)
 
-    def _run(self, relay: Awaitable[None]) -> None:
-        async def run() -> None:
-            try:
-                await relay
-            except Exception:
-                # `ready` tells of it; silence would look like a quiet day.
-                log.exception("a relay of events stopped")
-                raise
-
-        self._tasks.append(asyncio.create_task(run()))
+    def _run(self, relay: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(relay)
+        task.add_done_callback(_tell_of_failure)
+        self._tasks.append(task)
 
     def _committed(self, source: Relational) -> None:
         # On the store's own thread.
@@ -134,3 +128,9 @@ class EmbeddedEvents:
     def _wake(self, source: Relational) -> None:
         for wake in self._wakes.get(id(source), ()):
             wake.set()
+
+
+def _tell_of_failure(task: asyncio.Task[None]) -> None:
+    """`ready` tells of a stopped relay too; silence would look like a quiet day."""
+    if not task.cancelled() and task.exception() is not None:
+        log.error("a relay of events stopped", exc_info=task.exception())

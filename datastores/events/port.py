@@ -32,8 +32,16 @@ class Outbox(Protocol):
         ...
 
 
-class LiveEvents(AsyncIterator[Event], Protocol):
-    """Events from the moment of `subscribe` on. Ends when either side closes it."""
+class LiveEvents(Protocol):
+    """An async iterator of the events from `subscribe` on. Ends when either side closes it."""
+
+    def __aiter__(self) -> AsyncIterator[Event]:
+        """Itself."""
+        ...
+
+    async def __anext__(self) -> Event:
+        """The next event, waited for."""
+        ...
 
     async def aclose(self) -> None:
         """Take no more; a waiting reader ends."""

@@ -1,0 +1,85 @@
+"""The data folder: one process, a known version, one clear line otherwise."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from datastores.errors import SchemaTooNew, StoreError, Unavailable
+from datastores.folder import FOLDER_VERSION, DataFolder
+
+HOLDER = """
+import sys, signal
+from pathlib import Path
+from datastores.folder import DataFolder
+DataFolder(Path(sys.argv[1])).claim()
+print("claimed", flush=True)
+signal.pause()
+"""
+
+
+def test_a_fresh_folder_is_made_private_and_gets_its_version(tmp_path: Path) -> None:
+    folder = DataFolder(tmp_path / "a" / "b")
+    folder.claim()
+    assert (folder.path / "VERSION").read_text() == f"{FOLDER_VERSION}\n"
+    assert folder.path.stat().st_mode & 0o077 == 0
+    folder.release()
+    folder.claim()
+    folder.release()
+
+
+def test_a_second_process_is_refused_with_the_first_ones_number_until_that_dies(tmp_path: Path) -> None:
+    root = Path(__file__).parents[2]
+    command = [sys.executable, "-c", HOLDER, str(tmp_path)]
+    holder = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=root)
+    with holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "claimed\n"
+        with pytest.raises(Unavailable, match=rf"in use by process {holder.pid}: stop it or choose another"):
+            DataFolder(tmp_path).claim()
+        os.kill(holder.pid, signal.SIGKILL)
+        holder.wait()
+    folder = DataFolder(tmp_path)
+    folder.claim()
+    folder.release()
+
+
+def test_a_folder_of_a_newer_version_is_refused_and_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "VERSION").write_text("99\n")
+    with pytest.raises(SchemaTooNew, match=r"layout 99, this one knows 1\): start the newer version"):
+        DataFolder(tmp_path).claim()
+    assert (tmp_path / "VERSION").read_text() == "99\n"
+
+
+def test_a_version_that_is_no_number_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "VERSION").write_text("soon\n")
+    with pytest.raises(StoreError, match="holds no version number"):
+        DataFolder(tmp_path).claim()
+
+
+def test_a_refused_claim_holds_no_lock(tmp_path: Path) -> None:
+    (tmp_path / "VERSION").write_text("99")
+    with pytest.raises(SchemaTooNew):
+        DataFolder(tmp_path).claim()
+    (tmp_path / "VERSION").write_text("1")
+    folder = DataFolder(tmp_path)
+    folder.claim()
+    folder.release()
+
+
+def test_a_place_that_cannot_be_a_folder_is_refused_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(Unavailable, match=r"the data folder `.*` cannot be written: "):
+        DataFolder(tmp_path / "file" / "data").claim()
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere: run the tests as another user")
+def test_an_unwritable_folder_is_refused_in_one_line(tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    with pytest.raises(Unavailable, match="cannot be written: Permission denied"):
+        DataFolder(tmp_path).claim()

@@ -1,0 +1,226 @@
+"""What the vault promises: nothing readable at rest, nothing moved, keys that rotate and can be destroyed."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import stat
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from datastores.errors import NotFound, StoreError
+from datastores.relational.port import Relational
+from datastores.relational.sqlite import SqliteRelational
+from datastores.vault.keys import FileKeyProvider
+from datastores.vault.sealed import SealedVault
+
+CANARY = b"CANARY-leukaemia-4711"
+
+
+def key_file(tmp_path: Path) -> Path:
+    return tmp_path / "keys" / "vault.json"
+
+
+async def reopened(fresh_store: Relational, tmp_path: Path) -> SealedVault:
+    vault = SealedVault(fresh_store, FileKeyProvider(key_file(tmp_path)))
+    await vault.open()
+    return vault
+
+
+async def test_values_come_back_in_order_also_after_a_restart(
+    vault: SealedVault, fresh_store: Relational, tmp_path: Path
+) -> None:
+    values = [(f"notes:text:{n}", os.urandom(n)) for n in range(50)]
+    sealed = await vault.seal("ann", values)
+    await vault.close()
+    again = await reopened(fresh_store, tmp_path)
+    contexts = [context for context, _ in values]
+    opened = await again.unseal("ann", list(zip(contexts, sealed, strict=True)))
+    assert opened == [plaintext for _, plaintext in values]
+    await again.close()
+
+
+async def test_a_large_batch_leaves_the_loop_and_still_opens(vault: SealedVault) -> None:
+    big = os.urandom(700_000)
+    [sealed] = await vault.seal("ann", [("c", big)])
+    assert await vault.unseal("ann", [("c", sealed)]) == [big]
+
+
+async def test_the_same_text_never_seals_to_the_same_bytes(vault: SealedVault) -> None:
+    sealed = await vault.seal("ann", [("c", CANARY)] * 20)
+    assert len(set(sealed)) == 20
+    assert all(CANARY not in value and value[0] == 1 for value in sealed)
+
+
+async def test_every_flipped_bit_is_noticed(vault: SealedVault) -> None:
+    [sealed] = await vault.seal("ann", [("c", CANARY)])
+    for at in range(len(sealed)):
+        changed = bytearray(sealed)
+        changed[at] ^= 1
+        with pytest.raises(StoreError) as caught:
+            await vault.unseal("ann", [("c", bytes(changed))])
+        assert CANARY.decode() not in str(caught.value)
+
+
+@pytest.mark.parametrize("cut", [0, 1, 12, 28])
+async def test_a_cut_value_is_refused(vault: SealedVault, cut: int) -> None:
+    [sealed] = await vault.seal("ann", [("c", CANARY)])
+    with pytest.raises(StoreError, match="cut off"):
+        await vault.unseal("ann", [("c", sealed[:cut])])
+
+
+async def test_a_value_moved_to_another_row_or_patient_does_not_open(vault: SealedVault) -> None:
+    [sealed] = await vault.seal("ann", [("notes:text:1", CANARY)])
+    await vault.seal("bob", [("notes:text:1", b"")])
+    for patient, context in (("ann", "notes:text:2"), ("bob", "notes:text:1")):
+        with pytest.raises(StoreError, match="tampered with or moved"):
+            await vault.unseal(patient, [(context, sealed)])
+
+
+async def test_a_wrapped_key_given_to_another_patient_does_not_open(vault: SealedVault) -> None:
+    [sealed] = await vault.seal("ann", [("c", CANARY)])
+    await vault.seal("bob", [("c", b"")])
+    steal = "UPDATE vault_keys SET wrapped = (SELECT wrapped FROM vault_keys WHERE patient_id = 'ann')"
+    await vault.write(lambda c: c.execute(sa.text(steal + " WHERE patient_id = 'bob'")))
+    vault._ciphers.clear()
+    with pytest.raises(StoreError, match="belongs to another patient"):
+        await vault.unseal("bob", [("c", sealed)])
+
+
+async def test_many_first_uses_at_once_agree_on_one_key(vault: SealedVault) -> None:
+    sealed = await asyncio.gather(*(vault.seal("ann", [("c", CANARY)]) for _ in range(20)))
+    vault._ciphers.clear()
+    assert await vault.unseal("ann", [("c", value[0]) for value in sealed]) == [CANARY] * 20
+
+
+async def test_a_shredded_patient_is_unreadable_for_good_and_others_are_not(
+    vault: SealedVault, fresh_store: Relational, tmp_path: Path
+) -> None:
+    [anns] = await vault.seal("ann", [("c", CANARY)])
+    [bobs] = await vault.seal("bob", [("c", CANARY)])
+    await vault.shred("ann")
+    await vault.shred("ann")
+    await vault.shred("never seen")
+    for patient in ("ann", "never seen"):
+        with pytest.raises(NotFound):
+            await vault.seal(patient, [("c", b"again")])
+    await vault.close()
+    again = await reopened(fresh_store, tmp_path)
+    with pytest.raises(NotFound, match="destroyed"):
+        await again.unseal("ann", [("c", anns)])
+    assert await again.unseal("bob", [("c", bobs)]) == [CANARY]
+    await again.close()
+
+
+async def test_another_process_forgets_a_destroyed_key_within_a_minute(
+    vault: SealedVault, fresh_store: Relational, tmp_path: Path
+) -> None:
+    now_s = [0.0]
+    other = SealedVault(fresh_store, FileKeyProvider(key_file(tmp_path)), monotonic_s=lambda: now_s[0])
+    await other.open()
+    [sealed] = await other.seal("ann", [("c", CANARY)])
+    await vault.shred("ann")
+    now_s[0] = 61.0
+    with pytest.raises(NotFound):
+        await other.unseal("ann", [("c", sealed)])
+
+
+async def test_after_a_rotation_old_values_open_and_the_old_key_is_gone(
+    vault: SealedVault, fresh_store: Relational, tmp_path: Path
+) -> None:
+    sealed = {f"p{n}": (await vault.seal(f"p{n}", [("c", CANARY)]))[0] for n in range(5)}
+    await vault.shred("p4")
+    index = vault.blind_index("codes", "8480-6")
+    before = json.loads(key_file(tmp_path).read_text())["current"]
+    assert await vault.rotate() == 5  # four patients and the index key
+    document = json.loads(key_file(tmp_path).read_text())
+    assert before not in document["keys"]
+    assert list(document["keys"]) == [document["current"]]
+    await vault.close()
+    again = await reopened(fresh_store, tmp_path)
+    for patient in ("p0", "p1", "p2", "p3"):
+        assert await again.unseal(patient, [("c", sealed[patient])]) == [CANARY]
+    with pytest.raises(NotFound):
+        await again.unseal("p4", [("c", sealed["p4"])])
+    assert again.blind_index("codes", "8480-6") == index
+    await again.close()
+
+
+async def test_another_process_follows_a_rotation(
+    vault: SealedVault, fresh_store: Relational, tmp_path: Path
+) -> None:
+    other = await reopened(fresh_store, tmp_path)
+    await vault.seal("ann", [("c", CANARY)])
+    await vault.rotate()
+    [sealed] = await other.seal("new here", [("c", CANARY)])
+    [anns] = await other.seal("ann", [("c", CANARY)])
+    assert await vault.unseal("new here", [("c", sealed)]) == [CANARY]
+    assert await vault.unseal("ann", [("c", anns)]) == [CANARY]
+
+
+async def test_a_blind_index_finds_equal_values_and_keeps_columns_apart(vault: SealedVault) -> None:
+    index = vault.blind_index
+    assert index("codes", "8480-6") == index("codes", "8480-6")
+    different = {index("codes", "8480-6"), index("codes", "8462-4"), index("names", "8480-6")}
+    assert len(different | {index("a", "b:c"), index("a:b", "c")}) == 5
+    assert all(len(value) == 32 for value in different)
+
+
+async def test_the_key_file_is_private(vault: SealedVault, tmp_path: Path) -> None:
+    assert stat.S_IMODE(key_file(tmp_path).stat().st_mode) == 0o600
+
+
+async def test_a_key_file_that_others_may_read_is_refused(
+    vault: SealedVault, fresh_store: Relational, tmp_path: Path
+) -> None:
+    await vault.close()
+    key_file(tmp_path).chmod(0o640)
+    with pytest.raises(StoreError, match="chmod 600"):
+        await reopened(fresh_store, tmp_path)
+
+
+async def test_a_lost_key_file_is_never_made_anew(
+    vault: SealedVault, fresh_store: Relational, tmp_path: Path
+) -> None:
+    await vault.close()
+    key_file(tmp_path).unlink()
+    with pytest.raises(NotFound, match="put it back from its backup"):
+        await reopened(fresh_store, tmp_path)
+    assert not key_file(tmp_path).exists()
+
+
+@pytest.mark.parametrize(
+    "content", ["", "{}", '{"version": 1, "current": "a", "keys": {"a": "AA=="}}', "[1]"]
+)
+async def test_a_damaged_key_file_is_refused(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "keys.json"
+    path.write_text(content)
+    path.chmod(0o600)
+    with pytest.raises(StoreError, match="key file"):
+        await FileKeyProvider(path).open(create=True)
+    assert path.read_text() == content
+
+
+async def test_no_plaintext_key_or_text_is_in_any_file_of_the_store(tmp_path: Path) -> None:
+    vault = SealedVault(SqliteRelational(tmp_path / "db" / "v.db"), FileKeyProvider(key_file(tmp_path)))
+    await vault.open()
+    await vault.write(lambda c: c.execute(sa.text("CREATE TABLE notes (id INTEGER PRIMARY KEY, body BLOB)")))
+    sealed = await vault.seal("ann", [(f"notes:body:{n}", CANARY * 20) for n in range(200)])
+    rows = [{"id": n, "body": value} for n, value in enumerate(sealed)]
+    await vault.write(lambda c: c.execute(sa.text("INSERT INTO notes VALUES (:id, :body)"), rows))
+    files = list((tmp_path / "db").iterdir())
+    assert {"v.db", "v.db-wal"} <= {file.name for file in files}
+    content = b"".join(file.read_bytes() for file in files)
+    assert len(content) > 100_000
+    assert CANARY not in content
+    data_key = vault._ciphers["ann"]
+    wrapped = await vault.read(lambda c: c.execute(sa.text("SELECT wrapped FROM vault_keys")).scalar())
+    assert wrapped in content
+    assert data_key is not None
+    await vault.shred("ann")
+    left = b"".join(file.read_bytes() for file in (tmp_path / "db").iterdir())
+    assert wrapped not in left  # neither in a free page nor in the log
+    await vault.close()
