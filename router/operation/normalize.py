@@ -17,11 +17,16 @@ from graphql import (
     FieldNode,
     FragmentDefinitionNode,
     FragmentSpreadNode,
+    GraphQLObjectType,
     InlineFragmentNode,
+    SchemaMetaFieldDef,
     SelectionSetNode,
     StringValueNode,
+    TypeMetaFieldDef,
     ValueNode,
     VariableNode,
+    get_named_type,
+    introspection_types,
     print_ast,
 )
 
@@ -136,8 +141,7 @@ def _field(node: FieldNode, parent_type: str, conditions: _Conditions, expansion
     name = node.name.value
     inner: tuple[NormalSelection, ...] = ()
     if node.selection_set is not None:
-        definition = expansion.supergraph.types[parent_type].fields.get(name)
-        child_type = definition.type.name if definition is not None else name
+        child_type = _child_type(parent_type, name, expansion.supergraph)
         # A composite whose selections all vanished keeps an empty fragment: it must not look like a leaf.
         inner = _merged(_expand(node.selection_set, child_type, expansion)) or (NormalFragment(child_type),)
     return NormalField(
@@ -150,6 +154,20 @@ def _field(node: FieldNode, parent_type: str, conditions: _Conditions, expansion
         conditions=conditions,
         selections=inner,
     )
+
+
+def _child_type(parent_type: str, name: str, supergraph: Supergraph) -> str:
+    """The named type of a field. Introspection's own types are in no supergraph."""
+    type_ = supergraph.types.get(parent_type)
+    definition = type_.fields.get(name) if type_ is not None else None
+    if definition is not None:
+        return definition.type.name
+    meta = {"__schema": SchemaMetaFieldDef, "__type": TypeMetaFieldDef}.get(name)
+    if meta is None:
+        owner = introspection_types[parent_type]
+        assert isinstance(owner, GraphQLObjectType)
+        meta = owner.fields[name]
+    return get_named_type(meta.type).name
 
 
 def _fragment(
