@@ -1,0 +1,228 @@
+"""Subject × resource × action → Decision: the only public verb of authz, the same in all three places."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from authz.classes import DataClass, Purpose, Relation
+from authz.facts.store import OWNERS_PER_BATCH_MAX, UNRELATED, Facts, Standing
+from authz.identity.keys import Clock, now_utc
+from authz.identity.subject import Subject
+from authz.policies.case import AUTHENTICATED, Case, Party, actor_of, base_party, classed_by_labels, party_of
+from authz.policies.conditions import Depends
+from authz.policies.rules import Policy, Rule, stadion_policy
+from authz.policies.table import DecisionTable
+from authz.question import Decision, Obligation, Question
+from authz.rows import OwnerFilter, owner_filter
+
+__all__ = [
+    "Authorizer",
+    "Decision",
+    "Explanation",
+    "Obligation",
+    "OwnerFilter",
+    "Question",
+    "RequestAuthorizer",
+    "RuleTrace",
+]
+
+POSSIBILITIES_MAX = 4_096
+
+
+@dataclass(frozen=True, slots=True)
+class RuleTrace:
+    """One rule that speaks to the subject about what was asked, and which of its conditions fail."""
+
+    rule: str
+    allows: bool
+    mask: str | None
+    failing: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """A decision with the rules it was taken from, those that hold first. For the owner and for auditors."""
+
+    decision: Decision
+    party: Party
+    rules: tuple[RuleTrace, ...]
+
+
+class Authorizer:
+    """The policy of a process with its facts; one a process. `replace_policy` swaps it whole, at once."""
+
+    def __init__(self, facts: Facts, *, policy: Policy | None = None, clock: Clock = now_utc) -> None:
+        self._facts = facts
+        self._clock = clock
+        self._possible: dict[tuple[Subject, str, str], bool] = {}
+        self._table = DecisionTable(policy or stadion_policy())
+
+    @property
+    def policy_version(self) -> str:
+        """The fingerprint of the policy in force: part of what a cached plan or answer depends on."""
+        return self._table.policy.version
+
+    def replace_policy(self, policy: Policy) -> None:
+        """Decide by this policy from the next request on; a running one ends with the policy it began with."""
+        self._table = DecisionTable(policy)
+        self._possible = {}
+
+    def for_request(self, subject: Subject) -> RequestAuthorizer:
+        """The decisions of one request, or of one event of a stream."""
+        return RequestAuthorizer(subject, facts=self._facts, table=self._table, clock=self._clock)
+
+    def can_ever(self, subject: Subject, data_class: DataClass, action: str = "read") -> bool:
+        """False only if no relation, consent or attribute could ever let this subject do it.
+
+        What roles and scopes settle is settled here; authentication level and purpose are not, because
+        their refusal has to tell the caller what to do.
+        """
+        token = replace(subject, session_id=None, expires_at_utc=None)
+        key = (token, data_class, action)
+        known = self._possible.get(key)
+        if known is None:
+            if len(self._possible) >= POSSIBILITIES_MAX:
+                self._possible.clear()
+            known = self._possible[key] = self._conceivable(subject, data_class, action)
+        return known
+
+    def _conceivable(self, subject: Subject, data_class: DataClass, action: str) -> bool:
+        base = base_party(subject)
+        relations = _RELATIONS if AUTHENTICATED in base else frozenset()
+        question = Question(subject.id, data_class, action)
+        case = Case(subject, question, (), (), self._clock())
+        return any(
+            rule.allows
+            and rule.parties <= base | relations
+            and not (Relation.SELF in rule.parties and not subject.authenticated)
+            and all(
+                each.holds(case)
+                for each in rule.conditions
+                if each.depends is Depends.SUBJECT and each.obligation is None
+            )
+            for rule in self._table.concerned(data_class, action)
+        )
+
+
+class RequestAuthorizer:
+    """Answers the questions of one subject in one request: facts loaded once an owner, each question once."""
+
+    def __init__(self, subject: Subject, *, facts: Facts, table: DecisionTable, clock: Clock) -> None:
+        self.subject = subject
+        self._facts = facts
+        self._table = table
+        # One instant for the whole request: its answers fit together.
+        self._now = clock()
+        self._actor_id = actor_of(subject)
+        self._standings: dict[str, Standing] = {}
+        self._parties: dict[str | None, Party] = {}
+        self._decisions: dict[Question, Decision] = {}
+
+    async def decide(self, questions: Sequence[Question]) -> list[Decision]:
+        """One decision a question, in order. At most one batch of facts for all owners not yet known.
+
+        Errors: Unavailable where the facts are not to be had: then nothing is decided.
+        """
+        await self.load_owners(question.owner_id for question in questions)
+        return [self._decided(question) for question in questions]
+
+    def decide_now(self, question: Question) -> Decision | None:
+        """The decision, or None where the owner's facts are not loaded yet."""
+        known = self._decisions.get(question)
+        if known is not None:
+            return known
+        if self._unknown(question.owner_id):
+            return None
+        return self._decided(question)
+
+    async def load_owners(self, owner_ids: Iterable[str | None]) -> None:
+        """Make `decide_now` able to answer about these owners."""
+        missing = [each for each in dict.fromkeys(owner_ids) if each is not None and self._unknown(each)]
+        for start in range(0, len(missing), OWNERS_PER_BATCH_MAX):
+            batch = missing[start : start + OWNERS_PER_BATCH_MAX]
+            loaded = await self._facts.load(self._actor_id or "", batch)
+            for owner_id in batch:
+                self._know(owner_id, loaded.get(owner_id, UNRELATED))
+
+    async def explain(self, question: Question) -> Explanation:
+        """The decision, and every rule that speaks to this subject about it with what it lacks."""
+        (decision,) = await self.decide([question])
+        asked = classed_by_labels(question)
+        party, case = self._party(asked.owner_id), self._case(asked)
+        traces = [
+            _trace(rule, case)
+            for rule in self._table.concerned(asked.data_class, asked.action)
+            if rule.parties <= party
+        ]
+        traces.sort(key=lambda trace: (len(trace.failing) > 0, trace.allows))
+        return Explanation(decision, party, tuple(traces))
+
+    async def visible_owner_filter(
+        self, data_class: DataClass, action: str = "read", *, purpose: Purpose | None = None
+    ) -> OwnerFilter:
+        """Whose rows a list may hold, such that a row is in the list exactly when `decide` allows it."""
+        standings: Mapping[str, Standing] = {}
+        if self.subject.authenticated:
+            standings = await self._facts.of_subject(self._actor_id or "")
+        for owner_id, standing in standings.items():
+            self._know(owner_id, standing)
+        owners = {*standings, *([self.subject.id] if self.subject.id else [])}
+        question = Question(None, data_class, action, purpose=purpose)
+        return owner_filter(
+            self._table,
+            question,
+            stranger=self._case(question),
+            related={owner_id: self._case(replace(question, owner_id=owner_id)) for owner_id in owners},
+        )
+
+    def _decided(self, question: Question) -> Decision:
+        known = self._decisions.get(question)
+        if known is None:
+            asked = classed_by_labels(question)
+            cell = self._table.cell(self._party(asked.owner_id), asked)
+            known = cell.always or cell.decide(self._case(asked))
+            self._decisions[question] = known
+        return known
+
+    def _case(self, question: Question) -> Case:
+        standing = self._standings.get(question.owner_id or "", UNRELATED)
+        return Case(self.subject, question, standing.relations, standing.consents, self._now)
+
+    def _unknown(self, owner_id: str | None) -> bool:
+        return (
+            owner_id is not None
+            and owner_id not in self._standings
+            # One's own rows need no facts, and nobody has facts about an anonymous caller.
+            and self.subject.authenticated
+            and not (owner_id == self.subject.id and self._actor_id == self.subject.id)
+        )
+
+    def _know(self, owner_id: str, standing: Standing) -> None:
+        # Only what is in force at the request's instant is kept.
+        self._standings[owner_id] = Standing(
+            tuple(fact for fact in standing.relations if fact.in_force(self._now)),
+            tuple(consent for consent in standing.consents if consent.in_force(self._now)),
+        )
+
+    def _party(self, owner_id: str | None) -> Party:
+        known = self._parties.get(owner_id)
+        if known is None:
+            facts = self._standings.get(owner_id or "", UNRELATED).relations
+            known = self._parties[owner_id] = party_of(self.subject, owner_id, facts)
+        return known
+
+
+_RELATIONS = frozenset(relation.value for relation in Relation if relation is not Relation.NONE)
+
+
+def _trace(rule: Rule, case: Case) -> RuleTrace:
+    failing = []
+    for each in rule.conditions:
+        try:
+            held = each.holds(case)
+        except Exception:
+            held = not rule.allows
+        if not held:
+            failing.append(each.text)
+    return RuleTrace(rule.name, rule.allows, rule.mask, tuple(failing))

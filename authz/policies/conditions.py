@@ -1,0 +1,317 @@
+"""The named conditions a policy line may demand: plain functions of a Case, no expression language.
+
+A condition is written `name` or `name:argument`. What raises does not hold, and counts against the subject.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import IntEnum
+
+from authz.classes import Purpose, Relation, Role, Visibility
+from authz.facts.model import ConsentFact
+from authz.policies.case import Case, actor_of
+from authz.question import Obligation, Question
+
+Holds = Callable[[Case], bool]
+
+ALWAYS = "always"
+BREAK_GLASS_MAX = timedelta(minutes=60)
+
+
+class Depends(IntEnum):
+    """The latest thing a condition looks at: it tells when it can be evaluated once for many rows."""
+
+    PURPOSE = 1
+    SUBJECT = 2
+    OWNER = 3
+    ROW = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A condition before it has its argument.
+
+    `arguments` None: takes none; empty: any word. `never_for`: parties to whom it cannot hold, whatever the
+    case. `obligation`: what a caller could do about it.
+    """
+
+    make: Callable[[str], Holds]
+    depends: Depends
+    meaning: str
+    arguments: frozenset[str] | None = None
+    obligation: Obligation | None = None
+    never_for: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """A condition as a rule names it."""
+
+    text: str
+    holds: Holds
+    depends: Depends
+    obligation: Obligation | None
+    never_for: frozenset[str]
+
+
+class UnknownCondition(ValueError):
+    """No such condition, or not with that argument."""
+
+
+def condition(text: str) -> Condition:
+    """The condition that `text` names.  Errors: UnknownCondition."""
+    name, _, argument = text.partition(":")
+    kind = KINDS.get(name)
+    if kind is None:
+        raise UnknownCondition(f"there is no condition `{name}`; use one of {', '.join(sorted(KINDS))}")
+    if kind.arguments is None and argument:
+        raise UnknownCondition(f"the condition `{name}` takes no argument")
+    if kind.arguments is not None and not argument and "" not in kind.arguments:
+        raise UnknownCondition(f"the condition `{name}` needs an argument, as in `{name}:…`")
+    if kind.arguments and argument not in kind.arguments:
+        known = ", ".join(sorted(kind.arguments))
+        raise UnknownCondition(f"the condition `{name}` knows no `{argument}`; use one of {known}")
+    return Condition(text, kind.make(argument), kind.depends, kind.obligation, kind.never_for)
+
+
+def conditions(text: str) -> tuple[Condition, ...]:
+    """All conditions of a rule, in its order; `always` is none.  Errors: UnknownCondition."""
+    if text == ALWAYS:
+        return ()
+    return tuple(condition(part.strip()) for part in text.split("&"))
+
+
+# --- the subject
+
+
+def _acr(argument: str) -> Holds:
+    level = int(argument)
+    return lambda case: case.subject.acr >= level
+
+
+def _granted(argument: str) -> Holds:
+    # A token is bound to the person who granted it: no scope reaches anybody else's rows.
+    return lambda case: _acts_for_owner(case) and argument in case.subject.scopes
+
+
+def _granted_metric(argument: str) -> Holds:
+    return lambda case: _acts_for_owner(case) and _covers_metric(case.subject.scopes, argument, case.question)
+
+
+def _smart(argument: str) -> Holds:
+    """SMART App Launch v2: `patient/Observation.rs`, `patient/*.rs`."""
+
+    def holds(case: Case) -> bool:
+        wanted = (case.question.resource_type or "", "*")
+        return _acts_for_owner(case) and any(
+            scope == f"patient/{kind}.{letters}" and argument in letters
+            for scope in case.subject.scopes
+            for kind, letters in [_smart_parts(scope)]
+            if kind in wanted
+        )
+
+    return holds
+
+
+def _service_scope(_: str) -> Holds:
+    def holds(case: Case) -> bool:
+        return f"service:{case.question.data_class}:{case.question.action}" in case.subject.scopes
+
+    return holds
+
+
+# --- the relation to the owner
+
+
+def _link(argument: str) -> Holds:
+    return lambda case: argument in _scopes(case, Relation.COACH)
+
+
+def _link_metric(argument: str) -> Holds:
+    return lambda case: _covers_metric(_scopes(case, Relation.COACH), argument, case.question)
+
+
+def _guardian_scope(argument: str) -> Holds:
+    return lambda case: argument in _scopes(case, Relation.GUARDIAN)
+
+
+def _not_owner(_: str) -> Holds:
+    return lambda case: (
+        case.question.owner_id is None
+        or case.subject.id != case.question.owner_id
+        or Role.PARTNER in case.subject.roles
+    )
+
+
+def _emergency(argument: str) -> Holds:
+    """A break-glass grant: one clinician, one patient, a reason, an hour at most."""
+
+    def holds(case: Case) -> bool:
+        if case.question.purpose is not Purpose.EMERGENCY_TREATMENT or case.subject.acr < 2:
+            return False
+        if Role.MEDICAL_SPECIALIST not in case.subject.roles:
+            return False
+        return any(
+            fact.relation is Relation.BREAK_GLASS
+            and "reason" in fact.scopes
+            and (not argument or argument in fact.scopes)
+            and fact.valid_until_utc is not None
+            and fact.valid_until_utc - fact.valid_from_utc <= BREAK_GLASS_MAX
+            for fact in case.facts
+        )
+
+    return holds
+
+
+def _no_emergency(argument: str) -> Holds:
+    emergency = _emergency(argument)
+    return lambda case: not emergency(case)
+
+
+# --- purpose and consent
+
+
+def _purpose(argument: str) -> Holds:
+    purpose = Purpose(argument)
+    return lambda case: case.question.purpose is purpose
+
+
+def _purpose_of_care(_: str) -> Holds:
+    care = (Purpose.TREATMENT, Purpose.EMERGENCY_TREATMENT)
+    return lambda case: case.question.purpose in care
+
+
+def _consent_denies(_: str) -> Holds:
+    return lambda case: any(
+        consent.decision == "deny"
+        and _concerns(consent, case)
+        and consent.data_class in (None, case.question.data_class)
+        and (not consent.labels or bool(consent.labels & case.question.labels))
+        for consent in case.consents
+    )
+
+
+def _consent_permits(_: str) -> Holds:
+    """Explicit: given for this class, and for every label the row carries."""
+
+    def holds(case: Case) -> bool:
+        given = [
+            consent.labels
+            for consent in case.consents
+            if consent.decision == "permit"
+            and _concerns(consent, case)
+            and consent.data_class is case.question.data_class
+        ]
+        return bool(given) and case.question.labels <= frozenset().union(*given)
+
+    return holds
+
+
+# --- the row
+
+
+def _visible(argument: str) -> Holds:
+    shown = _SHOWN_TO[Visibility(argument)]
+    return lambda case: case.question.visibility in shown
+
+
+def _own_act(_: str) -> Holds:
+    return lambda case: case.question.created_by is not None and case.question.created_by == case.subject.id
+
+
+def _four_eyes(_: str) -> Holds:
+    return lambda case: case.question.approved_by not in (None, "", case.subject.id)
+
+
+def _legal_hold(_: str) -> Holds:
+    return lambda case: "legal_hold" in case.question.labels
+
+
+def _licensed_here(_: str) -> Holds:
+    return lambda case: case.question.region is None or case.question.region == case.subject.region
+
+
+_SHOWN_TO = {
+    Visibility.EVERYONE: frozenset({Visibility.EVERYONE}),
+    Visibility.FRIENDS: frozenset({Visibility.EVERYONE, Visibility.FRIENDS}),
+}
+
+_ANY: frozenset[str] = frozenset()
+
+KINDS: Mapping[str, Kind] = {
+    "acr": Kind(
+        _acr,
+        Depends.SUBJECT,
+        "authenticated at this level or above",
+        frozenset({"1", "2", "3"}),
+        Obligation.STEP_UP,
+    ),
+    "granted": Kind(_granted, Depends.SUBJECT, "the owner granted the client this scope", _ANY),
+    "granted_metric": Kind(_granted_metric, Depends.ROW, "…for all metrics or this one", _ANY),
+    "smart": Kind(_smart, Depends.ROW, "a SMART scope of the owner for the row's type", frozenset("cruds")),
+    "service_scope": Kind(_service_scope, Depends.SUBJECT, "scope `service:CLASS:ACTION`"),
+    "link": Kind(_link, Depends.OWNER, "a coach link with this scope", _ANY),
+    "link_metric": Kind(_link_metric, Depends.ROW, "…for all metrics or this one", _ANY),
+    "guardian_scope": Kind(_guardian_scope, Depends.OWNER, "guardianship with this scope", _ANY),
+    "not_owner": Kind(
+        _not_owner, Depends.OWNER, "somebody else's row", never_for=frozenset({Relation.SELF.value})
+    ),
+    "emergency": Kind(
+        _emergency,
+        Depends.OWNER,
+        "a break-glass grant with reason, an hour at most",
+        frozenset({"", "second_clinician"}),
+    ),
+    "no_emergency": Kind(_no_emergency, Depends.OWNER, "no such grant", frozenset({"", "second_clinician"})),
+    "purpose": Kind(
+        _purpose,
+        Depends.PURPOSE,
+        "the caller states this purpose",
+        frozenset(purpose.value for purpose in Purpose),
+        Obligation.PURPOSE,
+    ),
+    "purpose_of_care": Kind(
+        _purpose_of_care, Depends.PURPOSE, "TREAT or ETREAT", obligation=Obligation.PURPOSE
+    ),
+    "consent_denies": Kind(
+        _consent_denies, Depends.OWNER, "the owner denies it", obligation=Obligation.CONSENT
+    ),
+    "consent_permits": Kind(
+        _consent_permits, Depends.ROW, "the owner permits it, by label", obligation=Obligation.CONSENT
+    ),
+    "visible": Kind(
+        _visible, Depends.ROW, "the owner shows the row to this circle", frozenset({"everyone", "friends"})
+    ),
+    "own_act": Kind(_own_act, Depends.ROW, "the row records the subject's own act"),
+    "four_eyes": Kind(_four_eyes, Depends.ROW, "a second person approved it"),
+    "legal_hold": Kind(_legal_hold, Depends.ROW, "the row is under legal hold"),
+    "licensed_here": Kind(_licensed_here, Depends.ROW, "the subject's region is the row's, if it has one"),
+}
+
+
+def _acts_for_owner(case: Case) -> bool:
+    return case.subject.id is not None and case.subject.id == case.question.owner_id
+
+
+def _scopes(case: Case, relation: Relation) -> frozenset[str]:
+    return frozenset().union(*(fact.scopes for fact in case.facts if fact.relation is relation))
+
+
+def _covers_metric(scopes: frozenset[str], scope: str, question: Question) -> bool:
+    return scope in scopes or (question.metric is not None and f"{scope}:{question.metric}" in scopes)
+
+
+def _smart_parts(scope: str) -> tuple[str, str]:
+    kind, _, letters = scope.removeprefix("patient/").partition(".")
+    return kind, letters
+
+
+def _concerns(consent: ConsentFact, case: Case) -> bool:
+    return (
+        consent.patient_id == case.question.owner_id
+        and consent.actor_id in (None, actor_of(case.subject))
+        and consent.purpose in (None, case.question.purpose)
+    )
