@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from operator import is_
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, cast
 
 from graphql import (
     BooleanValueNode,
@@ -164,9 +164,7 @@ def _child_type(parent_type: str, name: str, supergraph: Supergraph) -> str:
         return definition.type.name
     meta = {"__schema": SchemaMetaFieldDef, "__type": TypeMetaFieldDef}.get(name)
     if meta is None:
-        owner = introspection_types[parent_type]
-        assert isinstance(owner, GraphQLObjectType)
-        meta = owner.fields[name]
+        meta = cast("GraphQLObjectType", introspection_types[parent_type]).fields[name]
     return get_named_type(meta.type).name
 
 
