@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from typing import TypeAlias
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -19,6 +21,7 @@ from router.edge.http import GraphQLEndpoint
 from router.edge.websocket import SocketEndpoint
 from router.pipeline import Router
 
+Background: TypeAlias = Callable[[], Awaitable[None]]
 METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]
 
 
@@ -28,10 +31,12 @@ def build_app(
     credentials: Credentials | None = None,
     drain: Drain | None = None,
     routes: tuple[BaseRoute, ...] = (),
+    background: tuple[Background, ...] = (),
 ) -> Starlette:
     """The router as an app: `/graphql`, `/health/live`, `/health/ready`, the explorer and `routes`.
 
-    The app closes `router` when it shuts down. `app.state.drain` is its Drain.
+    `background` runs as long as the app does. The app closes `router` when it shuts down.
+    `app.state.drain` is its Drain.
     """
     config = router.config
     credentials = credentials or Credentials()
@@ -41,10 +46,14 @@ def build_app(
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        tasks = [asyncio.ensure_future(begin()) for begin in background]
         try:
             yield
         finally:
             drain.stop()
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
             await router.close()
 
     app = Starlette(

@@ -140,6 +140,8 @@ class _Cut:
         return replace(field, selections=selections) if selections else None
 
     def _fragment(self, fragment: NormalFragment, path: tuple[str, ...]) -> NormalFragment | None:
+        if not fragment.selections:
+            return fragment
         selections = self.selections(fragment.selections, path)
         return replace(fragment, selections=selections) if selections else None
 

@@ -10,9 +10,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from graphql import DirectiveNode, value_from_ast_untyped
+from graphql import DirectiveNode, SchemaDefinitionNode, SchemaExtensionNode, value_from_ast_untyped
 
 from authz.classes import DataClass
+from schema.supergraph.applied import Arguments, argument_names, argument_text, arguments_of, named
 from schema.supergraph.model import FieldDefinition, Supergraph, TypeDefinition, TypeKind
 
 
@@ -44,6 +45,8 @@ class Classified:
 
 
 Requirement: TypeAlias = Authenticated | Scopes | Policies | Classified
+
+MEANINGS = frozenset({"authenticated", "requiresScopes", "policy", "classified"})
 
 
 class UnknownDataClass(ValueError):
@@ -90,29 +93,50 @@ def _with_implementations(
 
 
 class _Reader:
-    """Reads applied directives; each type's own once."""
+    """Reads applied directives by the names that the supergraph knows them under; each type's own once."""
 
     def __init__(self, supergraph: Supergraph) -> None:
-        self._types = {name: tuple(_read_all(one.directives)) for name, one in supergraph.types.items()}
+        self._meanings = meanings_of(supergraph)
+        self._types = {name: tuple(self._read(one.directives)) for name, one in supergraph.types.items()}
 
     def of_field(self, type_: TypeDefinition, field: FieldDefinition) -> Iterator[Requirement]:
-        yield from _read_all(field.directives)
+        yield from self._read(field.directives)
         yield from self._types[type_.name]
         yield from self._types.get(field.type.name, ())
+
+    def _read(self, directives: Iterable[DirectiveNode]) -> Iterator[Requirement]:
+        for directive in directives:
+            meaning = self._meanings.get(directive.name.value)
+            if meaning is not None:
+                yield from _requirement(meaning, directive)
+
+
+def meanings_of(supergraph: Supergraph) -> dict[str, str]:
+    """Directive name in this supergraph → what it means. INVARIANT: a rename never lifts a requirement."""
+    meanings = {name: name for name in MEANINGS}
+    for node in supergraph.document.definitions:
+        if isinstance(node, SchemaDefinitionNode | SchemaExtensionNode):
+            for link in named(node.directives, "link"):
+                meanings.update(_renamed(arguments_of(link)))
+    return meanings
+
+
+def _renamed(link: Arguments) -> Iterator[tuple[str, str]]:
+    spec = (argument_text(link, "url") or "").rstrip("/").rpartition("/")[0].rpartition("/")[2]
+    if spec in MEANINGS and (alias := argument_text(link, "as")):
+        yield alias, spec
+    for name, alias in argument_names(link, "import"):
+        if alias and (meaning := name.removeprefix("@")) in MEANINGS:
+            yield alias.removeprefix("@"), meaning
 
 
 def _distinct(requirements: Iterable[Requirement]) -> tuple[Requirement, ...]:
     return tuple(dict.fromkeys(requirements))
 
 
-def _read_all(directives: Iterable[DirectiveNode]) -> Iterator[Requirement]:
-    for directive in directives:
-        yield from _read(directive)
-
-
-def _read(directive: DirectiveNode) -> Iterator[Requirement]:
+def _requirement(meaning: str, directive: DirectiveNode) -> Iterator[Requirement]:
     arguments = {one.name.value: value_from_ast_untyped(one.value) for one in directive.arguments or ()}
-    match directive.name.value:
+    match meaning:
         case "authenticated":
             yield Authenticated()
         case "requiresScopes":

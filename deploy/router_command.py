@@ -1,0 +1,143 @@
+"""`stadion router`: the router alone, on any Federation 2 supergraph."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+
+if TYPE_CHECKING:
+    from router.config import RouterConfig
+    from router.pipeline import Router
+    from router.snapshot import Snapshot
+
+log = logging.getLogger("stadion.router.command")
+POLL_S = 2.0
+SUPERGRAPH_BYTES_MAX = 64_000_000
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to `app`."""
+    app.command(name="router")(router_command)
+
+
+def router_command(
+    supergraph: Annotated[Path, typer.Option(help="supergraph SDL file, with @join__graph URLs")],
+    port: Annotated[int, typer.Option(help="port to listen on; 0 takes a free one")] = 4000,
+    host: Annotated[str, typer.Option(help="address to listen on")] = "127.0.0.1",
+    forward_header: Annotated[
+        list[str] | None, typer.Option(help="request header to hand on to subgraphs; may be repeated")
+    ] = None,
+    config: Annotated[Path | None, typer.Option(help="settings file (YAML); see `router/config.py`")] = None,
+    *,
+    poll: Annotated[bool, typer.Option("--poll", help="load the file anew when it changes")] = False,
+    introspection: Annotated[bool, typer.Option(help="answer `__schema` and `__type`")] = True,
+) -> None:
+    """Serve one supergraph: `POST /graphql`; ready when `/health/ready` answers 200."""
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s %(message)s")
+    settings = _settings(config, forward_header or [], introspection=introspection)
+    sdl = read_supergraph_file(supergraph)
+    _serve(supergraph, sdl, host, port, settings, poll=poll)
+
+
+def _serve(path: Path, sdl: str, host: str, port: int, settings: RouterConfig, *, poll: bool) -> None:
+    from router.edge.app import build_app
+    from router.edge.serve import AddressUnusable, listen, run
+    from router.execution.transports.http import HttpTransport
+    from router.pipeline import Router
+
+    snapshot = _snapshot(sdl, path, settings)
+    try:
+        listening = listen(host, port)
+    except AddressUnusable as error:
+        fail(str(error))
+    urls = urls_of(snapshot)
+    router = Router(snapshot, HttpTransport(urls), config=settings)
+    following = (lambda: follow(path, router, urls),) if poll else ()
+    address = f"http://{f'[{host}]' if ':' in host else host}:{listening.getsockname()[1]}/graphql"
+    run(
+        build_app(router, background=following),
+        listening,
+        settings,
+        ready=lambda: typer.echo(f"Stadion's router answers at {address}"),
+    )
+
+
+async def follow(path: Path, router: Router, urls: dict[str, str], *, every_s: float = POLL_S) -> None:
+    """Serve the file anew whenever its text changes; a text that cannot be served leaves the old one."""
+    from router.snapshot import snapshot_of
+
+    seen = router.snapshot.sdl_sha256
+    while True:
+        await asyncio.sleep(every_s)
+        try:
+            sdl = await asyncio.to_thread(path.read_text, encoding="utf-8")
+            found = hashlib.sha256(sdl.encode()).hexdigest()
+            if found == seen:
+                continue
+            seen = found
+            snapshot = await asyncio.to_thread(snapshot_of, sdl, router.config)
+        except Exception as error:
+            log.error("the supergraph `%s` was not loaded anew: %s", path, error)
+            continue
+        urls.update(urls_of(snapshot))
+        router.snapshot = snapshot
+        log.info("the supergraph `%s` was loaded anew (%s)", path, found[:12])
+
+
+def urls_of(snapshot: Snapshot) -> dict[str, str]:
+    """Subgraph name → URL, as the supergraph names them."""
+    return {one.name: one.url for one in snapshot.supergraph.subgraphs.values()}
+
+
+def read_supergraph_file(path: Path) -> str:
+    """The file's text; one clear line and exit code 1 where it cannot be had."""
+    try:
+        if path.stat().st_size > SUPERGRAPH_BYTES_MAX:
+            fail(f"`{path}` is over {SUPERGRAPH_BYTES_MAX} bytes: not a supergraph")
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        fail(f"cannot read the supergraph `{path}`: {error.strerror}")
+    except UnicodeDecodeError:
+        fail(f"cannot read the supergraph `{path}`: it is not UTF-8 text")
+
+
+def _settings(path: Path | None, forwarded: list[str], *, introspection: bool) -> RouterConfig:
+    from router.config import ConfigError, RouterConfig, read_config
+
+    config = RouterConfig()
+    if path is not None:
+        import yaml
+
+        try:
+            config = read_config(yaml.safe_load(path.read_text(encoding="utf-8")) or {})
+        except OSError as error:
+            fail(f"cannot read the settings `{path}`: {error.strerror}")
+        except (ConfigError, yaml.YAMLError, UnicodeDecodeError) as error:
+            fail(f"`{path}`: {' '.join(str(error).split())}")
+    names = tuple(dict.fromkeys([*config.forward_headers, *(name.strip().lower() for name in forwarded)]))
+    return replace(config, forward_headers=names, introspection=config.introspection and introspection)
+
+
+def _snapshot(sdl: str, path: Path, settings: RouterConfig) -> Snapshot:
+    from graphql import GraphQLError
+
+    from router.operation.requirements import UnknownDataClass
+    from router.snapshot import snapshot_of
+    from schema.supergraph import InvalidSupergraph
+
+    try:
+        return snapshot_of(sdl, settings)
+    except (InvalidSupergraph, UnknownDataClass, GraphQLError, TypeError) as error:
+        fail(f"`{path}` is not a supergraph that can be served: {str(error).splitlines()[0]}")
+
+
+def fail(message: str) -> NoReturn:
+    """One line on standard error, exit code 1."""
+    typer.echo(f"stadion: {message}", err=True)
+    raise typer.Exit(1)
