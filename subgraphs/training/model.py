@@ -249,13 +249,11 @@ class Activity:
 
 
 @dataclass(frozen=True, slots=True)
-class ActivityContents:
-    """What belongs to an activity beside its row, written with it in one transaction."""
+class VisibleRows:
+    """The activities of `athlete_id` whose visibility is one of these. Empty: none."""
 
-    streams: Streams | None = None
-    laps: tuple[Lap, ...] = ()
-    intervals: tuple[Interval, ...] = ()
-    totals: DeviceTotals = field(default_factory=DeviceTotals)
+    athlete_id: str
+    visibilities: frozenset[Visibility]
 
 
 @dataclass(frozen=True, slots=True)
