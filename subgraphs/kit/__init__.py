@@ -42,12 +42,15 @@
                         context=lambda subject, decisions: TrainingContext(
                             subject=subject, decisions=decisions, …))
 
-A type whose row needs more than its owner for a decision (purpose, labels, visibility) gives `row_access:
-strawberry.Private[RowAccess]`. A value type without an owner is guarded by the fields that lead to it, which
-must then have its class. In tests: `await subgraph.execute(query, variables, None, Subject(...))`.
+A type whose row needs more than its owner for a decision (purpose, labels, visibility) gives `row_access`: a
+`strawberry.Private[RowAccess]`, or a method of class and action where parts of a row have different circles.
+Where the policy shows a shortened view (`summary`, `trimmed`, …), the field says how: `classified(…,
+masks={"trimmed": without_its_ends})`; a view it has no mask for is a refusal. A value type without an owner
+is guarded by the fields that lead to it, which must then have its class. `PurposeOfUse` is the enum of
+purposes. In tests: `await subgraph.execute(query, variables, None, Subject(...))`.
 """
 
-from subgraphs.kit.classification import NotClassified, classified
+from subgraphs.kit.classification import NotClassified, classified, shown_whole
 from subgraphs.kit.entities import batch_loader
 from subgraphs.kit.errors import PublicError, Unauthenticated, not_found
 from subgraphs.kit.guard import RowAccess
@@ -61,7 +64,7 @@ from subgraphs.kit.pages import (
     connection,
     page_request,
 )
-from subgraphs.kit.scalars import JSON, Upload, UploadedFile, clean_text
+from subgraphs.kit.scalars import JSON, PurposeOfUse, Upload, UploadedFile, clean_text
 from subgraphs.kit.subgraph import RequestContext, Subgraph
 
 __all__ = [
@@ -73,6 +76,7 @@ __all__ = [
     "PageInfo",
     "PageRequest",
     "PublicError",
+    "PurposeOfUse",
     "RequestContext",
     "RowAccess",
     "Subgraph",
@@ -86,4 +90,5 @@ __all__ = [
     "connection",
     "not_found",
     "page_request",
+    "shown_whole",
 ]

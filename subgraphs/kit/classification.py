@@ -8,10 +8,12 @@ on every field and `@authenticated` on what is not PUBLIC; `problems_of` names a
 from __future__ import annotations
 
 import copy
+import datetime as dt
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar, cast
+from dataclasses import field as dataclass_field
+from typing import Any, ClassVar, TypeAlias, TypeVar, cast
 
 import strawberry
 from graphql import (
@@ -38,6 +40,7 @@ READ = "read"
 strawberry.enum(DataClass, description="What kind of thing a field tells; who may read it follows from it.")
 
 T = TypeVar("T", bound=type)
+Mask: TypeAlias = Callable[[Any], Any]
 
 
 @strawberry.federation.schema_directive(
@@ -52,6 +55,7 @@ class Classified:
 
     as_: DataClass = strawberry.directive_field(name="as")
     action: str = strawberry.directive_field(name="action", default=READ)
+    masks: ClassVar[Mapping[str, Mask]] = {}
 
     def __call__(self, cls: T) -> T:
         """Class every field of `cls` that has no class of its own."""
@@ -59,9 +63,55 @@ class Classified:
         return cls
 
 
-def classified(data_class: DataClass, *, action: str = READ) -> Classified:
-    """The class of a type (as its decorator) or of a field (among its `directives`)."""
-    return Classified(as_=data_class, action=UNSET if action == READ else action)
+def classified(
+    data_class: DataClass, *, action: str = READ, masks: Mapping[str, Mask] | None = None
+) -> Classified:
+    """The class of a type (as its decorator) or of a field (among its `directives`).
+
+    `masks` say how a value is shortened for those whom the policy shows less: view → function of the value
+    (`{"trimmed": without_its_ends}`). `initials`, `year_of_birth`, `last_four` and `masked` are known for
+    text and dates; a view that is not known is a refusal.
+    """
+    annotation = Classified(as_=data_class, action=UNSET if action == READ else str(action))
+    annotation.__dict__["masks"] = dict(masks or {})
+    return annotation
+
+
+def shown_whole(value: Any) -> Any:
+    """The mask of a field that a shortened view shows as it is, such as a distance in a `summary`."""
+    return value
+
+
+def _initials(value: str) -> str:
+    return " ".join(f"{word[0]}." for word in _text(value).split())
+
+
+def _last_four(value: str) -> str:
+    return f"…{_text(value)[-4:]}" if len(value) > 4 else "…"
+
+
+def _masked(value: str) -> str:
+    return "…" if _text(value) else ""
+
+
+def _year_of_birth(value: dt.date) -> dt.date:
+    if not isinstance(value, dt.date):
+        raise TypeError("only a day has this mask")
+    return value.replace(month=1, day=1)
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError("only text has this mask")
+    return value
+
+
+_KNOWN_MASKS: Mapping[str, Mask] = {
+    "initials": _initials,
+    "last_four": _last_four,
+    "masked": _masked,
+    "year_of_birth": _year_of_birth,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +122,7 @@ class FieldRule:
     data_class: DataClass
     action: str
     authenticated: bool
+    masks: Mapping[str, Mask] = dataclass_field(default_factory=dict)
 
     @property
     def protected(self) -> bool:
@@ -162,7 +213,8 @@ def _rule(coordinate: str, field: GraphQLField) -> FieldRule | None:
     if own is None:
         return None
     needs_login = _first(definition, Authenticated) is not None
-    return FieldRule(coordinate, own.as_, READ if own.action is UNSET else own.action, needs_login)
+    action = READ if own.action is UNSET else own.action
+    return FieldRule(coordinate, own.as_, action, needs_login, {**_KNOWN_MASKS, **own.masks})
 
 
 def names_owner(definition: StrawberryObjectDefinition) -> bool:

@@ -32,7 +32,7 @@ from graphql import (
 
 from authz.classes import DataClass, Purpose, Visibility
 from authz.question import Decision, Question
-from subgraphs.kit.classification import FieldRule, definition_of, names_owner, object_types
+from subgraphs.kit.classification import FieldRule, Mask, definition_of, names_owner, object_types
 from subgraphs.kit.errors import FieldForbidden, Unauthenticated
 
 Resolver: TypeAlias = Callable[..., Any]
@@ -132,12 +132,15 @@ class FieldGuard:
         return decisions
 
 
-def owner_of(source: object) -> Owner:
-    """Whose `source` is: its `row_access`, else its `owner_id`; either may be a value or a method."""
-    owner = getattr(source, "row_access", None)
-    if owner is None:
-        owner = getattr(source, "owner_id", None)
-    return owner() if callable(owner) else owner
+def owner_of(source: object, need: Need) -> Owner:
+    """Whose `source` is: its `row_access`, a value or a method of class and action (a row may show its parts
+    to different circles), else its `owner_id`, a value or a method."""
+    access = getattr(source, "row_access", None)
+    if access is not None:
+        owner: Owner = access(*need) if callable(access) else access
+        return owner
+    owner_id = getattr(source, "owner_id", None)
+    return owner_id() if callable(owner_id) else owner_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,8 +227,13 @@ class Fence:
         if value is None or not needs:
             return []
         objects = value if isinstance(value, list | tuple) else (value,)
-        owners = {owner_of(each) for each in objects if not isinstance(each, Exception | None)}
-        return [(owner, need) for owner in owners for need in needs if guard.known((owner, need)) is None]
+        asked = {
+            (owner_of(each, need), need)
+            for each in objects
+            if not isinstance(each, Exception | None)
+            for need in needs
+        }
+        return [each for each in asked if guard.known(each) is None]
 
     def needs(self, info: GraphQLResolveInfo[Any], target: GraphQLNamedType) -> frozenset[Need]:
         """The classes and actions that the selection below this field reads on objects of `target`."""
@@ -271,25 +279,50 @@ def _decided(resolve: Resolver, rule: FieldRule) -> Resolver:
         source: Any, info: GraphQLResolveInfo[Any], arguments: dict[str, Any], asked: Asked
     ) -> Any:
         verdict = await info.context.guard.verdict(asked)
-        _require(verdict, rule)
+        return await shown(source, info, arguments, verdict)
+
+    async def shown(
+        source: Any, info: GraphQLResolveInfo[Any], arguments: dict[str, Any], verdict: Decision
+    ) -> Any:
+        mask = _mask(verdict, rule)
         value = resolve(source, info, **arguments)
-        return await value if isawaitable(value) else value
+        value = await value if isawaitable(value) else value
+        return value if mask is None else _masked(value, mask, rule)
 
     def resolve_decided(source: Any, info: GraphQLResolveInfo[Any], **arguments: Any) -> Any:
-        asked = (owner_of(source), need)
+        asked = (owner_of(source, need), need)
         verdict = info.context.guard.known(asked)
         if verdict is None:
             return later(source, info, arguments, asked)
-        _require(verdict, rule)
+        if verdict.mask is not None:
+            return shown(source, info, arguments, verdict)
+        if not verdict.allowed:
+            raise FieldForbidden(rule.coordinate, verdict.obligation)
         return resolve(source, info, **arguments)
 
     return resolve_decided
 
 
-def _require(verdict: Decision, rule: FieldRule) -> None:
-    # A masked value is a third outcome that no field offers yet: until it does, it is a refusal.
-    if not verdict.allowed or verdict.mask is not None:
+def _mask(verdict: Decision, rule: FieldRule) -> Mask | None:
+    """How the value must be shortened; None shows it whole.  Errors: FieldForbidden.
+
+    A view that the field has no way to show is a refusal: what is not shortened does not leave.
+    """
+    if not verdict.allowed:
         raise FieldForbidden(rule.coordinate, verdict.obligation)
+    if verdict.mask is None:
+        return None
+    mask = rule.masks.get(verdict.mask)
+    if mask is None:
+        raise FieldForbidden(rule.coordinate, None)
+    return mask
+
+
+def _masked(value: Any, mask: Mask, rule: FieldRule) -> Any:
+    try:
+        return None if value is None else mask(value)
+    except TypeError:
+        raise FieldForbidden(rule.coordinate, None) from None
 
 
 def _logged_in(resolve: Resolver) -> Resolver:

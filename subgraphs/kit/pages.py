@@ -51,6 +51,7 @@ class Connection(Generic[T]):
     """Relay's Connection."""
 
     edges: list[Edge[T]]
+    nodes: list[T]
     page_info: PageInfo
     total_count: int | None = strawberry.field(
         default=None, description="How many objects of the list the caller may see."
@@ -157,6 +158,7 @@ def connection(
     edges = [Edge(cursor=signer.cursor(sort_key(row), bound_to=bound_to), node=node(row)) for row in rows]
     return Connection(
         edges=edges,
+        nodes=[edge.node for edge in edges],
         page_info=PageInfo(
             has_next_page=request.before is not None if request.backward else more,
             has_previous_page=more if request.backward else request.after is not None,

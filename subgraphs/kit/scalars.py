@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import unicodedata
 from collections.abc import Mapping
+from enum import Enum
 from typing import Any, NewType, Protocol, runtime_checkable
 
 import strawberry
@@ -12,6 +13,7 @@ from graphql import GraphQLError
 from strawberry.schema.config import StrawberryConfig
 from strawberry.types.scalar import ScalarDefinition
 
+from authz.classes import Purpose
 from subgraphs.kit.errors import PublicError
 
 TEXT_CHARACTERS_MAX = 10_000
@@ -34,6 +36,19 @@ class UploadedFile(Protocol):
     async def read(self, size: int = -1) -> bytes:
         """Up to `size` bytes, or all that is left; empty at the end."""
         ...
+
+
+@strawberry.enum(description="Why a protected row is read (HL7 v3 ActReason).")
+class PurposeOfUse(Enum):
+    """The GraphQL spelling of `authz.classes.Purpose`; one enum for all subgraphs."""
+
+    TREAT = Purpose.TREATMENT
+    ETREAT = Purpose.EMERGENCY_TREATMENT
+    PATRQT = Purpose.PATIENT_REQUEST
+    HOPERAT = Purpose.OPERATIONS
+    HRESCH = Purpose.RESEARCH
+    HPAYMT = Purpose.PAYMENT
+    BTG = Purpose.BREAK_GLASS
 
 
 Upload = NewType("Upload", object)

@@ -1,0 +1,43 @@
+"""What accounts publishes, in the transaction that makes it true."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from authz.classes import Role
+from datastores.events.outbox import new_event
+from datastores.events.port import Event
+
+USER_REGISTERED = "user.registered"
+ROLE_CHANGED = "role.changed"
+SESSION_REVOKED = "session.revoked"
+
+
+def user_registered(user_id: str, *, handle: str, at_utc: datetime) -> Event:
+    """Somebody has an account. No address, no credentials."""
+    return new_event(
+        USER_REGISTERED, key=user_id, payload={"user_id": user_id, "handle": handle}, at_utc=at_utc
+    )
+
+
+def role_changed(user_id: str, *, roles: frozenset[Role], at_utc: datetime) -> Event:
+    """The roles that are in force now."""
+    payload = {"user_id": user_id, "roles": sorted(roles), "changed_at_utc": at_utc.isoformat()}
+    return new_event(ROLE_CHANGED, key=user_id, payload=payload, at_utc=at_utc)
+
+
+def session_revoked(user_id: str, session_id: str, *, reason: str, at_utc: datetime) -> Event:
+    """Tokens of one session are no longer to be believed."""
+    payload = {
+        "user_id": user_id,
+        "session_id": session_id,
+        "reason": reason,
+        "revoked_at_utc": at_utc.isoformat(),
+    }
+    return new_event(SESSION_REVOKED, key=user_id, payload=payload, at_utc=at_utc)
+
+
+def tokens_revoked(user_id: str, *, reason: str, at_utc: datetime) -> Event:
+    """Access tokens that a user got until now are no longer to be believed; sessions refresh and go on."""
+    payload = {"subject_id": user_id, "reason": reason, "revoked_at_utc": at_utc.isoformat()}
+    return new_event(SESSION_REVOKED, key=user_id, payload=payload, at_utc=at_utc)

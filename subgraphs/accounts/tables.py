@@ -1,0 +1,62 @@
+"""Accounts' tables, as `store.py` and `sessions.py` query them; the migrations make them."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from datastores.relational.columns import UtcDateTime
+
+metadata = sa.MetaData()
+
+users = sa.Table(
+    "accounts_users",
+    metadata,
+    sa.Column("id", sa.String(36), primary_key=True),
+    sa.Column("handle", sa.String(30), nullable=False),
+    sa.Column("handle_skeleton", sa.String(30), nullable=False, unique=True),
+    sa.Column("email", sa.String(254), nullable=False),
+    sa.Column("email_key", sa.String(254), nullable=False, index=True),
+    sa.Column("status", sa.String(20), nullable=False),
+    sa.Column("password_hash", sa.String(300), nullable=False),
+    sa.Column("totp_sealed", sa.LargeBinary()),
+    sa.Column("totp_pending", sa.LargeBinary()),
+    sa.Column("totp_step", sa.BigInteger(), nullable=False),
+    sa.Column("created_at_utc", UtcDateTime(), nullable=False),
+)
+role_assignments = sa.Table(
+    "accounts_role_assignments",
+    metadata,
+    sa.Column("id", sa.String(36), primary_key=True),
+    sa.Column("user_id", sa.String(36), sa.ForeignKey("accounts_users.id"), nullable=False, index=True),
+    sa.Column("role", sa.String(30), nullable=False),
+    sa.Column("state", sa.String(20), nullable=False),
+    sa.Column("granted_by", sa.String(36), nullable=False),
+    sa.Column("approved_by", sa.String(36)),
+    sa.Column("created_at_utc", UtcDateTime(), nullable=False),
+    sa.Column("valid_until_utc", UtcDateTime()),
+)
+sessions = sa.Table(
+    "accounts_sessions",
+    metadata,
+    sa.Column("id", sa.String(36), primary_key=True),
+    sa.Column("user_id", sa.String(36), sa.ForeignKey("accounts_users.id"), nullable=False, index=True),
+    sa.Column("acr", sa.Integer(), nullable=False),
+    sa.Column("device", sa.String(200), nullable=False),
+    sa.Column("created_at_utc", UtcDateTime(), nullable=False),
+    sa.Column("last_seen_at_utc", UtcDateTime(), nullable=False),
+    sa.Column("expires_at_utc", UtcDateTime(), nullable=False),
+    sa.Column("revoked_at_utc", UtcDateTime()),
+    sa.Column("refresh_counter", sa.Integer(), nullable=False),
+    sa.Column("refresh_hash", sa.String(64), nullable=False),
+    sa.Column("refresh_seed", sa.LargeBinary(), nullable=False),
+    sa.Column("rotated_at_utc", UtcDateTime(), nullable=False),
+    sa.Column("rotated_for", sa.String(64), nullable=False),
+)
+log_in_failures = sa.Table(
+    "accounts_log_in_failures",
+    metadata,
+    sa.Column("account_key", sa.String(64), primary_key=True),
+    sa.Column("origin_key", sa.String(64), primary_key=True),
+    sa.Column("failures", sa.Integer(), nullable=False),
+    sa.Column("last_failure_at_utc", UtcDateTime(), nullable=False),
+)
