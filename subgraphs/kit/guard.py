@@ -8,7 +8,7 @@ its field is reached. Fields that are PUBLIC keep their own resolver.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from inspect import isawaitable
 from typing import Any, Protocol, TypeAlias
 
