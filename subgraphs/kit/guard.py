@@ -290,7 +290,7 @@ def _decided(resolve: Resolver, rule: FieldRule) -> Resolver:
         return value if mask is None else _masked(value, mask, rule)
 
     def resolve_decided(source: Any, info: GraphQLResolveInfo[Any], **arguments: Any) -> Any:
-        asked = (owner_of(source, need), need)
+        asked = (_for_purpose(owner_of(source, need), arguments), need)
         verdict = info.context.guard.known(asked)
         if verdict is None:
             return later(source, info, arguments, asked)
@@ -301,6 +301,15 @@ def _decided(resolve: Resolver, rule: FieldRule) -> Resolver:
         return resolve(source, info, **arguments)
 
     return resolve_decided
+
+
+def _for_purpose(owner: Owner, arguments: Mapping[str, Any]) -> Owner:
+    """A field with an argument `purpose` is decided for the purpose that its caller states."""
+    stated = arguments.get("purpose")
+    if stated is None:
+        return owner
+    row = owner if isinstance(owner, RowAccess) else RowAccess(owner_id=owner)
+    return replace(row, purpose=Purpose(stated))
 
 
 def _mask(verdict: Decision, rule: FieldRule) -> Mask | None:
