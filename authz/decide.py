@@ -64,7 +64,7 @@ class Authorizer:
         return self._table.policy.version
 
     def replace_policy(self, policy: Policy) -> None:
-        """Decide by this policy from the next request on; a running one ends with the policy it began with."""
+        """Decide by this policy from the next request on; a running one ends with the one it began with."""
         self._table = DecisionTable(policy)
         self._possible = {}
 

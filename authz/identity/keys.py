@@ -187,6 +187,8 @@ def load_key(path: Path) -> SigningKey:
         document = json.loads(path.read_text(encoding="utf-8"))
         algorithm: Algorithm = document["alg"]
         jwk = _import_jwk(algorithm, document)
+        if not jwk.is_private:
+            raise ValueError("a public key signs nothing")
         created_at = datetime.fromisoformat(document["created_at"])
         return SigningKey(str(document["kid"]), algorithm, jwk, created_at)
     except (ValueError, KeyError, TypeError, JoseError) as error:

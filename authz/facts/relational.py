@@ -1,0 +1,52 @@
+"""Facts in a relational store: one hop a batch, migrated on opening."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from authz.facts.model import ConsentFact, RelationshipFact
+from authz.facts.store import Standing, check_batch, fact_of
+from authz.facts.tables import put_facts, read_standings, read_subject
+from datastores.relational.migrate import migrate
+from datastores.relational.port import Relational
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+VERSION_TABLE = "authz_schema_version"
+
+
+class RelationalFacts:
+    """The facts read model in tables `authz_facts` and `authz_consents`; see `Facts` for its promises."""
+
+    def __init__(self, relational: Relational) -> None:
+        self._relational = relational
+
+    async def open(self) -> None:
+        """Bring the tables to what this program knows.  Errors: SchemaTooNew."""
+        await migrate(self._relational, MIGRATIONS, VERSION_TABLE)
+
+    async def put(self, *facts: RelationshipFact | ConsentFact) -> None:
+        """Keep these facts, all in one transaction, where they are newer than what is known."""
+        await self._relational.write(lambda connection: put_facts(connection, facts))
+
+    async def apply_event(self, payload: Mapping[str, Any]) -> None:
+        """See `Facts.apply_event`."""
+        await self.put(fact_of(payload))
+
+    async def load(self, subject_id: str, owner_ids: Sequence[str]) -> Mapping[str, Standing]:
+        """See `Facts.load`."""
+        check_batch(owner_ids)
+        return await self._relational.read(
+            lambda connection: read_standings(connection, subject_id, owner_ids)
+        )
+
+    async def relations(
+        self, subject_id: str, owner_ids: Sequence[str]
+    ) -> Mapping[str, Sequence[RelationshipFact]]:
+        """See `Facts.relations`."""
+        return {owner: each.relations for owner, each in (await self.load(subject_id, owner_ids)).items()}
+
+    async def of_subject(self, subject_id: str) -> Mapping[str, Standing]:
+        """See `Facts.of_subject`."""
+        return await self._relational.read(lambda connection: read_subject(connection, subject_id))

@@ -1,0 +1,157 @@
+"""The tables of the facts read model, and the functions of a connection that read and write them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    ColumnElement,
+    Connection,
+    Index,
+    MetaData,
+    RowMapping,
+    String,
+    Table,
+    Text,
+    and_,
+    or_,
+    select,
+)
+
+from authz.classes import Relation
+from authz.facts.model import ConsentFact, RelationshipFact, consent_of, relationship_of
+from authz.facts.store import FACTS_PER_SUBJECT_MAX, Standing, standings
+from datastores.relational.columns import UtcDateTime, insert
+
+OWNERS_PER_STATEMENT = 500
+
+metadata = MetaData()
+
+authz_facts = Table(
+    "authz_facts",
+    metadata,
+    Column("subject_id", String(200), primary_key=True),
+    Column("relation", String(32), primary_key=True),
+    Column("object_id", String(200), primary_key=True),
+    Column("scopes", Text, nullable=False),
+    Column("valid_from_utc", UtcDateTime, nullable=False),
+    Column("valid_until_utc", UtcDateTime, nullable=True),
+    Column("version", BigInteger, nullable=False),
+    # A block counts both ways, so it is also looked for from the blocked side.
+    Index("authz_facts_by_object", "object_id", "relation"),
+)
+
+authz_consents = Table(
+    "authz_consents",
+    metadata,
+    Column("consent_id", String(200), primary_key=True),
+    Column("patient_id", String(200), nullable=False),
+    Column("actor_id", String(200), nullable=True),
+    Column("purpose", String(16), nullable=True),
+    Column("data_class", String(32), nullable=True),
+    Column("decision", String(8), nullable=False),
+    Column("labels", Text, nullable=False),
+    Column("valid_from_utc", UtcDateTime, nullable=False),
+    Column("valid_until_utc", UtcDateTime, nullable=True),
+    Column("version", BigInteger, nullable=False),
+    Index("authz_consents_by_patient", "patient_id", "actor_id"),
+    Index("authz_consents_by_actor", "actor_id"),
+)
+"""A consent may move from one patient to another only by a newer version of the same id."""
+
+
+def put_facts(connection: Connection, facts: Iterable[RelationshipFact | ConsentFact]) -> None:
+    """Keep these facts where they are newer than what is known; the same event twice changes nothing."""
+    for fact in facts:
+        if isinstance(fact, ConsentFact):
+            _upsert(connection, authz_consents, _consent_row(fact))
+        else:
+            _upsert(connection, authz_facts, _fact_row(fact))
+
+
+def read_standings(
+    connection: Connection, subject_id: str, owner_ids: Sequence[str]
+) -> Mapping[str, Standing]:
+    """What this subject and each of these owners are to each other, in two statements a 500 owners."""
+    facts: list[RelationshipFact] = []
+    consents: list[ConsentFact] = []
+    distinct = list(dict.fromkeys(owner_ids))
+    for start in range(0, len(distinct), OWNERS_PER_STATEMENT):
+        part = distinct[start : start + OWNERS_PER_STATEMENT]
+        facts += _facts(connection, _between(subject_id, part))
+        mentions = and_(authz_consents.c.patient_id.in_(part), _about(subject_id))
+        consents += _consents(connection, mentions)
+    return standings(subject_id, facts, consents)
+
+
+def read_subject(connection: Connection, subject_id: str) -> Mapping[str, Standing]:
+    """All that is known about this subject.  Errors: ValueError past FACTS_PER_SUBJECT_MAX."""
+    facts = list(_facts(connection, or_(authz_facts.c.subject_id == subject_id, _blocks(subject_id))))
+    consents = list(_consents(connection, _about(subject_id)))
+    if len(facts) + len(consents) > FACTS_PER_SUBJECT_MAX:
+        raise ValueError(f"a subject has more than {FACTS_PER_SUBJECT_MAX} facts; its lists need a join")
+    return standings(subject_id, facts, consents)
+
+
+def _between(subject_id: str, owner_ids: Sequence[str]) -> ColumnElement[bool]:
+    columns = authz_facts.c
+    forth = and_(columns.subject_id == subject_id, columns.object_id.in_(owner_ids))
+    return or_(forth, and_(_blocks(subject_id), columns.subject_id.in_(owner_ids)))
+
+
+def _blocks(subject_id: str) -> ColumnElement[bool]:
+    return and_(authz_facts.c.object_id == subject_id, authz_facts.c.relation == Relation.BLOCKED.value)
+
+
+def _about(subject_id: str) -> ColumnElement[bool]:
+    return or_(authz_consents.c.actor_id == subject_id, authz_consents.c.actor_id.is_(None))
+
+
+def _facts(connection: Connection, where: ColumnElement[bool]) -> Iterator[RelationshipFact]:
+    rows = connection.execute(select(authz_facts).where(where).limit(FACTS_PER_SUBJECT_MAX + 1))
+    return (relationship_of(_payload(row, "scopes")) for row in rows.mappings())
+
+
+def _consents(connection: Connection, where: ColumnElement[bool]) -> Iterator[ConsentFact]:
+    rows = connection.execute(select(authz_consents).where(where).limit(FACTS_PER_SUBJECT_MAX + 1))
+    return (consent_of(_payload(row, "labels")) for row in rows.mappings())
+
+
+def _payload(row: RowMapping, words: str) -> dict[str, Any]:
+    return {**row, words: json.loads(row[words])}
+
+
+def _fact_row(fact: RelationshipFact) -> dict[str, Any]:
+    return {
+        "subject_id": fact.subject_id,
+        "relation": fact.relation.value,
+        "object_id": fact.object_id,
+        "scopes": json.dumps(sorted(fact.scopes)),
+        "valid_from_utc": fact.valid_from_utc,
+        "valid_until_utc": fact.valid_until_utc,
+        "version": fact.version,
+    }
+
+
+def _consent_row(fact: ConsentFact) -> dict[str, Any]:
+    return {
+        **fact.as_payload(),
+        "labels": json.dumps(sorted(fact.labels)),
+        "valid_from_utc": fact.valid_from_utc,
+        "valid_until_utc": fact.valid_until_utc,
+    }
+
+
+def _upsert(connection: Connection, table: Table, row: Mapping[str, Any]) -> None:
+    keys = [column.name for column in table.primary_key.columns]
+    statement = insert(connection, table).values(**row)
+    newer = {name: statement.excluded[name] for name in row if name not in keys}
+    connection.execute(
+        statement.on_conflict_do_update(
+            index_elements=keys, set_=newer, where=table.c.version < statement.excluded.version
+        )
+    )

@@ -1,0 +1,129 @@
+"""What every adapter of the facts port promises."""
+
+from datetime import timedelta
+
+import pytest
+
+from authz.classes import DataClass, Purpose, Relation
+from authz.errors import FactInvalid
+from authz.facts.store import OWNERS_PER_BATCH_MAX
+from tests.kit_authz.people import NOW, a_consent, a_fact
+
+
+async def test_facts_come_back_as_they_were_published(facts):
+    coach = a_fact("coach", Relation.COACH, "ann", "training", "plan", until=NOW + timedelta(days=30))
+    consent = a_consent(
+        "ann",
+        "permit",
+        actor_id="coach",
+        purpose=Purpose.TREATMENT,
+        data_class=DataClass.CLINICAL_RESTRICTED,
+        labels=frozenset({"mental", "hiv"}),
+        until=NOW + timedelta(hours=1),
+    )
+    await facts.apply_event(coach.as_payload())
+    await facts.apply_event(consent.as_payload())
+
+    standing = (await facts.load("coach", ["ann", "bob"]))["ann"]
+    assert standing.relations == (coach,)
+    assert standing.consents == (consent,)
+    assert dict(await facts.relations("coach", ["ann"])) == {"ann": (coach,)}
+
+
+async def test_an_older_or_repeated_event_changes_nothing(facts):
+    ended = a_fact("coach", Relation.COACH, "ann", until=NOW, version=3)
+    await facts.apply_event(ended.as_payload())
+    await facts.apply_event(a_fact("coach", Relation.COACH, "ann", "training", version=2).as_payload())
+    await facts.apply_event(a_fact("coach", Relation.COACH, "ann", "plan", version=3).as_payload())
+
+    assert (await facts.load("coach", ["ann"]))["ann"].relations == (ended,)
+
+
+async def test_an_older_consent_does_not_undo_a_newer_one(facts):
+    deny = a_consent("ann", "deny", version=2)
+    await facts.apply_event(deny.as_payload())
+    await facts.apply_event(a_consent("ann", "permit", version=1).as_payload())
+
+    assert (await facts.load("doc", ["ann"]))["ann"].consents == (deny,)
+
+
+async def test_a_block_is_seen_from_both_sides_and_other_relations_from_one(facts):
+    block = a_fact("ann", Relation.BLOCKED, "bob")
+    friend = a_fact("ann", Relation.FRIEND, "cleo")
+    await facts.apply_event(block.as_payload())
+    await facts.apply_event(friend.as_payload())
+
+    assert (await facts.load("ann", ["bob"]))["bob"].relations == (block,)
+    assert (await facts.load("bob", ["ann"]))["ann"].relations == (block,)
+    assert (await facts.load("ann", ["cleo"]))["cleo"].relations == (friend,)
+    assert "ann" not in await facts.load("cleo", ["ann"])
+
+
+async def test_consents_about_others_are_not_loaded(facts):
+    await facts.apply_event(a_consent("ann", "deny", actor_id="somebody-else").as_payload())
+    await facts.apply_event(a_consent("bob", "deny", consent_id="c2").as_payload())
+
+    loaded = await facts.load("doc", ["ann", "bob"])
+    assert "ann" not in loaded
+    assert len(loaded["bob"].consents) == 1
+
+
+async def test_a_batch_larger_than_one_statement_is_whole(facts):
+    owners = [f"owner-{number}" for number in range(1_203)]
+    for owner in (owners[0], owners[700], owners[-1]):
+        await facts.apply_event(a_fact("coach", Relation.COACH, owner).as_payload())
+
+    assert set(await facts.load("coach", owners)) == {owners[0], owners[700], owners[-1]}
+
+
+async def test_a_batch_past_the_limit_is_refused(facts):
+    with pytest.raises(ValueError, match="5000 owners at most"):
+        await facts.load("coach", ["x"] * (OWNERS_PER_BATCH_MAX + 1))
+
+
+async def test_all_that_is_known_about_a_subject_is_found_without_naming_owners(facts):
+    await facts.apply_event(a_fact("coach", Relation.COACH, "ann").as_payload())
+    await facts.apply_event(a_fact("bob", Relation.BLOCKED, "coach").as_payload())
+    await facts.apply_event(a_consent("cleo", "deny").as_payload())
+    await facts.apply_event(a_fact("other", Relation.COACH, "dave").as_payload())
+
+    assert set(await facts.of_subject("coach")) == {"ann", "bob", "cleo"}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"relation": "owner"},
+        {"subject_id": ""},
+        {"subject_id": None},
+        {"subject_id": "x" * 201},
+        {"version": "1"},
+        {"version": True},
+        {"valid_from_utc": "2026-01-01T00:00:00"},
+        {"valid_from_utc": "yesterday"},
+        {"scopes": "training"},
+        {"scopes": ["s"] * 65},
+        {"scopes": [1]},
+    ],
+)
+async def test_a_relationship_event_of_another_shape_is_refused(facts, change):
+    payload = a_fact("coach", Relation.COACH, "ann").as_payload() | change
+    with pytest.raises(FactInvalid):
+        await facts.apply_event(payload)
+    assert not await facts.load("coach", ["ann"])
+
+
+@pytest.mark.parametrize(
+    "change", [{"decision": "maybe"}, {"data_class": "SECRET"}, {"purpose": "FUN"}, {"patient_id": 7}]
+)
+async def test_a_consent_event_of_another_shape_is_refused(facts, change):
+    with pytest.raises(FactInvalid):
+        await facts.apply_event(a_consent("ann", "deny").as_payload() | change)
+
+
+@pytest.mark.parametrize("missing", ["subject_id", "relation", "object_id", "valid_from_utc", "version"])
+async def test_a_relationship_event_without_a_field_is_refused(facts, missing):
+    payload = a_fact("coach", Relation.COACH, "ann").as_payload()
+    del payload[missing]
+    with pytest.raises(FactInvalid):
+        await facts.apply_event(payload)
