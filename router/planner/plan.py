@@ -182,3 +182,9 @@ class QueryPlan:
     cost: float = 0.0
     evaluated_plans: int = 1
     override_labels: tuple[str, ...] = field(default=())
+
+    def __str__(self) -> str:
+        """The plan as indented text: the form of snapshots."""
+        from router.planner.print_plan import print_plan
+
+        return print_plan(self)

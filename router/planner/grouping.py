@@ -1,0 +1,142 @@
+"""The choice → fetch groups, parents first: walks the chosen visits and opens one group a request."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from router.errors import PlanTooComplex
+from router.planner.groups import FetchGroup, FetchGroups, SelectionTree
+from router.planner.limits import PlannerLimits
+from router.planner.plan import PathKey, PathList, PathStep, ValueSetter
+from router.planner.selections import SelectionPool
+from router.planner.tree import AbstractPlan, ChildPlan, NodePlan, Resolved, Visit, VisitKind
+from schema.query_graph import QueryGraph
+
+Path = tuple[PathStep, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where selections go: a group, the tree inside its request, the type condition there."""
+
+    group: FetchGroup
+    tree: SelectionTree
+    condition: str = ""
+
+
+@dataclass(slots=True)
+class Grouping:
+    """One walk from the choice to its fetch groups."""
+
+    graph: QueryGraph
+    pool: SelectionPool
+    limits: PlannerLimits
+    groups: FetchGroups
+
+    def group_root(self, plan: NodePlan, root_type: str) -> None:
+        """Open the groups of an operation's root.  Errors: PlanTooComplex past `fetches_max`."""
+        self._node(plan, None, (), (), root_type)
+
+    def _node(
+        self, plan: NodePlan, parent: _Place | None, path: Path, below: Path, type_name: str
+    ) -> set[int]:
+        """Groups of one object's visits at `path`; what is below them hangs on path `below`."""
+        places = {0: parent} if parent is not None else {}
+        for visit in plan.visits:
+            if visit.kind is not VisitKind.LOCAL:
+                places[visit.index] = self._open(visit, path, type_name)
+        touched: dict[int, set[int]] = {}
+        everything: set[int] = set()
+        for visit in plan.visits:
+            place = places.get(visit.index)
+            if place is None:
+                continue
+            nested: set[int] = set()
+            for resolved in visit.resolved:
+                touched[id(resolved)] = self._resolved(resolved, place, below)
+                everything |= touched[id(resolved)]
+            if visit.nested_plan is not None:
+                tree = self._nested_tree(place, visit)
+                nested = self._child(visit.nested_plan, place, tree, path)
+                everything |= nested
+            everything.add(place.group.id)
+        for visit in plan.visits:
+            if visit.kind is not VisitKind.LOCAL:
+                self._connect(visit, plan, places, touched)
+        return everything
+
+    def _open(self, visit: Visit, path: Path, root_type: str) -> _Place:
+        if len(self.groups) >= self.limits.fetches_max:
+            raise PlanTooComplex(f"the operation needs more than {self.limits.fetches_max} requests")
+        if visit.kind is VisitKind.ROOT:
+            group = self.groups.open(visit.graph, visit.kind, path, root_type)
+            return _Place(group, group.tree)
+        group = self.groups.open(visit.graph, visit.kind, path, "_Entity")
+        return _Place(group, group.tree, visit.type_name)
+
+    def _connect(
+        self, visit: Visit, plan: NodePlan, places: dict[int, _Place], touched: dict[int, set[int]]
+    ) -> None:
+        """Let the visit's group wait for all that fills its representations, and say what they are."""
+        group = places[visit.index].group
+        group.depends_on |= {
+            places[index].group.id for index in visit.depends_on if index in places and index != visit.index
+        }
+        for index, resolved in visit.needs:
+            if resolved.nested:
+                group.depends_on |= self._nested_groups(places[index].group)
+            group.depends_on |= touched.get(id(resolved), set())
+        group.depends_on.discard(group.id)
+        if visit.kind is not VisitKind.ENTITY or visit.key is None:
+            return
+        supergraph = self.graph.supergraph
+        parent = places.get(0)
+        if parent is not None:
+            parent.tree.add_typename(parent.condition)
+        for field_set in (visit.key.fields, *visit.requires):
+            group.representation.add(plan.type_name, field_set, self.pool, supergraph)
+        is_object = self.graph.is_interface_object(visit.type_name, visit.graph)
+        if is_object and supergraph.types[visit.type_name].is_abstract:
+            # The subgraph knows the object by the interface's name alone.
+            group.rewrites.append(ValueSetter((f"... on {plan.type_name}", "__typename"), visit.type_name))
+
+    def _nested_groups(self, group: FetchGroup) -> set[int]:
+        return {other.id for other in self.groups if self.groups.waits_for(other.id, group.id)}
+
+    def _nested_tree(self, place: _Place, visit: Visit) -> SelectionTree:
+        """The tree of an abstract entity type inside an entity request."""
+        assert place.group.tree is place.tree  # noqa: S101  # INVARIANT: nested plans start at a group
+        return place.tree
+
+    def _resolved(self, resolved: Resolved, place: _Place, path: Path) -> set[int]:
+        field, join = resolved.field, resolved.join
+        entry = place.tree.add(place.condition, field, join.type if join is not None else None)
+        touched = {place.group.id}
+        if resolved.child is None or entry.below is None or join is None:
+            return touched
+        below = (*path, PathKey(field.key), *(PathList() for _ in range(join.type.list_depth)))
+        inner = _Place(place.group, entry.below)
+        return touched | self._child(resolved.child, inner, entry.below, below)
+
+    def _child(self, plan: ChildPlan, place: _Place, tree: SelectionTree, path: Path) -> set[int]:
+        if isinstance(plan, NodePlan):
+            return self._node(plan, _Place(place.group, tree, place.condition), path, path, plan.type_name)
+        return self._abstract(plan, place, tree, path)
+
+    def _abstract(self, plan: AbstractPlan, place: _Place, tree: SelectionTree, path: Path) -> set[int]:
+        nested = place.condition if place.group.tree is tree else ""
+        tree.add_typename(nested)
+        touched: set[int] = {place.group.id}
+        for resolved in plan.shared:
+            touched |= self._resolved(resolved, _Place(place.group, tree, nested), path)
+        for name, branch in plan.branches:
+            below = path if plan.local_types == {name} else _only(path, name)
+            touched |= self._node(branch, _Place(place.group, tree, name), path, below, name)
+        return touched
+
+
+def _only(path: Path, type_name: str) -> Path:
+    """The path followed only where its last value has this type."""
+    if not path:
+        return path
+    return (*path[:-1], replace(path[-1], types=frozenset({type_name})))

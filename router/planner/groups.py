@@ -1,0 +1,169 @@
+"""The choice → fetch groups: a DAG of requests, each a subgraph, a place in the answer and a selection."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from router.planner.plan import PathStep, ValueSetter
+from router.planner.representation import Representation
+from router.planner.selections import Conditions, Field
+from router.planner.tree import VisitKind
+from schema.supergraph import TypeRef
+
+
+@dataclass(eq=False, slots=True)
+class TreeField:
+    """A field of a request, under the response key that the answer will have it by."""
+
+    key: str
+    name: str
+    arguments: str
+    variables: tuple[str, ...]
+    conditions: Conditions
+    type: TypeRef | None
+    below: SelectionTree | None = None
+
+
+@dataclass(eq=False, slots=True)
+class SelectionTree:
+    """What a request selects on one type; `fields` is keyed by (type condition or "", key, conditions)."""
+
+    type_name: str
+    fields: dict[tuple[str, str, Conditions], TreeField] = field(default_factory=dict)
+
+    def add(self, condition: str, selected: Field, type_: TypeRef | None) -> TreeField:
+        """The entry for this field, new or known."""
+        slot = (condition, selected.key, selected.conditions)
+        known = self.fields.get(slot)
+        if known is None:
+            below = None
+            if selected.selections is not None and type_ is not None:
+                below = SelectionTree(type_.name)
+            known = self.fields[slot] = TreeField(
+                selected.key,
+                selected.name,
+                selected.arguments,
+                selected.variables,
+                selected.conditions,
+                type_,
+                below,
+            )
+        return known
+
+    def add_typename(self, condition: str = "") -> None:
+        """Ask for the runtime type under its own name."""
+        slot = (condition, "__typename", ())
+        if slot not in self.fields:
+            self.fields[slot] = TreeField("__typename", "__typename", "", (), (), None)
+
+    def merge(self, other: SelectionTree) -> None:
+        """Take over everything that `other` selects."""
+        for slot, theirs in other.fields.items():
+            ours = self.fields.get(slot)
+            if ours is None:
+                self.fields[slot] = theirs
+            elif ours.below is not None and theirs.below is not None:
+                ours.below.merge(theirs.below)
+
+    def same_as(self, other: SelectionTree) -> bool:
+        """Whether both select the same."""
+        if self.type_name != other.type_name or self.fields.keys() != other.fields.keys():
+            return False
+        for slot, ours in self.fields.items():
+            theirs = other.fields[slot]
+            if ours.name != theirs.name or ours.arguments != theirs.arguments:
+                return False
+            if ours.below is not None and (theirs.below is None or not ours.below.same_as(theirs.below)):
+                return False
+        return True
+
+    @property
+    def weight(self) -> int:
+        """How much is selected."""
+        return sum(1 + (f.below.weight if f.below is not None else 0) for f in self.fields.values())
+
+
+@dataclass(eq=False, slots=True)
+class FetchGroup:
+    """One request to be: who, where in the answer, from which representations, after which others.
+
+    `path` is where the answer is merged. For entity groups `tree` has the entity types as conditions.
+    """
+
+    id: int
+    graph: str
+    kind: VisitKind
+    path: tuple[PathStep, ...]
+    tree: SelectionTree
+    representation: Representation = field(default_factory=Representation)
+    rewrites: list[ValueSetter] = field(default_factory=list)
+    depends_on: set[int] = field(default_factory=set)
+    defer: int | None = None
+
+    def __str__(self) -> str:
+        after = f" after {sorted(self.depends_on)}" if self.depends_on else ""
+        return f"[{self.id}] {self.kind.value} {self.graph} at {print_path(self.path)}{after}"
+
+
+@dataclass(slots=True)
+class FetchGroups:
+    """All groups of an operation, by id. `successors` of a group wait for it."""
+
+    groups: dict[int, FetchGroup] = field(default_factory=dict)
+    _next_id: int = 0
+
+    def open(self, graph: str, kind: VisitKind, path: tuple[PathStep, ...], type_name: str) -> FetchGroup:
+        """A new group."""
+        group = FetchGroup(self._next_id, graph, kind, path, SelectionTree(type_name))
+        self.groups[group.id] = group
+        self._next_id += 1
+        return group
+
+    def adopt(self, group: FetchGroup, renamed: dict[int, int]) -> None:
+        """Take over a group of another set; `renamed` maps that set's ids to this one's and grows."""
+        renamed[group.id] = self._next_id
+        group.id = self._next_id
+        group.depends_on = {renamed[dependency] for dependency in group.depends_on}
+        self.groups[group.id] = group
+        self._next_id += 1
+
+    def __iter__(self) -> Iterator[FetchGroup]:
+        return iter(list(self.groups.values()))
+
+    def __len__(self) -> int:
+        return len(self.groups)
+
+    def waits_for(self, group_id: int, other_id: int) -> bool:
+        """Whether the group waits for the other, directly or through others."""
+        waiting, seen = [group_id], {group_id}
+        while waiting:
+            for dependency in self.groups[waiting.pop()].depends_on:
+                if dependency == other_id:
+                    return True
+                if dependency not in seen:
+                    seen.add(dependency)
+                    waiting.append(dependency)
+        return False
+
+    def replace(self, gone_id: int, by_id: int) -> None:
+        """Everything that waited for `gone_id` waits for `by_id` from now on."""
+        for group in self.groups.values():
+            if gone_id in group.depends_on:
+                group.depends_on.discard(gone_id)
+                if group.id != by_id:
+                    group.depends_on.add(by_id)
+        del self.groups[gone_id]
+
+    def __str__(self) -> str:
+        return "\n".join(str(group) for group in self)
+
+
+def print_path(path: Iterable[PathStep]) -> str:
+    """A path as text: keys and `@` for lists, with `|[A,B]` where only some types are followed."""
+    steps = []
+    for step in path:
+        name = getattr(step, "key", "@")
+        types = "|[" + ",".join(sorted(step.types)) + "]" if step.types else ""
+        steps.append(name + types)
+    return ".".join(steps)

@@ -1,0 +1,143 @@
+"""Selections on one object: which visits to which subgraphs answer its fields with the least cost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Final
+
+from router.planner.node_builder import NodeBuilder
+from router.planner.selections import Field, Fragment, Item, Selections, joined
+from router.planner.tree import NodePlan, Resolved, VisitKind
+
+if TYPE_CHECKING:
+    from router.planner.search import Search, State
+
+UNREACHED_COST: Final = 1_000_000.0
+"""What a field costs that no way reaches: any way that reaches it is better."""
+
+
+def plan_node(search: Search, state: State, selections: Selections) -> NodePlan:
+    """The plan for a selection on an object, on an interface object, or on an interface without types."""
+    fields, narrowed = _sorted_out(search, state, selections)
+    base = NodeBuilder.below(search, state)
+    open_fields = [field for field in fields if not base.place_locally(field)]
+    if not open_fields and not narrowed:
+        return finished(search, base, [])
+    return weigh(search, base, open_fields, narrowed)
+
+
+def weigh(
+    search: Search, base: NodeBuilder, fields: Sequence[Field], narrowed: Sequence[Item] = ()
+) -> NodePlan:
+    """Assign the fields that need more than the parent's request; the cheapest assignment wins.
+
+    First each field in turn takes its cheapest way, those with the fewest ways first; then the same
+    again for each subgraph that could answer several, with that subgraph preferred.
+    """
+    ways = {field.id: base.graphs_for(field) for field in fields}
+    order = sorted(fields, key=lambda field: (len(ways[field.id]), field.purpose == ""))
+    best, best_rest = _assigned(base, order, narrowed, prefer=None)
+    best_cost = _total(best, best_rest)
+    tried = [("each field its cheapest way", best_cost)]
+    if len(fields) > 1:
+        for graph in _worth_preferring(ways, search.limits.alternatives_max):
+            builder, rest = _assigned(base, order, narrowed, prefer=graph)
+            cost = _total(builder, rest)
+            tried.append((f"as much as possible from {graph}", cost))
+            if cost < best_cost:
+                best, best_rest, best_cost = builder, rest, cost
+    search.evaluated += len(tried)
+    if search.explain and len(tried) > 1:
+        search.note(f"{base.type_name}({base.graph})", tried, best_cost)
+    return finished(search, best, best_rest)
+
+
+def finished(search: Search, builder: NodeBuilder, rest: Sequence[Item]) -> NodePlan:
+    """The builder's visits as a plan."""
+    return NodePlan(
+        type_name=builder.type_name,
+        graph=builder.graph,
+        visits=tuple(builder.visits),
+        rest=search.pool.selections(rest) if rest else None,
+        cost=builder.cost(),
+    )
+
+
+def _assigned(
+    base: NodeBuilder, order: Iterable[Field], narrowed: Sequence[Item], *, prefer: str | None
+) -> tuple[NodeBuilder, list[Item]]:
+    builder = base.copy()
+    builder.prefer = prefer
+    rest: list[Item] = []
+    if narrowed:
+        rest.extend(builder.place_narrowed(narrowed))
+    for field in order:
+        left = builder.place(field).left
+        if left is not None:
+            rest.append(left)
+    builder.prefer = None
+    return builder, rest
+
+
+def _total(builder: NodeBuilder, rest: Sequence[Item]) -> float:
+    return builder.cost() + UNREACHED_COST * _leaves(rest)
+
+
+def _leaves(items: Iterable[Item]) -> int:
+    total = 0
+    for item in items:
+        total += _leaves(item.selections.items) if item.selections is not None else 1
+    return total
+
+
+def _worth_preferring(ways: dict[int, tuple[str, ...]], alternatives_max: int) -> list[str]:
+    """Subgraphs that could answer a field which has other ways too, most useful first."""
+    counts: dict[str, int] = {}
+    contested = False
+    for graphs in ways.values():
+        contested = contested or len(graphs) > 1
+        for graph in graphs:
+            counts[graph] = counts.get(graph, 0) + 1
+    if not contested:
+        return []
+    return sorted(counts, key=lambda graph: -counts[graph])[:alternatives_max]
+
+
+def _sorted_out(search: Search, state: State, selections: Selections) -> tuple[list[Field], list[Item]]:
+    """Fields of the object itself, and items that need its true type (interface objects only)."""
+    fields = list(search.pool.collect(selections, state.type_name))
+    if not search.graph.is_interface_object(state.type_name, state.graph):
+        return fields, []
+    narrowed: list[Item] = [field for field in fields if field.name == "__typename" and not field.purpose]
+    fields = [field for field in fields if field.name != "__typename"]
+    keys = {field.key for field in fields}
+    for item in selections.items:
+        if not isinstance(item, Fragment) or search.pool.applies(item.type_condition, state.type_name):
+            continue
+        for inner in item.selections.items:
+            conditions = joined(item.conditions, inner.conditions)
+            if conditions is None:
+                continue
+            if isinstance(inner, Field) and _same_here(search, state, item.type_condition, inner, keys):
+                keys.add(inner.key)
+                fields.append(search.pool.with_(inner, conditions=conditions))
+                inner = search.pool.typename(state.type_name)
+                narrowed.append(inner)
+            else:
+                one = search.pool.selections([inner])
+                narrowed.append(search.pool.fragment(Fragment(item.type_condition, one, item.conditions)))
+    return list(search.pool.merge(fields)), narrowed
+
+
+def _same_here(search: Search, state: State, type_name: str, field: Field, keys: set[str]) -> bool:
+    """Whether an implementation has this field only through this interface object: then it is fetched
+    for every object, and the true type decides afterwards who shows it."""
+    type_ = search.graph.supergraph.types.get(type_name)
+    definition = type_.fields.get(field.name) if type_ is not None else None
+    if definition is None or not definition.from_interface_object or field.key in keys:
+        return False
+    join = search.graph.resolves(state.type_name, state.graph, field.name, state.provided)
+    return join is not None and not join.requires
+
+
+__all__ = ["NodePlan", "Resolved", "VisitKind", "finished", "plan_node", "weigh"]

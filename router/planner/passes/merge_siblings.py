@@ -1,0 +1,67 @@
+"""Two requests to one subgraph at one place become one, where neither waits for the other."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from router.planner.groups import FetchGroup, FetchGroups
+from router.planner.plan import PathStep
+from router.planner.tree import VisitKind
+
+
+def merge_siblings(groups: FetchGroups) -> bool:
+    """Merge what can be merged; true where something was."""
+    changed = False
+    by_place: dict[tuple[object, ...], list[FetchGroup]] = {}
+    for group in groups:
+        place = (group.graph, group.kind, tuple(_bare(step) for step in group.path), group.defer)
+        candidates = by_place.setdefault(place, [])
+        for other in candidates:
+            if _mergeable(groups, other, group):
+                _merge(groups, other, group)
+                changed = True
+                break
+        else:
+            candidates.append(group)
+    return changed
+
+
+def _bare(step: PathStep) -> str:
+    return getattr(step, "key", "@")
+
+
+def _mergeable(groups: FetchGroups, left: FetchGroup, right: FetchGroup) -> bool:
+    if left.path != right.path and not _differ_in_one_filter(left, right):
+        return False
+    if left.kind is VisitKind.ENTITY and left.representation.clashes(right.representation):
+        return False
+    return not groups.waits_for(left.id, right.id) and not groups.waits_for(right.id, left.id)
+
+
+def _differ_in_one_filter(left: FetchGroup, right: FetchGroup) -> bool:
+    """Whether the paths differ in one type filter only and ask the same there, so that one path with both
+    types stands for the two."""
+    different = [(a, b) for a, b in zip(left.path, right.path, strict=True) if a != b]
+    if len(different) != 1 or any(a.types is None or b.types is None for a, b in different):
+        return False
+    return (
+        left.representation.selections() == right.representation.selections()
+        and left.tree.same_as(right.tree)
+        and left.depends_on == right.depends_on
+    )
+
+
+def _merge(groups: FetchGroups, kept: FetchGroup, gone: FetchGroup) -> None:
+    kept.tree.merge(gone.tree)
+    kept.representation.merge(gone.representation)
+    kept.rewrites.extend(rewrite for rewrite in gone.rewrites if rewrite not in kept.rewrites)
+    kept.depends_on |= gone.depends_on
+    kept.depends_on.discard(kept.id)
+    kept.path = tuple(_widest(a, b) for a, b in zip(kept.path, gone.path, strict=True))
+    groups.replace(gone.id, kept.id)
+
+
+def _widest(left: PathStep, right: PathStep) -> PathStep:
+    if left == right or left.types is None or right.types is None:
+        return left if left.types is None else replace(left, types=None if right.types is None else left.types)
+    return replace(left, types=left.types | right.types)

@@ -1,0 +1,198 @@
+"""`NormalOperation` → `QueryPlan`: the planner's stages on one page."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from weakref import WeakKeyDictionary
+
+from router.errors import PlanNotFound
+from router.operation.model import NormalField, NormalFragment, NormalOperation, NormalSelection, OperationKind
+from router.planner.grouping import Grouping
+from router.planner.groups import FetchGroups
+from router.planner.limits import DEFAULT_LIMITS, PlannerLimits
+from router.planner.node_builder import NO_GRAPH, NodeBuilder
+from router.planner.node_search import finished, weigh
+from router.planner.passes import run_passes
+from router.planner.plan import PlanNode, QueryPlan, Subscription
+from router.planner.search import Alternative, Search, State
+from router.planner.selections import Field, Fragment, Item, SelectionPool, Selections
+from router.planner.to_plan import PlanWriter, sequence
+from router.planner.tree import NodePlan, Visit, VisitKind, print_choice
+from schema.query_graph import QueryGraph
+from schema.supergraph import Supergraph
+
+_graphs: WeakKeyDictionary[Supergraph, dict[frozenset[str], QueryGraph]] = WeakKeyDictionary()
+
+
+def query_graph_of(supergraph: Supergraph, override_labels: frozenset[str] = frozenset()) -> QueryGraph:
+    """The supergraph's query graph under these labels; made once."""
+    known = _graphs.setdefault(supergraph, {})
+    if override_labels not in known:
+        known[override_labels] = QueryGraph(supergraph, override_labels)
+    return known[override_labels]
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """A plan with the stages that led to it, each printable."""
+
+    plan: QueryPlan
+    choices: tuple[NodePlan, ...]
+    groups: tuple[FetchGroups, ...]
+    alternatives: tuple[Alternative, ...]
+
+    def __str__(self) -> str:
+        weighed = "\n".join(
+            f"{'* ' if one.chosen else '  '}{one.cost:>10.0f}  {one.at}: {one.what}" for one in self.alternatives
+        )
+        chosen = "\n".join(print_choice(choice) for choice in self.choices)
+        groups = "\n".join(map(str, self.groups))
+        return f"alternatives\n{weighed or '  none'}\nchoice\n{chosen}\ngroups\n{groups}\nplan\n{self.plan}"
+
+
+def plan_operation(
+    operation: NormalOperation,
+    supergraph: Supergraph,
+    *,
+    limits: PlannerLimits = DEFAULT_LIMITS,
+    override_labels: frozenset[str] = frozenset(),
+) -> QueryPlan:
+    """The plan that answers the operation with the fewest requests found within the limits. Deterministic.
+
+    `override_labels` are the labels of `@override` that are on for this request.
+    Errors: PlanNotFound where a field cannot be reached, PlanTooComplex past a limit.
+    """
+    return explain_operation(
+        operation, supergraph, limits=limits, override_labels=override_labels, weigh_all=False
+    ).plan
+
+
+def explain_operation(
+    operation: NormalOperation,
+    supergraph: Supergraph,
+    *,
+    limits: PlannerLimits = DEFAULT_LIMITS,
+    override_labels: frozenset[str] = frozenset(),
+    weigh_all: bool = True,
+) -> Explanation:
+    """The same plan with the alternatives that were weighed and every stage between."""
+    graph = query_graph_of(supergraph, override_labels)
+    pool = SelectionPool(supergraph)
+    search = Search(graph, pool, limits, explain=weigh_all)
+    search.start()
+    selections = pool.of_operation(_without_introspection(operation.selections))
+    choices = _choices(search, operation, selections)
+    groups = tuple(_groups(search, choice, operation.root_type) for choice in choices)
+    writer = PlanWriter(graph, operation)
+    plan = QueryPlan(
+        node=_node(writer, operation, groups),
+        kind=operation.kind,
+        cost=sum(choice.cost for choice in choices),
+        evaluated_plans=max(1, search.evaluated),
+        override_labels=tuple(sorted(override_labels)),
+    )
+    return Explanation(plan, choices, groups, tuple(search.alternatives))
+
+
+def _without_introspection(selections: tuple[NormalSelection, ...]) -> tuple[NormalSelection, ...]:
+    """Root fields that the router answers itself are not planned."""
+    kept: list[NormalSelection] = []
+    for selection in selections:
+        if isinstance(selection, NormalFragment):
+            inner = _without_introspection(selection.selections)
+            if inner:
+                kept.append(
+                    NormalFragment(
+                        selection.type_condition,
+                        selection.conditions,
+                        inner,
+                        selection.defer_label,
+                        selection.deferred,
+                    )
+                )
+        elif not isinstance(selection, NormalField) or not selection.name.startswith("__"):
+            kept.append(selection)
+    return tuple(kept)
+
+
+def _choices(search: Search, operation: NormalOperation, selections: Selections) -> tuple[NodePlan, ...]:
+    """One choice for a query; one for each top-level field, in order, for a mutation."""
+    fields = search.pool.collect(selections, operation.root_type)
+    if operation.kind is OperationKind.QUERY:
+        return (_root_choice(search, operation.root_type, fields),) if fields else ()
+    return tuple(_root_choice(search, operation.root_type, (field,), once=True) for field in fields)
+
+
+def _root_choice(
+    search: Search, root_type: str, fields: tuple[Field, ...], *, once: bool = False
+) -> NodePlan:
+    base = NodeBuilder(search, State(root_type, NO_GRAPH), is_root=True)
+    base.visits.append(Visit(0, VisitKind.LOCAL, NO_GRAPH, root_type))
+    base.once = once
+    choice = weigh(search, base, fields)
+    if choice.rest is not None:
+        raise PlanNotFound(f"no way through the subgraphs answers {_unreached(choice.rest.items, root_type)}")
+    return choice
+
+
+def _unreached(items: tuple[Item, ...], type_name: str) -> str:
+    """The coordinates of the first fields that no way reaches."""
+    found = list(dict.fromkeys(_coordinates(items, type_name)))
+    return ", ".join(f"`{coordinate}`" for coordinate in found[:5])
+
+
+def _coordinates(items: tuple[Item, ...], type_name: str) -> list[str]:
+    found: list[str] = []
+    for item in items:
+        if isinstance(item, Fragment):
+            found.extend(_coordinates(item.selections.items, item.type_condition))
+        elif item.selections is None:
+            found.append(f"{item.asked_on or type_name}.{item.name}")
+        else:
+            found.extend(_coordinates(item.selections.items, item.asked_on))
+    return found
+
+
+def _groups(search: Search, choice: NodePlan, root_type: str) -> FetchGroups:
+    groups = FetchGroups()
+    Grouping(search.graph, search.pool, search.limits, groups).group_root(choice, root_type)
+    run_passes(groups)
+    return groups
+
+
+def _node(writer: PlanWriter, operation: NormalOperation, groups: tuple[FetchGroups, ...]) -> PlanNode | None:
+    if operation.kind is OperationKind.MUTATION:
+        return sequence([writer.node(one, operation.kind) for one in _adjacent(groups)])
+    if operation.kind is OperationKind.SUBSCRIPTION and groups:
+        return _subscription(writer, groups[0])
+    return writer.node(groups[0]) if groups else None
+
+
+def _adjacent(groups: tuple[FetchGroups, ...]) -> list[FetchGroups]:
+    """Mutation fields side by side in one subgraph, with nothing to fetch between, become one request."""
+    merged: list[FetchGroups] = []
+    for one in groups:
+        first = next(iter(one))
+        last = merged[-1] if merged else None
+        before = next(iter(last)) if last is not None and len(last) == 1 else None
+        if before is not None and before.graph == first.graph:
+            # INVARIANT: the subgraph runs a mutation's fields in order, so joining keeps the order.
+            before.tree.merge(first.tree)
+            renamed = {first.id: before.id}
+            for group in list(one)[1:]:
+                merged[-1].adopt(group, renamed)
+        else:
+            merged.append(one)
+    return merged
+
+
+def _subscription(writer: PlanWriter, groups: FetchGroups) -> PlanNode:
+    first = next(iter(groups))
+    primary = writer.fetch(first, OperationKind.SUBSCRIPTION)
+    del groups.groups[first.id]
+    for group in groups:
+        group.depends_on.discard(first.id)
+    return Subscription(primary=primary, rest=writer.node(groups))
+
+
+__all__ = ["Explanation", "explain_operation", "plan_operation", "query_graph_of"]

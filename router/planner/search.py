@@ -1,0 +1,167 @@
+"""Normal selections → the choice: each (state, selection) is planned once and remembered.
+
+A state is a type in a subgraph, with what the path to it provides. Nothing here knows of requests;
+`groups` turns the choice into them. Source: `federation.md` (e).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from router.errors import PlanTooComplex
+from router.planner.abstract_search import plan_abstract
+from router.planner.limits import PlannerLimits
+from router.planner.node_search import plan_node
+from router.planner.selections import Field, SelectionPool, Selections
+from router.planner.tree import ChildPlan
+from schema.query_graph import QueryGraph, selected_on
+from schema.supergraph import FieldJoin
+from schema.supergraph.field_sets import FieldSet
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """A type in a subgraph. `provided` is what the path gives beyond the subgraph's own fields.
+
+    `candidates` are the (subgraph, type) pairs that could stand here instead; kept only where unions
+    differ between subgraphs.
+    """
+
+    type_name: str
+    graph: str
+    provided: FieldSet = ()
+    candidates: frozenset[tuple[str, str]] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Alternative:
+    """One assignment that was weighed for a selection set: what it would do, and its cost."""
+
+    at: str
+    what: str
+    cost: float
+    chosen: bool
+
+
+@dataclass(slots=True)
+class Search:
+    """One planning run: the graph, the pool of selections, what was found so far, and the bounds."""
+
+    graph: QueryGraph
+    pool: SelectionPool
+    limits: PlannerLimits
+    clock_ns: Callable[[], int] = time.monotonic_ns
+    explain: bool = False
+    alternatives: list[Alternative] = field(default_factory=list)
+    evaluated: int = 0
+    _known: dict[tuple[State, int], ChildPlan] = field(default_factory=dict)
+    _required: set[tuple[str, str, str]] = field(default_factory=set)
+    _circles: int = 0
+    _depth: int = 0
+    _states_count: int = 0
+    _started_ns: int = 0
+
+    def start(self) -> None:
+        """Begin to count the time."""
+        self._started_ns = self.clock_ns()
+
+    def note(self, at: str, tried: Sequence[tuple[str, float]], best_cost: float) -> None:
+        """Remember what was weighed at one place, for `explain`."""
+        for what, cost in tried:
+            self.alternatives.append(Alternative(at, what, cost, cost == best_cost))
+
+    def plan(self, state: State, selections: Selections) -> ChildPlan:
+        """The plan for `selections` on an object of `state`.
+
+        Errors: PlanTooComplex past a limit.
+        """
+        key = (state, selections.id)
+        known = self._known.get(key)
+        if known is not None:
+            return known
+        self._count()
+        self._depth += 1
+        circles = self._circles
+        if self.graph.is_abstract_in(state.type_name, state.graph):
+            plan: ChildPlan = plan_abstract(self, state, selections)
+        else:
+            plan = plan_node(self, state, selections)
+        self._depth -= 1
+        if circles == self._circles:  # found while no requirement was cut short: true anywhere
+            self._known[key] = plan
+        return plan
+
+    def child(self, at: State, field: Field, join: FieldJoin, *, hopped: bool) -> ChildPlan | None:
+        """The plan below `field`, resolved at `at`; None for a leaf."""
+        if field.selections is None:
+            return None
+        return self.plan(self.child_state(at, field, join, hopped=hopped), field.selections)
+
+    def child_state(self, at: State, field: Field, join: FieldJoin, *, hopped: bool) -> State:
+        """Where the field leads. `hopped`: the subgraph was entered by a key for this field's sake."""
+        provided: FieldSet = join.provides
+        for item in selected_on(at.provided, at.type_name, self.graph.supergraph):
+            if item.name == field.name:
+                provided = (*item.selections, *provided)
+        candidates: frozenset[tuple[str, str]] = frozenset()
+        if self.graph.has_partial_unions and not hopped:
+            candidates = self._candidates(at, field)
+        return State(join.type.name, at.graph, provided, candidates)
+
+    def _candidates(self, at: State, field: Field) -> frozenset[tuple[str, str]]:
+        graph = self.graph
+        reachable = {other for other, _ in at.candidates} | graph.keys_of(at.type_name).keys()
+        if at.type_name in graph.supergraph.root_types.values():
+            reachable |= graph.supergraph.subgraphs.keys()
+        found = set()
+        for other in reachable - {at.graph}:
+            join = graph.resolves(at.type_name, other, field.name)
+            if join is not None:
+                found.add((other, join.type.name))
+        return frozenset(found)
+
+    @contextmanager
+    def requiring(self, type_name: str, graph: str, field_name: str) -> Iterator[bool]:
+        """Guards one requirement being planned; yields False where it is being planned already."""
+        key = (type_name, graph, field_name)
+        if key in self._required:
+            self._circles += 1
+            yield False
+            return
+        self._required.add(key)
+        try:
+            yield True
+        finally:
+            self._required.discard(key)
+
+    def satisfied_locally(self, state: State, field_set: FieldSet) -> bool:
+        """Whether the subgraph itself resolves all of a requirement here, so that nothing is to be sent."""
+        graph = self.graph
+        for item in selected_on(field_set, state.type_name, graph.supergraph):
+            join = graph.resolves(state.type_name, state.graph, item.name, state.provided)
+            if join is None or join.requires or item.arguments:
+                return False
+            if not item.selections:
+                continue
+            field = Field(key=item.name, name=item.name, asked_on=state.type_name)
+            below = self.child_state(state, field, join, hopped=True)
+            for concrete in graph.local_types(below.type_name, below.graph):
+                inner = State(concrete, below.graph, below.provided, below.candidates)
+                if not self.satisfied_locally(inner, item.selections):
+                    return False
+        return True
+
+    def _count(self) -> None:
+        self._states_count += 1
+        limits = self.limits
+        if self._states_count > limits.states_max:
+            raise PlanTooComplex(f"planning the operation visits more than {limits.states_max} states")
+        if self._depth > limits.depth_max:
+            raise PlanTooComplex(f"planning the operation nests deeper than {limits.depth_max} levels")
+        if self._states_count % 64 == 0:
+            elapsed_ms = (self.clock_ns() - self._started_ns) // 1_000_000
+            if elapsed_ms > limits.duration_ms_max:
+                raise PlanTooComplex(f"planning the operation takes longer than {limits.duration_ms_max} ms")

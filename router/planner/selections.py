@@ -1,0 +1,289 @@
+"""Selections as the planner works on them: interned, so that equal selections are planned once.
+
+Fields carry their conditions; fragments remain only where they narrow the type. Internal fields (keys,
+requirements) are of the same kind, under response keys that no client field of the operation uses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import TypeAlias
+
+from graphql import ValueNode, VariableNode, Visitor, print_ast, visit
+
+from router.operation.model import Condition, NormalField, NormalSelection
+from schema.supergraph import Supergraph
+from schema.supergraph.field_sets import FieldSet, FieldSetArgument, FieldSetField
+
+Conditions: TypeAlias = tuple[Condition, ...]
+
+
+class Field:
+    """One field to resolve; interned: equal fields are the same object.
+
+    `asked_on` is the type it was selected on. `arguments` is printed text, `variables` the names in it.
+    `purpose` is empty for the client's fields, else `key` or `requires`.
+    """
+
+    __slots__ = ("arguments", "asked_on", "conditions", "id", "key", "name", "purpose", "selections", "variables")
+
+    def __init__(
+        self,
+        *,
+        key: str,
+        name: str,
+        asked_on: str,
+        arguments: str = "",
+        variables: tuple[str, ...] = (),
+        conditions: Conditions = (),
+        selections: Selections | None = None,
+        purpose: str = "",
+    ) -> None:
+        self.key, self.name, self.asked_on = key, name, asked_on
+        self.arguments, self.variables, self.conditions = arguments, variables, conditions
+        self.selections, self.purpose = selections, purpose
+        self.id = -1
+
+    @property
+    def identity(self) -> tuple[object, ...]:
+        """What makes two fields the same."""
+        inner = self.selections.id if self.selections is not None else -1
+        return (self.key, self.name, self.asked_on, self.arguments, self.conditions, inner, self.purpose)
+
+    def __repr__(self) -> str:
+        alias = "" if self.key == self.name else f"{self.key}: "
+        return f"{alias}{self.name}{self.arguments}{self.selections or ''}"
+
+
+class Fragment:
+    """Selections for objects of one type; interned."""
+
+    __slots__ = ("conditions", "id", "selections", "type_condition")
+
+    def __init__(self, type_condition: str, selections: Selections, conditions: Conditions = ()) -> None:
+        self.type_condition, self.selections, self.conditions = type_condition, selections, conditions
+        self.id = -1
+
+    @property
+    def identity(self) -> tuple[object, ...]:
+        """What makes two fragments the same."""
+        return (self.type_condition, self.selections.id, self.conditions)
+
+    def __repr__(self) -> str:
+        return f"... on {self.type_condition} {self.selections}"
+
+
+Item: TypeAlias = Field | Fragment
+
+
+class Selections:
+    """An interned list of items; equal lists have equal `id`."""
+
+    __slots__ = ("id", "items")
+
+    def __init__(self, items: tuple[Item, ...], number: int) -> None:
+        self.items, self.id = items, number
+
+    def __repr__(self) -> str:
+        return "{" + " ".join(map(repr, self.items)) + "}"
+
+    def __bool__(self) -> bool:
+        return bool(self.items)
+
+
+class _Variables(Visitor):
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: list[str] = []
+
+    def enter_variable(self, node: VariableNode, *_: object) -> None:
+        """Collect in order of appearance."""
+        self.names.append(node.name.value)
+
+
+class SelectionPool:
+    """Makes and interns the selections of one planning run."""
+
+    def __init__(self, supergraph: Supergraph) -> None:
+        self._supergraph = supergraph
+        self._fields: dict[tuple[object, ...], Field] = {}
+        self._fragments: dict[tuple[object, ...], Fragment] = {}
+        self._lists: dict[tuple[int, ...], Selections] = {}
+        self._collected: dict[tuple[int, str], tuple[Field, ...]] = {}
+        self._taken_keys: set[str] = set()
+        self._aliases: dict[tuple[str, str], str] = {}
+        self._from_normal: dict[int, tuple[object, Selections]] = {}
+
+    # -- making ------------------------------------------------------------------------------------
+
+    def field(self, field: Field) -> Field:
+        """The interned field equal to `field`."""
+        kept = self._fields.setdefault(field.identity, field)
+        if kept.id < 0:
+            kept.id = 2 * len(self._fields)
+        return kept
+
+    def fragment(self, fragment: Fragment) -> Fragment:
+        """The interned fragment equal to `fragment`."""
+        kept = self._fragments.setdefault(fragment.identity, fragment)
+        if kept.id < 0:
+            kept.id = 2 * len(self._fragments) + 1
+        return kept
+
+    def selections(self, items: Iterable[Item]) -> Selections:
+        """The interned list of these items, duplicates dropped."""
+        unique = tuple({item.id: item for item in items}.values())
+        key = tuple(item.id for item in unique)
+        if key not in self._lists:
+            self._lists[key] = Selections(unique, len(self._lists))
+        return self._lists[key]
+
+    def with_(self, field: Field, *, selections: Selections | None = None, conditions: Conditions | None = None) -> Field:
+        """The field with other selections or conditions."""
+        return self.field(
+            Field(
+                key=field.key,
+                name=field.name,
+                asked_on=field.asked_on,
+                arguments=field.arguments,
+                variables=field.variables,
+                conditions=field.conditions if conditions is None else conditions,
+                selections=field.selections if selections is None else selections,
+                purpose=field.purpose,
+            )
+        )
+
+    def of_operation(self, selections: Iterable[NormalSelection]) -> Selections:
+        """The client's selections; their response keys are taken from now on."""
+        return self.selections(self._of_normal(selection) for selection in selections)
+
+    def _of_normal(self, selection: NormalSelection) -> Item:
+        if not isinstance(selection, NormalField):
+            inner = self.of_operation(selection.selections)
+            return self.fragment(Fragment(selection.type_condition, inner, selection.conditions))
+        arguments = ", ".join(f"{a.name}: {print_ast(a.value)}" for a in selection.arguments)
+        if selection.response_key != selection.name or arguments:
+            self._taken_keys.add(selection.response_key)
+        return self.field(
+            Field(
+                key=selection.response_key,
+                name=selection.name,
+                asked_on=selection.parent_type,
+                arguments=f"({arguments})" if arguments else "",
+                variables=tuple(dict.fromkeys(v for a in selection.arguments for v in _variables(a.value))),
+                conditions=selection.conditions,
+                selections=self.of_operation(selection.selections) if selection.selections else None,
+            )
+        )
+
+    # -- internal fields ---------------------------------------------------------------------------
+
+    def internal_key(self, name: str, arguments: tuple[FieldSetArgument, ...] = ()) -> str:
+        """The response key of a key or required field: its name, or an alias where that could clash."""
+        if not arguments and name not in self._taken_keys:
+            return name
+        identity = (name, _arguments_text(arguments))
+        if identity not in self._aliases:
+            self._aliases[identity] = f"_{name}_{len(self._aliases)}"
+        return self._aliases[identity]
+
+    def of_field_set(
+        self, field_set: FieldSet, type_name: str, *, purpose: str, conditions: Conditions = ()
+    ) -> tuple[Item, ...]:
+        """A field set on `type_name` as internal selections, with `__typename` below abstract types."""
+        items: list[Item] = []
+        for item in field_set:
+            if not isinstance(item, FieldSetField):
+                inner = self.of_field_set(item.selections, item.type_condition, purpose=purpose)
+                items.append(self.fragment(Fragment(item.type_condition, self.selections(inner), conditions)))
+                continue
+            selections = None
+            if item.selections:
+                child = self._child_type(type_name, item.name)
+                inner = self.of_field_set(item.selections, child, purpose=purpose)
+                if self._supergraph.types[child].is_abstract:
+                    inner = (self.typename(child), *inner)
+                selections = self.selections(inner)
+            items.append(
+                self.field(
+                    Field(
+                        key=self.internal_key(item.name, item.arguments),
+                        name=item.name,
+                        asked_on=type_name,
+                        arguments=_arguments_text(item.arguments),
+                        conditions=conditions,
+                        selections=selections,
+                        purpose=purpose,
+                    )
+                )
+            )
+        return tuple(items)
+
+    def typename(self, type_name: str) -> Field:
+        """`__typename`, under its own name."""
+        return self.field(Field(key="__typename", name="__typename", asked_on=type_name, purpose="key"))
+
+    def _child_type(self, type_name: str, field_name: str) -> str:
+        return self._supergraph.types[type_name].fields[field_name].type.name
+
+    # -- reading -----------------------------------------------------------------------------------
+
+    def collect(self, selections: Selections, type_name: str) -> tuple[Field, ...]:
+        """The fields that apply to an object of `type_name`, merged, fragments looked into."""
+        key = (selections.id, type_name)
+        if key not in self._collected:
+            self._collected[key] = self.merge(self._applying(selections, type_name, ()))
+        return self._collected[key]
+
+    def _applying(self, selections: Selections, type_name: str, conditions: Conditions) -> Iterator[Field]:
+        for item in selections.items:
+            together = joined(conditions, item.conditions)
+            if together is None:
+                continue
+            if isinstance(item, Fragment):
+                if self.applies(item.type_condition, type_name):
+                    yield from self._applying(item.selections, type_name, together)
+            else:
+                yield item if together == item.conditions else self.with_(item, conditions=together)
+
+    def applies(self, type_condition: str, type_name: str) -> bool:
+        """Whether an object of concrete `type_name` matches the condition."""
+        return type_condition == type_name or type_name in self._supergraph.possible_types.get(type_condition, ())
+
+    def merge(self, fields: Iterable[Field]) -> tuple[Field, ...]:
+        """Fields of one object: same response key and conditions become one; covered leaves vanish."""
+        merged: dict[tuple[str, Conditions], Field] = {}
+        for field in fields:
+            slot = (field.key, field.conditions)
+            known = merged.get(slot)
+            if known is None:
+                merged[slot] = field
+            elif known.selections is not None and field.selections is not None:
+                both = self.selections((*known.selections.items, *field.selections.items))
+                merged[slot] = self.with_(known, selections=both)
+        plain = {key for (key, conditions), field in merged.items() if not conditions and field.selections is None}
+        return tuple(
+            field
+            for (key, conditions), field in merged.items()
+            if not (conditions and key in plain and field.selections is None)
+        )
+
+
+def joined(outer: Conditions, inner: Conditions) -> Conditions | None:
+    """Both conditions together, sorted; None where they exclude each other."""
+    if not outer:
+        return inner
+    together = set(outer) | set(inner)
+    if any(Condition(c.variable, not c.negated) in together for c in together):
+        return None
+    return tuple(sorted(together, key=lambda c: (c.variable, c.negated)))
+
+
+def _variables(value: ValueNode) -> list[str]:
+    visitor = _Variables()
+    visit(value, visitor)
+    return visitor.names
+
+
+def _arguments_text(arguments: tuple[FieldSetArgument, ...]) -> str:
+    return "(" + ", ".join(f"{a.name}: {a.text}" for a in arguments) + ")" if arguments else ""
