@@ -1,1 +1,1 @@
-"""schema.federation."""
+"""The vocabulary of the Federation specifications: directives, links and versions, field sets."""

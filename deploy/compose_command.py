@@ -1,0 +1,91 @@
+"""`stadion compose` and `stadion check`: composition and schema checks as commands for people and for CI."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+
+from schema.composition import CompositionResult, compose
+from schema.composition.config import ConfigInvalid, load_supergraph_yaml
+from schema.problems import Problem, Severity
+
+_SHOWN_HINTS = (Severity.WARN, Severity.INFO)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to a command line."""
+    app.command("compose")(compose_command)
+
+
+def compose_command(
+    config: Annotated[Path, typer.Option(help="The supergraph.yaml that lists the subgraphs.")],
+    output: Annotated[Path | None, typer.Option(help="Where to write the supergraph; standard output if left out.")] = None,
+    form: Annotated[str, typer.Option("--format", help="How to report: text or json.")] = "text",
+) -> None:
+    """Compose subgraphs into a supergraph. Exits with 1 when they do not compose."""
+    if form not in ("text", "json"):
+        _fail(f"`--format` is text or json, not `{form}`")
+    try:
+        result = compose(load_supergraph_yaml(config))
+    except ConfigInvalid as error:
+        _fail(str(error))
+    if result.supergraph_sdl is not None and output is not None:
+        output.write_text(result.supergraph_sdl, encoding="utf-8")
+    report = as_json(result) if form == "json" else as_text(result)
+    if form == "json" or result.supergraph_sdl is None or output is not None:
+        typer.echo(report, err=form == "text")
+    else:
+        typer.echo(report, err=True)
+        typer.echo(result.supergraph_sdl, nl=False)
+    raise typer.Exit(0 if result.supergraph_sdl is not None else 1)
+
+
+def as_text(result: CompositionResult) -> str:
+    """The findings as a person reads them, hints for debugging left out."""
+    hints = [hint for hint in result.hints if hint.severity in _SHOWN_HINTS]
+    blocks = [_block(problem) for problem in (*result.problems, *hints)]
+    outcome = "composed" if result.supergraph_sdl is not None else "not composed"
+    counts = f"{outcome}: {len(result.problems)} problem(s), {len(hints)} hint(s)"
+    return "\n\n".join([*blocks, counts])
+
+
+def as_json(result: CompositionResult) -> str:
+    """The findings as a tool reads them."""
+    return json.dumps(
+        {
+            "composed": result.supergraph_sdl is not None,
+            "problems": [_plain(problem) for problem in result.problems],
+            "hints": [_plain(hint) for hint in result.hints],
+        },
+        indent=2,
+        ensure_ascii=False,
+    )
+
+
+def _block(problem: Problem) -> str:
+    lines = [f"{problem.severity.value}[{problem.code}] {problem.message}"]
+    lines += [f"  at {location}" for location in problem.locations]
+    if problem.mend:
+        lines.append(f"  mend: {problem.mend}")
+    return "\n".join(lines)
+
+
+def _plain(problem: Problem) -> dict[str, object]:
+    return {
+        "code": problem.code,
+        "severity": problem.severity.value,
+        "message": problem.message,
+        "coordinate": problem.coordinate,
+        "locations": [
+            {"subgraph": at.subgraph, "line": at.line, "column": at.column} for at in problem.locations
+        ],
+        "mend": problem.mend,
+    }
+
+
+def _fail(message: str) -> NoReturn:
+    typer.echo(f"error: {message}", err=True)
+    raise typer.Exit(2)

@@ -1,0 +1,75 @@
+"""Checks what external copies of a field say against what its owners say."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from graphql import print_ast
+
+from schema.composition.merge.context import MergeContext
+from schema.composition.merge.model import MergedArgument, MergedField
+from schema.composition.merge.values import meaning
+from schema.composition.subgraph import FieldDef
+
+
+def check_externals(
+    ctx: MergeContext,
+    coordinate: str,
+    externals: Mapping[int, FieldDef],
+    owners: Mapping[int, FieldDef],
+    merged: MergedField,
+) -> None:
+    """Report each external copy that its owners would not recognise."""
+    for index, copy in externals.items():
+        if not ctx.is_subtype(copy.type, merged.type) and not any(
+            ctx.is_subtype(copy.type, o.type) for o in owners.values()
+        ):
+            written = " and ".join(f"`{o.type}` in {ctx.names([i])}" for i, o in owners.items())
+            ctx.problem(
+                "EXTERNAL_TYPE_MISMATCH",
+                f"`{coordinate}` is `{copy.type}` in `{ctx.name(index)}`, where it is external, and {written}",
+                coordinate,
+                (copy.at, *(o.at for o in owners.values())),
+                f"write `{merged.type}` in `{ctx.name(index)}`",
+            )
+        for argument in merged.arguments.values():
+            _check_argument(ctx, f"{coordinate}({argument.name}:)", index, copy, argument)
+
+
+def _check_argument(
+    ctx: MergeContext, coordinate: str, index: int, copy: FieldDef, merged: MergedArgument
+) -> None:
+    name = ctx.name(index)
+    declared = copy.arguments.get(merged.name)
+    if declared is None:
+        ctx.problem(
+            "EXTERNAL_ARGUMENT_MISSING",
+            f"`{coordinate}` is missing from the external copy in `{name}`",
+            coordinate,
+            (copy.at,),
+            f"add `{merged.name}: {merged.type}` there",
+        )
+    elif not ctx.is_subtype(merged.type, declared.type):
+        ctx.problem(
+            "EXTERNAL_ARGUMENT_TYPE_MISMATCH",
+            f"`{coordinate}` is `{declared.type}` in the external copy in `{name}`, and `{merged.type}` elsewhere",
+            coordinate,
+            (declared.at,),
+            f"write `{merged.type}` there",
+        )
+    elif declared.default is not None and _differs(declared.default, merged):
+        ctx.problem(
+            "EXTERNAL_ARGUMENT_DEFAULT_MISMATCH",
+            f"`{coordinate}` has the default `{print_ast(declared.default)}` in the external copy in `{name}`,"
+            f" and {f'`{print_ast(merged.default)}`' if merged.default else 'none'} elsewhere",
+            coordinate,
+            (declared.at,),
+            "give it the same default",
+        )
+
+
+def _differs(default: object, merged: MergedArgument) -> bool:
+    from graphql import ValueNode
+
+    assert isinstance(default, ValueNode)
+    return merged.default is None or meaning(merged.default) != meaning(default)

@@ -1,0 +1,52 @@
+"""Copies what interface objects add to an interface onto each type that implements it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from schema.composition.merge.context import MergeContext
+from schema.composition.merge.model import JoinField, MergedField, MergedType
+from schema.composition.merge.overrides import NO_OVERRIDES
+from schema.composition.merge.sharing import check_sharing
+from schema.composition.subgraph import Kind
+
+
+def copy_to_implementations(ctx: MergeContext, types: dict[str, MergedType]) -> None:
+    """Fields that only interface objects supply appear, with a `@join__field` of no graph, on the
+    implementations that lack them."""
+    for interface in [t for t in types.values() if t.kind is Kind.INTERFACE]:
+        supplied = _supplied(ctx, interface)
+        if not supplied:
+            continue
+        for owner in [t for t in types.values() if t.kind is Kind.OBJECT and interface.name in t.interfaces]:
+            current = types[owner.name]
+            added = {name: _copy(item) for name, item in supplied.items() if name not in current.fields}
+            if added:
+                types[owner.name] = replace(current, fields={**current.fields, **added})
+            for name in added:
+                _check_sharing(ctx, interface, owner.name, name)
+
+
+def _supplied(ctx: MergeContext, interface: MergedType) -> Mapping[str, MergedField]:
+    objects = {join.graph for join in interface.joins if join.is_interface_object}
+    return {
+        name: item
+        for name, item in interface.fields.items()
+        if any(i in objects and not ctx.is_external(i, (interface.name, name)) for i in item.sources)
+    }
+
+
+def _copy(item: MergedField) -> MergedField:
+    return replace(item, joins=(JoinField(None),), join_directives=(), sources=frozenset())
+
+
+def _check_sharing(ctx: MergeContext, interface: MergedType, owner: str, name: str) -> None:
+    """Two interface objects that supply one field share it."""
+    objects = {
+        i: field
+        for i, source in ctx.sources(interface.name).items()
+        if source.is_interface_object and (field := source.fields.get(name)) is not None
+    }
+    if len(objects) > 1:
+        check_sharing(ctx, interface.name, objects, NO_OVERRIDES, interface_objects={})

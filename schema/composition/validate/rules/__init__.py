@@ -1,0 +1,1 @@
+"""The rules that each subgraph must keep by itself."""
