@@ -18,11 +18,14 @@ from subgraphs.training.events import (
     threshold_event,
 )
 from subgraphs.training.imports import FUTURE_MAX, blob_key
+from subgraphs.training.metrics.algorithms import ASCENT_DEVICE, DISTANCE_DEVICE, TIMER_TIME
 from subgraphs.training.metrics.compute import Measurement, derive, measure
+from subgraphs.training.metrics.motion import GPS_DEAD_BAND_M
 from subgraphs.training.model import (
     THRESHOLD_RANGES,
     Activity,
     DeviceTotals,
+    Metric,
     Sport,
     Streams,
     Threshold,
@@ -146,15 +149,12 @@ async def change_activity(
     refused = _rpe_refused(change.rpe)
     if refused:
         return refused
-    before, streams = await ports.relational.read(
-        lambda connection: _read_for_change(connection, activity_id)
-    )
-    if version is not None:
-        before = replace(before, version=version)
+    current = await ports.relational.read(lambda connection: _read_for_change(connection, activity_id))
+    before = current.activity if version is None else replace(current.activity, version=version)
     after = _changed(before, change)
     measured: Measurement | None = None
-    if after.sport is not before.sport and streams is not None:
-        measured = await ports.off_the_loop(_measure_anew, streams, before, after.sport)
+    if after.sport is not before.sport and current.streams is not None:
+        measured = await ports.off_the_loop(_measure_anew, current, after.sport)
         after = replace(after, moving_s=measured.moving_s)
     now = ports.clock()
 
@@ -162,30 +162,49 @@ async def change_activity(
         written = rows.change(connection, before, after)
         if measured is not None:
             remeasure.replace_measurement(connection, written, measured)
-            rederive(connection, written.athlete_id, since=rows.local_day(written))
+            day = rows.local_day(written)
+            rederive(connection, written.athlete_id, since=day, until=day)
         _tell(ports, connection, ACTIVITY_CHANGED, written, now)
         return rows.by_ids(connection, [activity_id])[activity_id]
 
     return await ports.relational.write(write)
 
 
-def _read_for_change(connection: Connection, activity_id: str) -> tuple[Activity, Streams | None]:
+@dataclass(frozen=True, slots=True)
+class _Current:
+    """An activity as it stands, with what measuring it anew needs."""
+
+    activity: Activity
+    streams: Streams | None
+    metrics: tuple[Metric, ...]
+
+    def told(self, name: str) -> float | None:
+        """A total that the device itself told, not one that was computed."""
+        algorithm_ids = {DISTANCE_DEVICE.id, ASCENT_DEVICE.id, TIMER_TIME.id}
+        found = (each for each in self.metrics if each.name == name and each.algorithm.id in algorithm_ids)
+        return next((metric.value for metric in found), None)
+
+
+def _read_for_change(connection: Connection, activity_id: str) -> _Current:
     activity = rows.by_ids(connection, [activity_id]).get(activity_id)
     if activity is None:
         raise NotFound("no such activity")
-    return activity, rows.streams_by_ids(connection, [activity_id]).get(activity_id)
+    streams = rows.streams_by_ids(connection, [activity_id]).get(activity_id)
+    metrics = rows.metrics_by_ids(connection, [activity_id]).get(activity_id, [])
+    return _Current(activity, streams, tuple(metrics))
 
 
-def _measure_anew(streams: Streams, activity: Activity, sport: Sport) -> Measurement:
-    """The device's totals stand in the row already and are taken from there."""
+def _measure_anew(current: _Current, sport: Sport) -> Measurement:
+    """Another sport has other gates and distances; what the device told stays."""
     totals = DeviceTotals(
-        elapsed_s=activity.elapsed_s,
-        timer_s=activity.moving_s,
-        distance_m=activity.distance_m,
-        ascent_m=activity.ascent_m,
-        descent_m=activity.descent_m,
+        elapsed_s=current.activity.elapsed_s,
+        timer_s=current.told("movingTime"),
+        distance_m=current.told("distance"),
+        ascent_m=current.told("ascent"),
+        descent_m=current.told("descent"),
     )
-    return measure(streams, totals, sport, barometer=True)
+    band = next((each.inputs.get("deadBand") for each in current.metrics if each.name == "ascent"), None)
+    return measure(current.streams, totals, sport, barometer=band != GPS_DEAD_BAND_M)
 
 
 def _changed(before: Activity, change: Change) -> Activity:
