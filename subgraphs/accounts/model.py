@@ -17,7 +17,7 @@ PASSWORD_CHARACTERS_MIN = 15
 PASSWORD_CHARACTERS_MIN_WITH_OTP = 8
 PASSWORD_CHARACTERS_MAX = 256
 
-FAILURES_FREE = 5
+FAILURES_FREE = 10
 FAILURES_CONSECUTIVE_MAX = 100
 WAIT_MAX = timedelta(minutes=15)
 FAILURES_FORGOTTEN_AFTER = timedelta(hours=24)
@@ -225,7 +225,7 @@ def _guessed_first(password: str, context_words: tuple[str, ...]) -> bool:
 def wait_after(attempts: Attempts, *, account_failures: int, now: datetime) -> timedelta:
     """How long a log-in must still wait, zero if not at all.
 
-    Five failures are free; from then on 1, 2, 4 … seconds, at most 15 minutes. After 100 consecutive
+    Ten failures are free; from then on 1, 2, 4 … seconds, at most 15 minutes. After 100 consecutive
     failures of an account, from wherever, each waits 15 minutes. Forgotten after 24 hours.
     """
     last = attempts.last_failure_at_utc

@@ -162,6 +162,12 @@ def use_totp_step(connection: Connection, user_id: str, step: int) -> bool:
     return connection.execute(statement).rowcount == 1
 
 
+def with_totp(connection: Connection, ids: Sequence[str]) -> dict[str, bool]:
+    """Whether each user of `ids` has a second factor in force."""
+    rows = connection.execute(sa.select(users.c.id, users.c.totp_sealed).where(users.c.id.in_(ids)))
+    return {row.id: row.totp_sealed is not None for row in rows}
+
+
 def remove_totp(connection: Connection, user_id: str) -> None:
     """Drop the second factor."""
     statement = sa.update(users).where(users.c.id == user_id).values(totp_sealed=None, totp_pending=None)
@@ -210,6 +216,27 @@ def roles_of(connection: Connection, user_ids: Sequence[str]) -> dict[str, list[
     for row in connection.execute(query):
         found[row.user_id].append(_assignment(row))
     return found
+
+
+def pending_roles(connection: Connection, *, limit: int) -> list[RoleAssignment]:
+    """Assignments that wait for a second administrator, oldest first."""
+    query = (
+        sa.select(role_assignments)
+        .where(role_assignments.c.state == AssignmentState.PENDING.value)
+        .order_by(role_assignments.c.id)
+        .limit(limit)
+    )
+    return [_assignment(row) for row in connection.execute(query)]
+
+
+def count_in_force(connection: Connection, role: Role, *, now: datetime) -> int:
+    """How many users have `role` now."""
+    query = sa.select(sa.func.count(role_assignments.c.user_id.distinct())).where(
+        role_assignments.c.role == role.value,
+        role_assignments.c.state == AssignmentState.ACTIVE.value,
+        sa.or_(role_assignments.c.valid_until_utc.is_(None), role_assignments.c.valid_until_utc > now),
+    )
+    return int(connection.execute(query).scalar_one())
 
 
 def role_assignment(connection: Connection, assignment_id: str) -> RoleAssignment | None:
@@ -269,6 +296,15 @@ def note_failure(connection: Connection, login: str, origin: str, *, now: dateti
             set_={"failures": log_in_failures.c.failures + 1, "last_failure_at_utc": now},
         )
     )
+
+
+def take_back_failure(connection: Connection, login: str, origin: str) -> None:
+    """One failure less: the attempt noted beforehand was none."""
+    condition = (log_in_failures.c.account_key == _key(login)) & (
+        log_in_failures.c.origin_key == _key(origin)
+    )
+    statement = sa.update(log_in_failures).where(condition, log_in_failures.c.failures > 0)
+    connection.execute(statement.values(failures=log_in_failures.c.failures - 1))
 
 
 def forget_failures(connection: Connection, login: str) -> None:

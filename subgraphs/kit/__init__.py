@@ -18,7 +18,7 @@
     class User:
         id: strawberry.ID
         owner_id: strawberry.Private[str]
-        @strawberry.field
+        @resolved()                                        # or @resolved(classified(DataClass.LOCATION))
         async def activities(self, info: Info[TrainingContext], first: int | None = None,
                              after: str | None = None) -> Connection[Activity] | None: ...
         @classmethod
@@ -28,7 +28,7 @@
     @classified(DataClass.PUBLIC)                          # roots, payloads: nodes guard themselves
     @strawberry.type
     class Mutation:
-        @strawberry.federation.field(authenticated=True)   # callers without a token get UNAUTHENTICATED
+        @resolved(authenticated=True)                      # callers without a token get UNAUTHENTICATED
         async def rename(self, info: Info[TrainingContext], id: strawberry.ID) -> RenamePayload | None: ...
 
     @dataclass(kw_only=True)
@@ -50,9 +50,9 @@ is guarded by the fields that lead to it, which must then have its class. `Purpo
 purposes. In tests: `await subgraph.execute(query, variables, None, Subject(...))`.
 """
 
-from subgraphs.kit.classification import NotClassified, classified, shown_whole
+from subgraphs.kit.classification import NotClassified, classified, resolved, shown_whole
 from subgraphs.kit.entities import batch_loader
-from subgraphs.kit.errors import PublicError, Unauthenticated, not_found
+from subgraphs.kit.errors import PublicError, Unauthenticated, UserError, not_found
 from subgraphs.kit.guard import RowAccess
 from subgraphs.kit.pages import (
     Connection,
@@ -83,6 +83,7 @@ __all__ = [
     "Unauthenticated",
     "Upload",
     "UploadedFile",
+    "UserError",
     "batch_loader",
     "binding",
     "classified",
@@ -90,5 +91,6 @@ __all__ = [
     "connection",
     "not_found",
     "page_request",
+    "resolved",
     "shown_whole",
 ]

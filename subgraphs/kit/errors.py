@@ -11,8 +11,12 @@ import uuid
 from collections.abc import Mapping
 from typing import Any
 
+import strawberry
 from graphql import GraphQLError
 from opentelemetry import trace
+
+from authz.classes import DataClass
+from subgraphs.kit.classification import classified
 
 log = logging.getLogger("stadion.subgraphs")
 
@@ -100,3 +104,15 @@ def _trace_id() -> str:
     """The current span's trace id, 32 hex digits; a fresh one where nothing is traced."""
     span_context = trace.get_current_span().get_span_context()
     return f"{span_context.trace_id:032x}" if span_context.is_valid else uuid.uuid4().hex
+
+
+@classified(DataClass.PUBLIC)
+@strawberry.federation.type(
+    shareable=True, description="What the caller can mend in the input of a mutation."
+)
+class UserError:
+    """One broken rule of a mutation's input; several may come at once."""
+
+    code: str = strawberry.field(description="UPPER_SNAKE and stable.")
+    message: str
+    field: str | None = strawberry.field(default=None, description="The input field that is wrong.")

@@ -1,0 +1,386 @@
+"""Accounts' part of the graph: queries and mutations, thin."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Awaitable
+
+import strawberry
+
+from authz.classes import DataClass, Role
+from subgraphs.accounts import administration, log_in, model, store
+from subgraphs.accounts.access import require_administrator
+from subgraphs.accounts.entities import AccountsInfo, RoleAssignment, User
+from subgraphs.accounts.model import RuleBroken
+from subgraphs.kit import (
+    Connection,
+    UserError,
+    binding,
+    classified,
+    connection,
+    not_found,
+    page_request,
+    resolved,
+)
+
+PENDING_LISTED_MAX = 100
+
+
+@classified(DataClass.PUBLIC)
+@strawberry.type
+class Query:
+    """Questions that accounts answers."""
+
+    @resolved()
+    async def me(self, info: AccountsInfo) -> User | None:
+        """The caller; null for one who has not logged in."""
+        subject_id = info.context.subject.id
+        if subject_id is None or await info.context.users.load(subject_id) is None:
+            return None
+        return User(id=strawberry.ID(subject_id))
+
+    @resolved(authenticated=True)
+    async def user(self, info: AccountsInfo, id: strawberry.ID) -> User | None:
+        """One user. What the caller may not read of them is null."""
+        if await info.context.users.load(str(id)) is None:
+            raise not_found()
+        return User(id=id)
+
+    @resolved(authenticated=True)
+    async def users(
+        self,
+        info: AccountsInfo,
+        handle_prefix: str | None = None,
+        first: int | None = None,
+        after: str | None = None,
+    ) -> Connection[User] | None:
+        """All users by handle, for administrators with a second factor."""
+        caller_id = require_administrator(info.context.subject)
+        signer = info.context.cursors
+        bound_to = binding(caller_id, "Query.users", {"handlePrefix": handle_prefix})
+        page = page_request(signer, bound_to=bound_to, first=first, after=after)
+        found, total = await info.context.accounts.relational.read(
+            lambda c: (
+                store.users_page(
+                    c,
+                    after_handle=None if page.after is None else str(page.after[0]),
+                    handle_prefix=handle_prefix,
+                    limit=page.limit,
+                ),
+                store.count_users(c, handle_prefix=handle_prefix),
+            )
+        )
+        for user in found:
+            info.context.users.prime(user.id, user)
+        return connection(
+            found,
+            page,
+            signer,
+            bound_to=bound_to,
+            sort_key=lambda user: (user.handle,),
+            node=lambda user: User(id=strawberry.ID(user.id)),
+            total_count=total,
+        )
+
+    @resolved(authenticated=True)
+    async def pending_roles(self, info: AccountsInfo) -> list[RoleAssignment] | None:
+        """Granted roles that wait for a second administrator, oldest first, at most 100."""
+        require_administrator(info.context.subject)
+        pending = await info.context.accounts.relational.read(
+            lambda c: store.pending_roles(c, limit=PENDING_LISTED_MAX)
+        )
+        return [RoleAssignment.of(each) for each in pending]
+
+
+@strawberry.input
+class RegisterInput:
+    """A new account."""
+
+    handle: str
+    email: str
+    password: str = strawberry.field(description="15 characters or more.")
+
+
+@strawberry.input
+class LogInInput:
+    """What somebody proves with."""
+
+    login: str = strawberry.field(description="A handle or an e-mail address.")
+    password: str
+    otp: str | None = strawberry.field(default=None, description="The code of the second factor.")
+    device: str | None = strawberry.field(default=None, description="What the session list shows.")
+
+
+@strawberry.input
+class RefreshInput:
+    """A refresh token, and an id that a client repeats when it got no answer."""
+
+    refresh_token: str
+    request_id: str | None = None
+
+
+@strawberry.input
+class ChangePasswordInput:
+    """The password that holds and the one to come."""
+
+    current: str
+    new: str
+
+
+@strawberry.input
+class GrantRoleInput:
+    """A role for somebody."""
+
+    user_id: strawberry.ID
+    role: Role
+    valid_until: dt.datetime | None = None
+
+
+# What a payload tells is its actor's own, just made or just proven: hence PUBLIC, tokens included.
+
+
+@classified(DataClass.PUBLIC)
+@strawberry.type
+class UserPayload:
+    """An account, or what was wrong."""
+
+    user: User | None = None
+    user_errors: list[UserError] = strawberry.field(default_factory=list)
+
+
+@classified(DataClass.PUBLIC)
+@strawberry.type
+class LogInPayload:
+    """Tokens, or what was wrong."""
+
+    access_token: str | None = None
+    refresh_token: str | None = None
+    expires_in_s: int | None = strawberry.field(default=None, description="Seconds the access token holds.")
+    user: User | None = None
+    user_errors: list[UserError] = strawberry.field(default_factory=list)
+
+
+@classified(DataClass.PUBLIC)
+@strawberry.type
+class SessionsPayload:
+    """How many sessions were ended, or what was wrong."""
+
+    ended: int = 0
+    user_errors: list[UserError] = strawberry.field(default_factory=list)
+
+
+@classified(DataClass.PUBLIC)
+@strawberry.type
+class SecondFactorPayload:
+    """A secret to enter into an authenticator app, or what was wrong."""
+
+    secret: str | None = None
+    uri: str | None = None
+    user_errors: list[UserError] = strawberry.field(default_factory=list)
+
+
+@classified(DataClass.PUBLIC)
+@strawberry.type
+class RolePayload:
+    """A role as it stands now, or what was wrong."""
+
+    role: RoleAssignment | None = None
+    user_errors: list[UserError] = strawberry.field(default_factory=list)
+
+
+@classified(DataClass.PUBLIC)
+@strawberry.type
+class Mutation:
+    """What can be done to accounts."""
+
+    @resolved()
+    async def register(self, info: AccountsInfo, input: RegisterInput) -> UserPayload | None:
+        """A new account. Log in afterwards."""
+        try:
+            user = await log_in.register(
+                info.context.accounts, handle=input.handle, email=input.email, password=input.password
+            )
+        except RuleBroken as broken:
+            return UserPayload(user_errors=_told(broken))
+        return UserPayload(user=User(id=strawberry.ID(user.id)))
+
+    @resolved()
+    async def log_in(self, info: AccountsInfo, input: LogInInput) -> LogInPayload | None:
+        """An access token for 10 minutes, and a refresh token to get the next with."""
+        return await _tokens(
+            log_in.log_in(
+                info.context.accounts,
+                login=input.login,
+                password=input.password,
+                otp=input.otp,
+                device=input.device or "",
+                origin=info.context.origin,
+            )
+        )
+
+    @resolved()
+    async def refresh(self, info: AccountsInfo, input: RefreshInput) -> LogInPayload | None:
+        """The next tokens. A refresh token is good for once; using it again ends its session."""
+        return await _tokens(
+            log_in.refresh(
+                info.context.accounts, refresh_token=input.refresh_token, request_id=input.request_id
+            )
+        )
+
+    @resolved(authenticated=True)
+    async def log_out(self, info: AccountsInfo) -> SessionsPayload | None:
+        """End the session of this request."""
+        return await _ended(
+            log_in.end_sessions(
+                info.context.accounts,
+                info.context.caller_id,
+                only=info.context.subject.session_id or "",
+                reason="logged out",
+            )
+        )
+
+    @resolved(authenticated=True)
+    async def revoke_session(self, info: AccountsInfo, id: strawberry.ID) -> SessionsPayload | None:
+        """End one of the caller's sessions."""
+        return await _ended(
+            log_in.end_sessions(
+                info.context.accounts, info.context.caller_id, only=str(id), reason="revoked by its owner"
+            )
+        )
+
+    @resolved(authenticated=True)
+    async def revoke_other_sessions(self, info: AccountsInfo) -> SessionsPayload | None:
+        """End all of the caller's sessions but this one."""
+        return await _ended(
+            log_in.end_sessions(
+                info.context.accounts,
+                info.context.caller_id,
+                but=info.context.subject.session_id or "",
+                reason="revoked by its owner",
+            )
+        )
+
+    @resolved(authenticated=True)
+    async def change_password(self, info: AccountsInfo, input: ChangePasswordInput) -> UserPayload | None:
+        """A new password; every other session ends."""
+        context = info.context
+        return await _done(
+            info,
+            log_in.change_password(
+                context.accounts,
+                context.caller_id,
+                context.subject.session_id,
+                current=input.current,
+                new=input.new,
+            ),
+        )
+
+    @resolved(authenticated=True)
+    async def enrol_totp(self, info: AccountsInfo, password: str) -> SecondFactorPayload | None:
+        """A secret for an authenticator app; in force once `confirmTotp` has seen a code."""
+        try:
+            secret, uri = await log_in.enrol_totp(
+                info.context.accounts, info.context.caller_id, password=password
+            )
+        except RuleBroken as broken:
+            return SecondFactorPayload(user_errors=_told(broken))
+        return SecondFactorPayload(secret=secret, uri=uri)
+
+    @resolved(authenticated=True)
+    async def confirm_totp(self, info: AccountsInfo, otp: str) -> UserPayload | None:
+        """Put the second factor in force; log in with it to get its rights."""
+        return await _done(info, log_in.confirm_totp(info.context.accounts, info.context.caller_id, otp=otp))
+
+    @resolved(authenticated=True)
+    async def disable_totp(self, info: AccountsInfo, password: str, otp: str) -> UserPayload | None:
+        """Take the second factor away; every other session ends."""
+        context = info.context
+        return await _done(
+            info,
+            log_in.disable_totp(
+                context.accounts, context.caller_id, context.subject.session_id, password=password, otp=otp
+            ),
+        )
+
+    @resolved(authenticated=True)
+    async def grant_role(self, info: AccountsInfo, input: GrantRoleInput) -> RolePayload | None:
+        """Give somebody a role. Sensitive ones wait for a second administrator."""
+        actor_id = require_administrator(info.context.subject)
+        return await _role(
+            administration.grant_role(
+                info.context.accounts,
+                actor_id=actor_id,
+                user_id=str(input.user_id),
+                role=input.role,
+                valid_until_utc=input.valid_until,
+            )
+        )
+
+    @resolved(authenticated=True)
+    async def approve_role(self, info: AccountsInfo, id: strawberry.ID) -> RolePayload | None:
+        """Put a pending role in force."""
+        actor_id = require_administrator(info.context.subject)
+        return await _role(
+            administration.approve_role(info.context.accounts, actor_id=actor_id, assignment_id=str(id))
+        )
+
+    @resolved(authenticated=True)
+    async def revoke_role(self, info: AccountsInfo, id: strawberry.ID) -> RolePayload | None:
+        """End a role at once."""
+        require_administrator(info.context.subject)
+        return await _role(administration.revoke_role(info.context.accounts, assignment_id=str(id)))
+
+    @resolved(authenticated=True)
+    async def suspend_user(self, info: AccountsInfo, id: strawberry.ID) -> UserPayload | None:
+        """Shut an account and end its sessions."""
+        actor_id = require_administrator(info.context.subject)
+        return await _done(
+            info, administration.suspend(info.context.accounts, actor_id=actor_id, user_id=str(id)), id
+        )
+
+    @resolved(authenticated=True)
+    async def reinstate_user(self, info: AccountsInfo, id: strawberry.ID) -> UserPayload | None:
+        """Open a suspended account again."""
+        require_administrator(info.context.subject)
+        return await _done(info, administration.reinstate(info.context.accounts, user_id=str(id)), id)
+
+
+async def _tokens(pending: Awaitable[log_in.LoggedIn]) -> LogInPayload:
+    try:
+        logged_in = await pending
+    except RuleBroken as broken:
+        return LogInPayload(user_errors=_told(broken))
+    return LogInPayload(
+        access_token=logged_in.access_token,
+        refresh_token=logged_in.refresh_token,
+        expires_in_s=logged_in.expires_in_s,
+        user=User(id=strawberry.ID(logged_in.user.id)),
+    )
+
+
+async def _ended(pending: Awaitable[int]) -> SessionsPayload:
+    try:
+        return SessionsPayload(ended=await pending)
+    except RuleBroken as broken:
+        return SessionsPayload(user_errors=_told(broken))
+
+
+async def _done(
+    info: AccountsInfo, pending: Awaitable[None], user_id: strawberry.ID | None = None
+) -> UserPayload:
+    try:
+        await pending
+    except RuleBroken as broken:
+        return UserPayload(user_errors=_told(broken))
+    return UserPayload(user=User(id=user_id or strawberry.ID(info.context.caller_id)))
+
+
+async def _role(pending: Awaitable[model.RoleAssignment]) -> RolePayload:
+    try:
+        return RolePayload(role=RoleAssignment.of(await pending))
+    except RuleBroken as broken:
+        return RolePayload(user_errors=_told(broken))
+
+
+def _told(broken: RuleBroken) -> list[UserError]:
+    return [UserError(code=broken.code, field=broken.field, message=broken.message)]

@@ -1,0 +1,96 @@
+"""Accounts put together: its ports in, a subgraph out."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+from authz.identity.revocation import TOKEN_LIFETIME
+from authz.identity.subject import Subject
+from authz.identity.tokens import TokenIssuer
+from datastores.events.outbox import prepare_outbox
+from datastores.events.port import Outbox
+from datastores.relational.migrate import migrate
+from datastores.relational.port import Relational
+from subgraphs.accounts import model, sessions, store
+from subgraphs.accounts.entities import AccountsContext, User
+from subgraphs.accounts.graph import Mutation, Query
+from subgraphs.accounts.log_in import Accounts
+from subgraphs.accounts.passwords import Passwords
+from subgraphs.accounts.second_factor import SecondFactor
+from subgraphs.accounts.sessions import RefreshKey
+from subgraphs.kit import CursorSigner, Subgraph, batch_loader
+from subgraphs.kit.guard import Decides
+from subgraphs.kit.subgraph import AuthorizesRequests
+
+NAME = "accounts"
+MIGRATIONS = Path(__file__).parent / "migrations"
+VERSION_TABLE = "accounts_version"
+
+
+async def prepare(relational: Relational) -> None:
+    """Bring the tables to what this program knows.  Errors: SchemaTooNew."""
+    await migrate(relational, MIGRATIONS, VERSION_TABLE)
+    await prepare_outbox(relational)
+
+
+def build(
+    *,
+    relational: Relational,
+    outbox: Outbox,
+    authorizer: AuthorizesRequests,
+    tokens: TokenIssuer,
+    passwords: Passwords,
+    second_factor: SecondFactor,
+    refresh_key: RefreshKey,
+    cursors: CursorSigner,
+    now: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC),
+    token_lifetime: timedelta = TOKEN_LIFETIME,
+) -> Subgraph[AccountsContext]:
+    """The subgraph. `tokens` signs what the router verifies; `token_lifetime` is what its terms say."""
+    accounts = Accounts(
+        relational=relational,
+        outbox=outbox,
+        passwords=passwords,
+        second_factor=second_factor,
+        refresh_key=refresh_key,
+        tokens=tokens,
+        token_lifetime=token_lifetime,
+        now=now,
+    )
+
+    async def users(ids: list[str]) -> dict[str, model.User]:
+        return await relational.read(lambda c: store.users_by_id(c, ids))
+
+    async def roles(ids: list[str]) -> dict[str, list[model.RoleAssignment]]:
+        return await relational.read(lambda c: store.roles_of(c, ids))
+
+    async def running(ids: list[str]) -> dict[str, list[model.Session]]:
+        return await relational.read(lambda c: sessions.sessions_of(c, ids, now=now()))
+
+    async def factors(ids: list[str]) -> dict[str, bool]:
+        return await relational.read(lambda c: store.with_totp(c, ids))
+
+    def context(subject: Subject, decisions: Decides) -> AccountsContext:
+        return AccountsContext(
+            subject=subject,
+            decisions=decisions,
+            accounts=accounts,
+            cursors=cursors,
+            users=batch_loader(users),
+            roles=batch_loader(roles),
+            sessions=batch_loader(running),
+            factors=batch_loader(factors),
+        )
+
+    return Subgraph(
+        name=NAME,
+        query=Query,
+        mutation=Mutation,
+        types=[User],
+        authorizer=authorizer,
+        context=context,
+        now=now,
+    )
