@@ -1,13 +1,20 @@
 """`stadion …`: the command line, each command a thin call into the composition root."""
 
+from importlib import import_module
+
 import typer
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+COMMANDS = ("router_command",)
 
 
 @app.callback()
 def stadion() -> None:
     """One federated GraphQL API for sport, fitness and health."""
+
+
+for command in COMMANDS:
+    import_module(f"deploy.{command}").register(app)
 
 
 def main() -> None:

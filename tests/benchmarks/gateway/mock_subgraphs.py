@@ -88,7 +88,7 @@ def compile_selection(selection: SelectionSetNode) -> Projection:
 
 def argument(node: FieldNode, name: str, variables: Row) -> Any:
     """The value of one argument; None where it is not given."""
-    for given in node.arguments:
+    for given in node.arguments or ():
         if given.name.value == name:
             if isinstance(given.value, VariableNode):
                 return variables.get(given.value.name.value)
