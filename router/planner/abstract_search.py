@@ -40,6 +40,8 @@ def plan_abstract(search: Search, state: State, selections: Selections) -> Abstr
         local_types=search.graph.local_types(state.type_name, state.graph),
         rest=search.pool.selections(rest) if rest else None,
         cost=cost,
+        weight=sum(1 + (r.child.weight if r.child is not None else 0) for r in shared)
+        + sum(plan.weight for _, plan in branches),
     )
 
 

@@ -77,7 +77,7 @@ class NodeBuilder:
     # -- what it costs ---------------------------------------------------------------------------------
 
     def cost(self) -> float:
-        """Requests weigh most, then how late they are, then how much is selected."""
+        """Requests weigh most, then how late they are, then how much is selected, more so behind a key."""
         total = 0.0
         stages: dict[int, int] = {}
         for visit in self.visits:
@@ -86,11 +86,21 @@ class NodeBuilder:
                 total += FETCH_COST + STAGE_COST * stage
                 if visit.graph == self.prefer:
                     total -= _PREFERRED
-            for resolved in visit.resolved:
-                total += 1.0 + (resolved.child.cost if resolved.child is not None else 0.0)
+            total += sum(resolved.child.cost for resolved in visit.resolved if resolved.child is not None)
             if visit.nested_plan is not None:
                 total += visit.nested_plan.cost
+            total += len(visit.resolved)
+            if visit.kind is VisitKind.ENTITY:
+                total += self._weight_of(visit)
         return total
+
+    def weight(self) -> int:
+        """How much is selected, over all visits."""
+        return sum(self._weight_of(visit) for visit in self.visits)
+
+    def _weight_of(self, visit: Visit) -> int:
+        own = sum(1 + (r.child.weight if r.child is not None else 0) for r in visit.resolved)
+        return own + (visit.nested_plan.weight if visit.nested_plan is not None else 0)
 
     def _stage(self, index: int, known: dict[int, int]) -> int:
         if index not in known:

@@ -60,6 +60,7 @@ def finished(search: Search, builder: NodeBuilder, rest: Sequence[Item]) -> Node
         visits=tuple(builder.visits),
         rest=search.pool.selections(rest) if rest else None,
         cost=builder.cost(),
+        weight=builder.weight(),
     )
 
 

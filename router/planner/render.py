@@ -26,10 +26,10 @@ class Rendering:
     def selection(self, tree: SelectionTree, path: RewritePath = ()) -> str:
         """The tree as a selection set, braces included."""
         aliases = self._aliases(tree, path)
-        by_condition: dict[str, dict[str, None]] = {}
+        by_condition: dict[str, dict[str, TreeField]] = {}
         for slot, entry in tree.fields.items():
             text = self._field(entry, aliases.get(slot), self._below(path, slot[0], entry, aliases.get(slot)))
-            by_condition.setdefault(slot[0], {})[text] = None
+            by_condition.setdefault(slot[0], {})[text] = entry
         self._share(tree, by_condition)
         parts = list(by_condition.pop("", {}))
         parts.extend(
@@ -62,35 +62,26 @@ class Rendering:
             text = f"... {printed}{{{text}}}"
         return text
 
-    def _share(self, tree: SelectionTree, by_condition: dict[str, dict[str, None]]) -> None:
+    def _share(self, tree: SelectionTree, by_condition: dict[str, dict[str, TreeField]]) -> None:
         """What every concrete type selects in the same words is selected once, on the interface."""
         if tree.type_name == ENTITY or not self.graph.is_abstract_in(tree.type_name, self.subgraph):
             return
         types = self.graph.local_types(tree.type_name, self.subgraph)
         if not types or not all(name in by_condition for name in types):
             return
-        definitions = self.graph.supergraph.types[tree.type_name].fields
-        first = sorted(types)[0]
-        for text in list(by_condition[first]):
-            if not all(text in by_condition[name] for name in types):
-                continue
-            names = {f.name for f in tree.fields.values() if text.startswith((f.key, f.name))}
-            if not any(
-                name == "__typename" or (name in definitions and self.subgraph in definitions[name].joins)
-                for name in names
-            ) or not self._declared(text, definitions):
-                continue
-            by_condition.setdefault("", {})[text] = None
-            for name in types:
-                del by_condition[name][text]
+        for text, entry in list(by_condition[min(types)].items()):
+            if self._declared(tree.type_name, entry) and all(text in by_condition[name] for name in types):
+                by_condition.setdefault("", {})[text] = entry
+                for name in types:
+                    del by_condition[name][text]
 
-    def _declared(self, text: str, definitions: object) -> bool:
-        head = text.split("{", 1)[0].split("(", 1)[0].split("@", 1)[0].strip()
-        name = head.rsplit(":", 1)[-1].strip()
-        if name == "__typename":
+    def _declared(self, type_name: str, entry: TreeField) -> bool:
+        """Whether the subgraph's interface has the field, and the same may be selected below it."""
+        if entry.name == "__typename":
             return True
-        definition = definitions.get(name) if isinstance(definitions, dict) else None
-        return definition is not None and self.subgraph in definition.joins
+        definition = self.graph.supergraph.types[type_name].fields.get(entry.name)
+        join = definition.joins.get(self.subgraph) if definition is not None else None
+        return join is not None and entry.type is not None and join.type.name == entry.type.name
 
     # -- conflicting shapes --------------------------------------------------------------------------------
 

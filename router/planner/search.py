@@ -16,7 +16,7 @@ from router.planner.abstract_search import plan_abstract
 from router.planner.limits import PlannerLimits
 from router.planner.node_search import plan_node
 from router.planner.selections import Field, SelectionPool, Selections
-from router.planner.tree import ChildPlan
+from router.planner.tree import ChildPlan, NodePlan, Visit, VisitKind
 from schema.query_graph import QueryGraph, selected_on
 from schema.supergraph import FieldJoin
 from schema.supergraph.field_sets import FieldSet
@@ -58,6 +58,7 @@ class Search:
     alternatives: list[Alternative] = field(default_factory=list)
     evaluated: int = 0
     _known: dict[tuple[State, int], ChildPlan] = field(default_factory=dict)
+    _in_progress: set[tuple[State, int]] = field(default_factory=set)
     _required: set[tuple[str, str, str]] = field(default_factory=set)
     _circles: int = 0
     _depth: int = 0
@@ -82,14 +83,19 @@ class Search:
         known = self._known.get(key)
         if known is not None:
             return known
+        if key in self._in_progress:
+            self._circles += 1
+            return unreached(state, selections)
         self._count()
         self._depth += 1
+        self._in_progress.add(key)
         circles = self._circles
         if self.graph.is_abstract_in(state.type_name, state.graph):
             plan: ChildPlan = plan_abstract(self, state, selections)
         else:
             plan = plan_node(self, state, selections)
         self._depth -= 1
+        self._in_progress.discard(key)
         if circles == self._circles:  # found while no requirement was cut short: true anywhere
             self._known[key] = plan
         return plan
@@ -165,3 +171,9 @@ class Search:
             elapsed_ms = (self.clock_ns() - self._started_ns) // 1_000_000
             if elapsed_ms > limits.duration_ms_max:
                 raise PlanTooComplex(f"planning the operation takes longer than {limits.duration_ms_max} ms")
+
+
+def unreached(state: State, selections: Selections) -> NodePlan:
+    """A plan that answers nothing: the way leads in a circle."""
+    visit = Visit(0, VisitKind.LOCAL, state.graph, state.type_name)
+    return NodePlan(state.type_name, state.graph, (visit,), rest=selections, cost=0.0, weight=0)

@@ -75,7 +75,8 @@ class Visit:
 class NodePlan:
     """How one selection on an object (or interface object) is answered. The first visit is the parent's.
 
-    `rest` is what no way from here reaches; the parent may reach it by another way.
+    `rest` is what no way from here reaches; the parent may reach it by another way. `weight` is how
+    much is selected.
     """
 
     type_name: str
@@ -83,6 +84,7 @@ class NodePlan:
     visits: tuple[Visit, ...]
     rest: Selections | None
     cost: float
+    weight: int
 
     @property
     def fetches_count(self) -> int:
@@ -94,8 +96,6 @@ class NodePlan:
 @dataclass(eq=False, slots=True)
 class AbstractPlan:
     """How one selection on an interface or union is answered: shared fields, and a plan a concrete type.
-
-    `typename` says that the runtime type must be asked for.
     """
 
     type_name: str
@@ -105,6 +105,7 @@ class AbstractPlan:
     local_types: frozenset[str]
     rest: Selections | None
     cost: float
+    weight: int
 
     @property
     def fetches_count(self) -> int:
