@@ -148,27 +148,27 @@ def _not_owner(_: str) -> Holds:
 
 def _emergency(argument: str) -> Holds:
     """A break-glass grant: one clinician, one patient, a reason, an hour at most."""
-
-    def holds(case: Case) -> bool:
-        if case.question.purpose is not Purpose.EMERGENCY_TREATMENT or case.subject.acr < 2:
-            return False
-        if Role.MEDICAL_SPECIALIST not in case.subject.roles:
-            return False
-        return any(
-            fact.relation is Relation.BREAK_GLASS
-            and "reason" in fact.scopes
-            and (not argument or argument in fact.scopes)
-            and fact.valid_until_utc is not None
-            and fact.valid_until_utc - fact.valid_from_utc <= BREAK_GLASS_MAX
-            for fact in case.facts
-        )
-
-    return holds
+    return lambda case: any(
+        fact.relation is Relation.BREAK_GLASS
+        and "reason" in fact.scopes
+        and (not argument or argument in fact.scopes)
+        and fact.valid_until_utc is not None
+        and fact.valid_until_utc - fact.valid_from_utc <= BREAK_GLASS_MAX
+        for fact in case.facts
+    )
 
 
 def _no_emergency(argument: str) -> Holds:
-    emergency = _emergency(argument)
-    return lambda case: not emergency(case)
+    """The grant overrides a denied consent only for who could read by it: role, purpose and level too."""
+    granted = _emergency(argument)
+    return lambda case: (
+        not (
+            case.question.purpose is Purpose.EMERGENCY_TREATMENT
+            and case.subject.acr >= 2
+            and Role.MEDICAL_SPECIALIST in case.subject.roles
+            and granted(case)
+        )
+    )
 
 
 # --- purpose and consent
