@@ -52,39 +52,32 @@ def listen(host: str, port: int) -> socket.socket:
     return listening
 
 
-async def serve(
-    app: Starlette,
-    listening: socket.socket,
-    config: RouterConfig,
-    *,
-    ready: Callable[[], None] = lambda: None,
-) -> None:
-    """Serve until SIGINT or SIGTERM; `ready` is called when requests are taken.
+def draining_server(
+    app: Starlette, config: RouterConfig, *, ready: Callable[[], None] = lambda: None
+) -> uvicorn.Server:
+    """A server for the app; `ready` is called when requests are taken.
 
-    Then: not ready any more, no new connection, streams end, requests have `drain_ms_max` to finish.
+    Asked to stop: not ready any more, no new connection, streams end, requests have `drain_ms_max`.
     """
-    server = _DrainingServer(
-        uvicorn.Config(
-            app,
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            date_header=False,
-            lifespan="on",
-            ws="websockets-sansio",
-            ws_max_size=config.streams.message_bytes_max,
-            timeout_keep_alive=75,
-            timeout_graceful_shutdown=max(config.drain_ms_max // 1_000, 1),
-        ),
-        app.state.drain,
-        ready,
+    settings = uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        date_header=False,
+        lifespan="on",
+        ws="websockets-sansio",
+        ws_max_size=config.streams.message_bytes_max,
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=max(config.drain_ms_max // 1_000, 1),
     )
-    await server.serve(sockets=[listening])
+    return _DrainingServer(settings, app.state.drain, ready)
 
 
 def run(app: Starlette, listening: socket.socket, config: RouterConfig, *, ready: Callable[[], None]) -> None:
-    """`serve` on an event loop of its own (uvloop)."""
+    """Serve until SIGINT or SIGTERM, on an event loop of its own (uvloop), then drain."""
     import uvloop
 
+    server = draining_server(app, config, ready=ready)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(serve(app, listening, config, ready=ready))
+        runner.run(server.serve(sockets=[listening]))

@@ -208,18 +208,19 @@ class _Connection:
             request = request_of(payload, self.headers)
         except ClientError as refusal:
             raise Closing(Close.BAD_MESSAGE, f"Invalid message: {refusal.message}") from None
-        self.operations[id_] = asyncio.create_task(self._run(id_, request, subject))
+        full = len(self.operations) >= self.config.streams.operations_per_connection_max
+        self.operations[id_] = asyncio.create_task(self._run(id_, request, subject, full=full))
 
     def _complete(self, id_: object) -> None:
         task = self.operations.pop(id_, None) if isinstance(id_, str) else None
         if task is not None:
             task.cancel()
 
-    async def _run(self, id_: str, request: GraphQLRequest, subject: Subject) -> None:
+    async def _run(self, id_: str, request: GraphQLRequest, subject: Subject, *, full: bool) -> None:
         """One operation from `subscribe` to `complete` or `error`. Its id is free again afterwards."""
         failure: Exception | None = None
         try:
-            if len(self.operations) > self.config.streams.operations_per_connection_max:
+            if full:
                 raise overloaded()
             async for response in self._responses(request, subject):
                 await self._send({"id": id_, "type": "next", "payload": response.body()})

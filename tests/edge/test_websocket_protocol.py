@@ -1,0 +1,281 @@
+"""graphql-transport-ws on raw sockets: messages, close codes, limits, expiry, drain."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
+
+from authz.errors import InvalidToken
+from authz.identity.subject import Subject
+from router.config import RouterConfig, StreamLimits
+from router.edge.credentials import Credentials
+from tests.kit_edge.running import Running, running
+
+INIT = {"type": "connection_init"}
+EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@asynccontextmanager
+async def socket_to(router: Running, *, init: dict | None = INIT, protocol: str = "graphql-transport-ws"):
+    async with connect(router.socket_url, subprotocols=[protocol]) as socket:
+        if init is not None:
+            await say(socket, init)
+            assert await heard(socket) == {"type": "connection_ack"}
+        yield socket
+
+
+async def say(socket: ClientConnection, *messages: object) -> None:
+    for message in messages:
+        await socket.send(message if isinstance(message, str | bytes) else json.dumps(message))
+
+
+async def heard(socket: ClientConnection) -> dict:
+    async with asyncio.timeout(5):
+        return json.loads(await socket.recv())
+
+
+async def closed(socket: ClientConnection) -> int:
+    async with asyncio.timeout(5):
+        with pytest.raises(ConnectionClosed):
+            while True:
+                await socket.recv()
+    return socket.close_code
+
+
+def ask(text: str, id_: str = "1", **variables: object) -> dict:
+    return {"id": id_, "type": "subscribe", "payload": {"query": text, "variables": variables}}
+
+
+@pytest.fixture
+async def router():
+    async with running() as it:
+        yield it
+
+
+async def test_queries_mutations_and_subscriptions_share_a_connection(router: Running) -> None:
+    async with socket_to(router) as socket:
+        await say(socket, ask("query($n: String) { hello(name: $n) }", n="you"))
+        assert await heard(socket) == {"id": "1", "type": "next", "payload": {"data": {"hello": "hello you"}}}
+        assert await heard(socket) == {"id": "1", "type": "complete"}
+        await say(socket, ask("mutation { bump }"))
+        assert (await heard(socket))["payload"] == {"data": {"bump": 1}}
+        assert (await heard(socket))["type"] == "complete"
+        await say(socket, ask("subscription { count(to: 3) }"))
+        numbers = [(await heard(socket))["payload"]["data"]["count"] for _ in range(3)]
+        assert numbers == [1, 2, 3]
+        assert (await heard(socket))["type"] == "complete"
+
+
+async def test_a_ping_is_answered_with_its_payload_before_and_after_init(router: Running) -> None:
+    async with socket_to(router, init=None) as socket:
+        await say(socket, {"type": "ping"}, {"type": "ping", "payload": {"a": 1}}, {"type": "pong"})
+        assert await heard(socket) == {"type": "pong"}
+        assert await heard(socket) == {"type": "pong", "payload": {"a": 1}}
+
+
+@pytest.mark.parametrize(
+    ("messages", "code"),
+    [
+        (["{"], 4400),
+        (["[]"], 4400),
+        ([b"\x00"], 4400),
+        ([{"type": 1}], 4400),
+        ([{"type": "start"}], 4400),
+        ([{"type": "ping", "payload": 1}], 4400),
+        ([ask("{ hello }")], 4401),
+        ([INIT, INIT], 4429),
+        ([INIT, {"type": "subscribe"}], 4400),
+        ([INIT, {"type": "subscribe", "id": "1", "payload": {"query": 1}}], 4400),
+        ([INIT, {"type": "subscribe", "id": "", "payload": {"query": "{ hello }"}}], 4400),
+        ([INIT, ask("subscription { ticks }"), ask("{ hello }")], 4409),
+    ],
+)
+async def test_a_breach_of_the_protocol_closes_with_its_code(router: Running, messages, code) -> None:
+    async with socket_to(router, init=None) as socket:
+        await say(socket, *messages)
+        assert await closed(socket) == code
+
+
+async def test_another_subprotocol_is_4406(router: Running) -> None:
+    async with connect(router.socket_url, subprotocols=["graphql-ws"]) as socket:
+        assert await closed(socket) == 4406
+    async with connect(router.socket_url) as socket:
+        assert await closed(socket) == 4406
+
+
+async def test_a_silent_client_is_4408() -> None:
+    async with (
+        running(RouterConfig(streams=StreamLimits(init_wait_ms_max=20))) as router,
+        socket_to(router, init=None) as socket,
+    ):
+        assert await closed(socket) == 4408
+
+
+async def test_an_id_is_free_again_after_its_end(router: Running) -> None:
+    async with socket_to(router) as socket:
+        for _ in range(2):
+            await say(socket, ask("subscription { ticks }"))
+            await router.hall.started.wait()
+            await router.hall.ticks.put(1)
+            assert (await heard(socket))["payload"] == {"data": {"ticks": 1}}
+            await say(socket, {"id": "1", "type": "complete"})
+            await router.hall.unsubscribed.wait()
+            router.hall.started.clear()
+            router.hall.unsubscribed.clear()
+        assert router.hall.subscribers == 0
+
+
+async def test_a_refused_operation_is_an_error_message_and_the_connection_stays(router: Running) -> None:
+    async with socket_to(router) as socket:
+        await say(socket, ask("{ nothing }"))
+        refusal = await heard(socket)
+        assert (refusal["type"], refusal["id"]) == ("error", "1")
+        assert refusal["payload"][0]["extensions"]["code"] == "GRAPHQL_VALIDATION_FAILED"
+        await say(socket, ask("{ hello }"))
+        assert (await heard(socket))["type"] == "next"
+
+
+async def test_a_client_that_goes_away_ends_its_subscriptions(router: Running) -> None:
+    async with socket_to(router) as socket:
+        await say(socket, ask("subscription { ticks }"))
+        await router.hall.started.wait()
+    async with asyncio.timeout(5):
+        await router.hall.unsubscribed.wait()
+
+
+async def test_one_connection_has_a_cap_on_operations() -> None:
+    async with (
+        running(RouterConfig(streams=StreamLimits(operations_per_connection_max=2))) as router,
+        socket_to(router) as socket,
+    ):
+        await say(socket, *(ask("subscription { ticks }", id_) for id_ in "123"))
+        refusal = await heard(socket)
+        assert (refusal["id"], refusal["type"]) == ("3", "error")
+        assert refusal["payload"][0]["extensions"]["code"] == "SERVICE_OVERLOADED"
+
+
+async def test_connections_have_a_cap() -> None:
+    async with (
+        running(RouterConfig(streams=StreamLimits(connections_max=1))) as router,
+        socket_to(router),
+        connect(router.socket_url, subprotocols=["graphql-transport-ws"]) as more,
+    ):
+        assert await closed(more) == 1013
+
+
+async def test_a_message_over_its_size_closes_the_connection() -> None:
+    async with (
+        running(RouterConfig(streams=StreamLimits(message_bytes_max=1_000))) as router,
+        socket_to(router) as socket,
+    ):
+        await say(socket, ask("{ hello }" + " " * 1_000))
+        assert await closed(socket) == 1009
+
+
+class Clock:
+    """A clock that a test moves."""
+
+    def __init__(self) -> None:
+        self.now = EPOCH
+
+    def __call__(self) -> datetime:
+        return self.now
+
+
+ANNA = Subject("anna", session_id="s1", expires_at_utc=EPOCH + timedelta(minutes=10))
+
+
+async def anna_only(token: str) -> Subject:
+    if token != "good":
+        raise InvalidToken
+    return ANNA
+
+
+def authorised(token: str = "good") -> dict:
+    return {"type": "connection_init", "payload": {"Authorization": f"Bearer {token}"}}
+
+
+async def test_the_token_of_connection_init_says_who_asks() -> None:
+    async with (
+        running(credentials=Credentials(authenticate=anna_only, now=Clock())) as router,
+        socket_to(router, init=authorised()) as socket,
+    ):
+        await say(socket, ask("{ me secret }"))
+        assert (await heard(socket))["payload"] == {"data": {"me": "anna", "secret": "42"}}
+
+
+@pytest.mark.parametrize("payload", [{"authorization": "Bearer bad"}, {"authorization": "good"}])
+async def test_a_bad_token_is_4403_without_a_reason(payload) -> None:
+    async with (
+        running(credentials=Credentials(authenticate=anna_only)) as router,
+        socket_to(router, init=None) as socket,
+    ):
+        await say(socket, {"type": "connection_init", "payload": payload})
+        assert await closed(socket) == 4403
+        assert socket.close_reason == "Forbidden"
+
+
+async def test_a_stream_ends_when_its_token_expires() -> None:
+    clock = Clock()
+    async with (
+        running(credentials=Credentials(authenticate=anna_only, now=clock)) as router,
+        socket_to(router, init=authorised()) as socket,
+    ):
+        await say(socket, ask("subscription { ticks }"))
+        await router.hall.ticks.put(1)
+        assert (await heard(socket))["payload"] == {"data": {"ticks": 1}}
+        clock.now += timedelta(minutes=10)
+        await router.hall.ticks.put(2)
+        last = await heard(socket)
+        assert (last["type"], last["payload"][0]["extensions"]["code"]) == (
+            "error",
+            "SUBSCRIPTION_EXPIRED",
+        )
+        assert await closed(socket) == 4403
+
+
+async def test_a_quiet_stream_ends_at_expiry_too() -> None:
+    soon = replace(ANNA, expires_at_utc=datetime.now(UTC) + timedelta(milliseconds=200))
+
+    async def authenticate(_: str) -> Subject:
+        return soon
+
+    credentials = Credentials(authenticate=authenticate)
+    async with running(credentials=credentials) as router, socket_to(router, init=authorised()) as socket:
+        await say(socket, ask("subscription { ticks }"))
+        assert (await heard(socket))["payload"][0]["extensions"]["code"] == "SUBSCRIPTION_EXPIRED"
+        assert await closed(socket) == 4403
+
+
+async def test_a_revoked_session_gets_no_further_event() -> None:
+    revoked: set[str] = set()
+    credentials = Credentials(
+        authenticate=anna_only, is_active=lambda it: it.session_id not in revoked, now=Clock()
+    )
+    async with running(credentials=credentials) as router, socket_to(router, init=authorised()) as socket:
+        await say(socket, ask("subscription { ticks }"))
+        await router.hall.ticks.put(1)
+        await heard(socket)
+        revoked.add("s1")
+        await router.hall.ticks.put(2)
+        assert (await heard(socket))["type"] == "error"
+        assert await closed(socket) == 4403
+
+
+async def test_a_stopping_router_tells_its_clients_to_go_elsewhere(router: Running) -> None:
+    async with socket_to(router) as socket:
+        await say(socket, ask("subscription { ticks }"))
+        await router.hall.started.wait()
+        router.app.state.drain.stop()
+        assert await closed(socket) == 1001
+    async with router.http.get(router.url.replace("graphql", "health/ready")) as it:
+        assert it.status == 503
+    async with router.http.get(router.url.replace("graphql", "health/live")) as it:
+        assert it.status == 200
