@@ -80,7 +80,7 @@ def formatted(error: GraphQLError, subgraph: str) -> dict[str, Any]:
 
 def _cause(error: GraphQLError) -> BaseException | None:
     original: BaseException | None = error.original_error
-    while isinstance(original, GraphQLError) and original.original_error is not None:
+    while isinstance(original, GraphQLError):
         original = original.original_error
     return original
 

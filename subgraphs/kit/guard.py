@@ -36,7 +36,8 @@ from subgraphs.kit.classification import FieldRule, Mask, definition_of, names_o
 from subgraphs.kit.errors import FieldForbidden, Unauthenticated
 
 Resolver: TypeAlias = Callable[..., Any]
-Need: TypeAlias = tuple[DataClass, str]
+Need: TypeAlias = tuple[str, str]
+"""A data class and an action, as plain text: it is hashed for every field of every object."""
 Owner: TypeAlias = "str | RowAccess | None"
 Asked: TypeAlias = tuple[Owner, Need]
 Needs: TypeAlias = dict[tuple[tuple[int, ...], str], frozenset[Need]]
@@ -122,9 +123,9 @@ class FieldGuard:
 
     async def _decide(self, asked: list[Asked]) -> list[Decision]:
         questions = [
-            owner.question(data_class, action)
+            owner.question(DataClass(data_class), action)
             if isinstance(owner, RowAccess)
-            else Question(owner_id=owner, data_class=data_class, action=action)
+            else Question(owner_id=owner, data_class=DataClass(data_class), action=action)
             for owner, (data_class, action) in asked
         ]
         decisions = await self.decisions.decide(questions)
@@ -137,7 +138,7 @@ def owner_of(source: object, need: Need) -> Owner:
     to different circles), else its `owner_id`, a value or a method."""
     access = getattr(source, "row_access", None)
     if access is not None:
-        owner: Owner = access(*need) if callable(access) else access
+        owner: Owner = access(DataClass(need[0]), need[1]) if callable(access) else access
         return owner
     owner_id = getattr(source, "owner_id", None)
     return owner_id() if callable(owner_id) else owner_id
@@ -260,7 +261,7 @@ class Fence:
                 for possible in self._possible(target):
                     rule = self.rules.get((possible.name, selection.name.value))
                     if rule is not None and rule.protected and possible.name in self.owned:
-                        collected.add((rule.data_class, rule.action))
+                        collected.add((rule.data_class.value, rule.action))
             elif isinstance(selection, InlineFragmentNode):
                 condition = selection.type_condition
                 narrowed = target if condition is None else self.schema.get_type(condition.name.value)
@@ -273,7 +274,7 @@ class Fence:
 
 def _decided(resolve: Resolver, rule: FieldRule) -> Resolver:
     """`resolve` behind the decision about the object's owner."""
-    need: Need = (rule.data_class, rule.action)
+    need: Need = (rule.data_class.value, rule.action)
 
     async def later(
         source: Any, info: GraphQLResolveInfo[Any], arguments: dict[str, Any], asked: Asked

@@ -24,10 +24,12 @@ from graphql import (
     get_operation_ast,
     parse,
     specified_rules,
+    validate,
 )
 from graphql import execute as graphql_execute
 from strawberry.execution import optimized_is_awaitable
-from strawberry.schema.schema import validate_document
+from strawberry.schema.validation_rules.maybe_null import MaybeNullValidationRule
+from strawberry.schema.validation_rules.one_of import OneOfInputValidationRule
 from strawberry.types.info import Info
 
 from authz.identity.subject import Subject
@@ -39,6 +41,7 @@ from subgraphs.kit.scalars import schema_config
 
 DOCUMENTS_CACHED_MAX = 512
 DOCUMENT_TOKENS_MAX = 15_000
+_RULES = (*specified_rules, MaybeNullValidationRule, OneOfInputValidationRule)
 
 
 @dataclass(kw_only=True)
@@ -270,7 +273,7 @@ class Subgraph(Generic[C]):
             document = parse(query, max_tokens=DOCUMENT_TOKENS_MAX)
         except GraphQLError as error:
             return _Prepared(None, (error,))
-        return _Prepared(document, tuple(validate_document(self.schema, document, tuple(specified_rules))))
+        return _Prepared(document, tuple(validate(self.schema, document, _RULES, hide_suggestions=True)))
 
     def _lay_federation_fields(self) -> None:
         """Put our own resolvers behind `_service` and `_entities`."""
