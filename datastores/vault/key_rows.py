@@ -68,6 +68,12 @@ def data_key(connection: Connection, patient_id: str) -> WrappedKey | None:
     return WrappedKey(row.kek_id, row.wrapped)
 
 
+def data_keys(connection: Connection, patient_ids: Sequence[str]) -> list[tuple[str, WrappedKey]]:
+    """The wrapped keys of those patients who have one that was not destroyed."""
+    query = sa.select(_keys).where(_keys.c.patient_id.in_(patient_ids), _keys.c.wrapped.is_not(None))
+    return [(row.patient_id, WrappedKey(row.kek_id, row.wrapped)) for row in connection.execute(query)]
+
+
 def keep_first(
     connection: Connection, patient_id: str, fresh: WrappedKey, *, now_utc: datetime
 ) -> WrappedKey:

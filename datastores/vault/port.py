@@ -28,6 +28,11 @@ class Sealer(Protocol):
         """Plaintext for each `(context, sealed)`, in order."""
         ...
 
+    async def unseal_each(self, values: Sequence[tuple[str, str, bytes]]) -> list[bytes | None]:
+        """Plaintext for each `(patient_id, context, sealed)`, in order, with all keys fetched at once; None
+        where the patient's key was destroyed."""
+        ...
+
     async def shred(self, patient_id: str) -> None:
         """Destroy the patient's data key for good."""
         ...

@@ -104,6 +104,19 @@ class SealedVault:
         cipher = await self._cipher(patient_id, create=False)
         return await _off_loop_when_large(_unseal_all, cipher, patient_id, values)
 
+    async def unseal_each(self, values: Sequence[tuple[str, str, bytes]]) -> list[bytes | None]:
+        """Plaintext for each `(patient_id, context, sealed)`, in order; None where the key was destroyed."""
+        patients = dict.fromkeys(patient_id for patient_id, _, _ in values)
+        missing = [patient_id for patient_id in patients if self._cached(patient_id) is None]
+        for patient_id, wrapped in await self._wrapped_keys(missing):
+            await self._unwrapped(patient_id, wrapped)
+        return [
+            None
+            if (cipher := self._cached(patient_id)) is None
+            else _unseal(cipher, patient_id, context, sealed)
+            for patient_id, context, sealed in values
+        ]
+
     async def shred(self, patient_id: str) -> None:
         """Destroy the patient's data key for good; sealing for this patient is refused from then on."""
         now_utc = self._clock()
@@ -151,17 +164,30 @@ class SealedVault:
         return await self._keys.unwrap(stored, context=context)
 
     async def _cipher(self, patient_id: str, *, create: bool) -> AESGCM:
-        cached = self._ciphers.get(patient_id)
-        if cached is not None and cached[1] > self._monotonic_s():
-            self._ciphers.move_to_end(patient_id)
-            return cached[0]
+        cached = self._cached(patient_id)
+        if cached is not None:
+            return cached
         wrapped = await self._relational.read(lambda c: key_rows.data_key(c, patient_id))
         if wrapped is None:
             if not create:
                 raise NotFound("no data key: nothing was ever sealed for this patient")
             wrapped = await self._make_data_key(patient_id)
-        key = await self._keys.unwrap(wrapped, context=_wrap_context("patient", patient_id))
-        cipher = AESGCM(key)
+        return await self._unwrapped(patient_id, wrapped)
+
+    def _cached(self, patient_id: str) -> AESGCM | None:
+        cached = self._ciphers.get(patient_id)
+        if cached is None or cached[1] <= self._monotonic_s():
+            return None
+        self._ciphers.move_to_end(patient_id)
+        return cached[0]
+
+    async def _wrapped_keys(self, patient_ids: Sequence[str]) -> list[tuple[str, WrappedKey]]:
+        if not patient_ids:
+            return []
+        return await self._relational.read(lambda c: key_rows.data_keys(c, patient_ids))
+
+    async def _unwrapped(self, patient_id: str, wrapped: WrappedKey) -> AESGCM:
+        cipher = AESGCM(await self._keys.unwrap(wrapped, context=_wrap_context("patient", patient_id)))
         self._ciphers[patient_id] = (cipher, self._monotonic_s() + _KEY_CACHED_S_MAX)
         while len(self._ciphers) > _KEYS_CACHED_MAX:
             self._ciphers.popitem(last=False)

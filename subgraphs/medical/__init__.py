@@ -1,1 +1,6 @@
-"""subgraphs.medical."""
+"""Medical: clinical records in a vault of their own, care teams, consents, and the clearance to train.
+
+Owns MedicalRecord, Clearance, CareTeamMember and Consent; extends `User` (key `id`, owned by accounts) with
+`medicalRecord`, `clearance`, `careTeam` and `consents`. Publishes `relationship.changed` (treating) and
+`consent.changed`. Nothing clinical is readable at rest: values are sealed under a key a patient.
+"""

@@ -115,6 +115,17 @@ async def test_a_shredded_patient_is_unreadable_for_good_and_others_are_not(
     await again.close()
 
 
+async def test_values_of_many_patients_open_together_and_a_shredded_one_is_none(vault: SealedVault) -> None:
+    sealed = {name: (await vault.seal(name, [("c", name.encode())]))[0] for name in ("ann", "bob", "cem")}
+    await vault.shred("bob")
+    vault._ciphers.clear()
+    opened = await vault.unseal_each([(name, "c", value) for name, value in sealed.items()])
+    assert opened == [b"ann", None, b"cem"]
+    with pytest.raises(StoreError, match="tampered with or moved"):
+        await vault.unseal_each([("ann", "c", sealed["cem"])])
+    assert await vault.unseal_each([]) == []
+
+
 async def test_another_process_forgets_a_destroyed_key_within_a_minute(
     vault: SealedVault, fresh_store: Relational, tmp_path: Path
 ) -> None:

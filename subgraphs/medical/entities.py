@@ -1,0 +1,141 @@
+"""What resolvers ask for: the request's context, its loaders by patient, pages of opened resources."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from aiodataloader import DataLoader
+
+from authz.classes import Purpose
+from datastores.vault.port import Vault
+from subgraphs.kit import CursorSigner, PageRequest, RequestContext, RowAccess, batch_loader
+from subgraphs.medical import store
+from subgraphs.medical.access import row_access, visible_rows
+from subgraphs.medical.care import Care
+from subgraphs.medical.importing import DocumentImporter
+from subgraphs.medical.indexes import code_index
+from subgraphs.medical.model import CareTeamMember, Clearance, Consent, ResourceType
+from subgraphs.medical.store import SealedResource, VisibleRows, label_set_context, resource_context
+
+LabelSets = dict[str, frozenset[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class OpenResource:
+    """A stored resource, opened: its text as it came, and the same parsed with decimals as Decimal."""
+
+    id: str
+    fhir_id: str
+    version: int
+    day: str
+    source: str
+    resource: dict[str, Any]
+    access: RowAccess
+
+
+@dataclass(frozen=True, slots=True)
+class ResourceList:
+    """Which list is asked for: whose, of what, why, with which code."""
+
+    patient_id: str
+    resource_type: ResourceType
+    purpose: Purpose | None
+    code: str | None = None
+
+
+@dataclass(kw_only=True)
+class MedicalContext(RequestContext):
+    """One request to medical."""
+
+    vault: Vault
+    care: Care
+    importer: DocumentImporter
+    signer: CursorSigner
+    now: Callable[[], datetime]
+    clearances: DataLoader[str, Clearance | None] = field(init=False)
+    care_teams: DataLoader[str, list[CareTeamMember] | None] = field(init=False)
+    consents: DataLoader[str, list[Consent] | None] = field(init=False)
+    label_sets: DataLoader[str, LabelSets | None] = field(init=False)
+
+    def __post_init__(self) -> None:
+        # Not super(): a dataclass with slots or fields of its own makes a new class.
+        RequestContext.__post_init__(self)
+        self.clearances = batch_loader(self.care.clearances)
+        self.care_teams = batch_loader(self.care.care_teams)
+        self.consents = batch_loader(self.care.consents)
+        self.label_sets = batch_loader(self._load_label_sets)
+
+    async def visible(self, wanted: ResourceList) -> VisibleRows:
+        """Which rows of the list the caller may read."""
+        return await visible_rows(
+            self.decisions,
+            wanted.patient_id,
+            purpose=wanted.purpose,
+            resource_type=wanted.resource_type,
+            label_sets=await self.label_sets.load(wanted.patient_id) or {},
+        )
+
+    async def page(self, wanted: ResourceList, request: PageRequest) -> tuple[list[OpenResource], int]:
+        """One page of the visible rows, opened, and how many visible rows the list has."""
+        visible = await self.visible(wanted)
+        index = None if wanted.code is None else code_index(self.vault, wanted.patient_id, wanted.code)
+        rows = await self.vault.read(
+            lambda c: store.list_resources(
+                c,
+                visible,
+                wanted.resource_type,
+                limit=request.limit,
+                code_index=index,
+                after=_place(request.after),
+                before=_place(request.before),
+                backward=request.backward,
+            )
+        )
+        count = await self.vault.read(
+            lambda c: store.count_resources(c, visible, wanted.resource_type, index)
+        )
+        return await self._opened(rows, wanted.purpose), count
+
+    async def _opened(self, rows: list[SealedResource], purpose: Purpose | None) -> list[OpenResource]:
+        opened = await self.vault.unseal_each(
+            [(row.patient_id, resource_context(row.id), row.sealed) for row in rows]
+        )
+        found = []
+        for row, source in zip(rows, opened, strict=True):
+            if source is None:
+                continue
+            labels: LabelSets = await self.label_sets.load(row.patient_id) or {}
+            named = frozenset() if row.label_set is None else labels[row.label_set]
+            found.append(
+                OpenResource(
+                    id=row.id,
+                    fhir_id=row.fhir_id,
+                    version=row.version,
+                    day=row.day,
+                    source=source.decode(),
+                    resource=json.loads(source, parse_float=Decimal),
+                    access=row_access(row.patient_id, purpose, labels=named, resource_type=row.resource_type),
+                )
+            )
+        return found
+
+    async def _load_label_sets(self, patient_ids: list[str]) -> dict[str, LabelSets]:
+        sealed = await self.vault.read(lambda c: store.read_label_sets(c, patient_ids))
+        flat = [
+            (patient_id, key, value) for patient_id, sets in sealed.items() for key, value in sets.items()
+        ]
+        opened = await self.vault.unseal_each([(p, label_set_context(key), value) for p, key, value in flat])
+        found: dict[str, LabelSets] = {patient_id: {} for patient_id in patient_ids}
+        for (patient_id, key, _), text in zip(flat, opened, strict=True):
+            if text is not None:
+                found[patient_id][key] = frozenset(json.loads(text))
+        return found
+
+
+def _place(sort_key: tuple[Any, ...] | None) -> tuple[str, str] | None:
+    return None if sort_key is None else (str(sort_key[0]), str(sort_key[1]))
