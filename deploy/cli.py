@@ -5,7 +5,16 @@ from importlib import import_module
 import typer
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
-COMMANDS = ("router_command",)
+COMMANDS = (
+    "up_command",
+    "router_command",
+    "compose_command",
+    "plan_command",
+    "subgraph_command",
+    "import_command",
+    "publish_command",
+    "otp_command",
+)
 
 
 @app.callback()

@@ -22,7 +22,9 @@ def register(app: typer.Typer) -> None:
 
 def compose_command(
     config: Annotated[Path, typer.Option(help="The supergraph.yaml that lists the subgraphs.")],
-    output: Annotated[Path | None, typer.Option(help="Where to write the supergraph; standard output if left out.")] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="Where to write the supergraph; standard output if left out.")
+    ] = None,
     form: Annotated[str, typer.Option("--format", help="How to report: text or json.")] = "text",
 ) -> None:
     """Compose subgraphs into a supergraph. Exits with 1 when they do not compose."""

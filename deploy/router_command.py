@@ -13,12 +13,13 @@ import typer
 
 if TYPE_CHECKING:
     from router.config import RouterConfig
+    from router.execution.transports.http import HttpTransport
     from router.pipeline import Router
     from router.snapshot import Snapshot
 
 log = logging.getLogger("stadion.router.command")
 POLL_S = 2.0
-SUPERGRAPH_BYTES_MAX = 64_000_000
+FILE_BYTES_MAX = 64_000_000
 
 
 def register(app: typer.Typer) -> None:
@@ -41,7 +42,7 @@ def router_command(
     """Serve one supergraph: `POST /graphql`; ready when `/health/ready` answers 200."""
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s %(message)s")
     settings = _settings(config, forward_header or [], introspection=introspection)
-    sdl = read_supergraph_file(supergraph)
+    sdl = read_text_file(supergraph, "supergraph")
     _serve(supergraph, sdl, host, port, settings, poll=poll)
 
 
@@ -51,14 +52,14 @@ def _serve(path: Path, sdl: str, host: str, port: int, settings: RouterConfig, *
     from router.execution.transports.http import HttpTransport
     from router.pipeline import Router
 
-    snapshot = _snapshot(sdl, path, settings)
+    snapshot = load_snapshot(sdl, path, settings)
     try:
         listening = listen(host, port)
     except AddressUnusable as error:
         fail(str(error))
-    urls = urls_of(snapshot)
-    router = Router(snapshot, HttpTransport(urls), config=settings)
-    following = (lambda: follow(path, router, urls),) if poll else ()
+    transport = HttpTransport(urls_of(snapshot))
+    router = Router(snapshot, transport, config=settings)
+    following = (lambda: follow(path, router, transport),) if poll else ()
     address = f"http://{f'[{host}]' if ':' in host else host}:{listening.getsockname()[1]}/graphql"
     run(
         build_app(router, background=following),
@@ -68,7 +69,7 @@ def _serve(path: Path, sdl: str, host: str, port: int, settings: RouterConfig, *
     )
 
 
-async def follow(path: Path, router: Router, urls: dict[str, str], *, every_s: float = POLL_S) -> None:
+async def follow(path: Path, router: Router, transport: HttpTransport, *, every_s: float = POLL_S) -> None:
     """Serve the file anew whenever its text changes; a text that cannot be served leaves the old one."""
     from router.snapshot import snapshot_of
 
@@ -85,7 +86,7 @@ async def follow(path: Path, router: Router, urls: dict[str, str], *, every_s: f
         except Exception as error:
             log.error("the supergraph `%s` was not loaded anew: %s", path, error)
             continue
-        urls.update(urls_of(snapshot))
+        transport.readdress(urls_of(snapshot))
         router.snapshot = snapshot
         log.info("the supergraph `%s` was loaded anew (%s)", path, found[:12])
 
@@ -95,16 +96,16 @@ def urls_of(snapshot: Snapshot) -> dict[str, str]:
     return {one.name: one.url for one in snapshot.supergraph.subgraphs.values()}
 
 
-def read_supergraph_file(path: Path) -> str:
+def read_text_file(path: Path, what: str) -> str:
     """The file's text; one clear line and exit code 1 where it cannot be had."""
     try:
-        if path.stat().st_size > SUPERGRAPH_BYTES_MAX:
-            fail(f"`{path}` is over {SUPERGRAPH_BYTES_MAX} bytes: not a supergraph")
+        if path.stat().st_size > FILE_BYTES_MAX:
+            fail(f"`{path}` is over {FILE_BYTES_MAX} bytes: not a {what}")
         return path.read_text(encoding="utf-8")
     except OSError as error:
-        fail(f"cannot read the supergraph `{path}`: {error.strerror}")
+        fail(f"cannot read the {what} `{path}`: {error.strerror}")
     except UnicodeDecodeError:
-        fail(f"cannot read the supergraph `{path}`: it is not UTF-8 text")
+        fail(f"cannot read the {what} `{path}`: it is not UTF-8 text")
 
 
 def _settings(path: Path | None, forwarded: list[str], *, introspection: bool) -> RouterConfig:
@@ -124,15 +125,17 @@ def _settings(path: Path | None, forwarded: list[str], *, introspection: bool) -
     return replace(config, forward_headers=names, introspection=config.introspection and introspection)
 
 
-def _snapshot(sdl: str, path: Path, settings: RouterConfig) -> Snapshot:
+def load_snapshot(sdl: str, path: Path, settings: RouterConfig | None = None) -> Snapshot:
+    """The snapshot of the supergraph in `path`; one clear line and exit code 1 where it is none."""
     from graphql import GraphQLError
 
+    from router.config import RouterConfig
     from router.operation.requirements import UnknownDataClass
     from router.snapshot import snapshot_of
     from schema.supergraph import InvalidSupergraph
 
     try:
-        return snapshot_of(sdl, settings)
+        return snapshot_of(sdl, settings or RouterConfig())
     except (InvalidSupergraph, UnknownDataClass, GraphQLError, TypeError) as error:
         fail(f"`{path}` is not a supergraph that can be served: {str(error).splitlines()[0]}")
 

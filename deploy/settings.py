@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -26,3 +27,8 @@ class Settings(BaseSettings):
     vault_url: SecretStr | None = None
     internal_key: SecretStr | None = None
     drain_timeout_s: float = Field(default=10.0, gt=0, le=120)
+
+
+def settings_with(**options: Any) -> Settings:
+    """The settings, where an option that is not None wins over the environment."""
+    return Settings(**{name: value for name, value in options.items() if value is not None})

@@ -1,0 +1,103 @@
+"""The platform put together: every object built once and handed to those who need it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from authz.decide import Authorizer
+from authz.identity.keys import KeyRing, open_key_ring
+from authz.identity.revocation import TOPIC as SESSION_REVOKED
+from authz.identity.revocation import RevokedSessions
+from authz.identity.tokens import TokenIssuer, TokenTerms, TokenVerifier
+from datastores.events.port import Event
+from datastores.lifecycle import opened
+from deploy.domains import Shared, build_domains, prepare_domains
+from deploy.keys import kept_secret
+from deploy.settings import Settings
+from deploy.stores import Stores, stores_of
+from subgraphs.accounts.passwords import Passwords
+from subgraphs.kit import Subgraph
+from subgraphs.training.ports import TrainingPorts
+
+RELATIONSHIP_CHANGED = "relationship.changed"
+CONSENT_CHANGED = "consent.changed"
+
+
+@dataclass(frozen=True, slots=True)
+class Platform:
+    """A running platform without its edge: open stores, events flowing, subgraphs ready to be called."""
+
+    settings: Settings
+    stores: Stores
+    keys: KeyRing
+    verifier: TokenVerifier
+    authorizer: Authorizer
+    passwords: Passwords
+    secrets: Callable[[str], bytes]
+    training_ports: TrainingPorts
+    subgraphs: Mapping[str, Subgraph[Any]]
+
+
+@asynccontextmanager
+async def platform(
+    settings: Settings, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)
+) -> AsyncIterator[Platform]:
+    """The platform, open inside the block; stores close in reverse order after it.
+
+    Errors: StoreError, one clear sentence, where a store does not open.
+    """
+    stores = stores_of(settings)
+    keys_folder = settings.data_folder / "keys"
+
+    def secret(name: str) -> bytes:
+        return kept_secret(keys_folder, name)
+
+    async with opened(stores.in_order()):
+        await stores.facts.open()
+        await prepare_domains(stores)
+        keys = open_key_ring(keys_folder, clock=now)
+        terms = TokenTerms(settings.issuer, settings.audience)
+        revoked = RevokedSessions()
+        authorizer = Authorizer(stores.facts, clock=now)
+        shared = Shared(
+            stores=stores,
+            authorizer=authorizer,
+            tokens=TokenIssuer(terms, keys, clock=now),
+            passwords=Passwords(),
+            secret=secret,
+            now=now,
+        )
+        follow_facts(stores, revoked)
+        async with opened({"events": stores.events}):
+            built = build_domains(shared)
+            try:
+                yield Platform(
+                    settings=settings,
+                    stores=stores,
+                    keys=keys,
+                    verifier=TokenVerifier(terms, keys, revocations=revoked, clock=now),
+                    authorizer=authorizer,
+                    passwords=shared.passwords,
+                    secrets=secret,
+                    training_ports=built.training_ports,
+                    subgraphs=built.subgraphs,
+                )
+            finally:
+                shared.passwords.close()
+
+
+def follow_facts(stores: Stores, revoked: RevokedSessions) -> None:
+    """What domains publish about people's rights reaches authorization: facts kept, sessions refused."""
+
+    async def keep_fact(event: Event) -> None:
+        await stores.facts.apply_event(event.payload)
+
+    async def refuse_session(event: Event) -> None:
+        revoked.apply_event(event.payload)
+
+    stores.events.consume("authorization-facts", (RELATIONSHIP_CHANGED, CONSENT_CHANGED), keep_fact)
+    stores.events.consume("revoked-sessions", (SESSION_REVOKED,), refuse_session)

@@ -1,0 +1,70 @@
+"""The one endpoint: the published supergraph before the platform's subgraphs, as an ASGI application."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.routing import Route
+
+from authz.identity.subject import Subject
+from deploy.assemble import Platform
+from deploy.settings import Settings
+from router.config import RouterConfig
+from router.edge.app import build_app
+from router.edge.credentials import Credentials
+from router.execution.transport import SubgraphTransport
+from router.execution.transports.in_process import InProcessTransport
+from router.operation.authorize import Rights
+from router.pipeline import Router
+from router.snapshot import snapshot_of
+
+PUBLISHED = Path(__file__).resolve().parents[1] / "schema" / "published"
+
+
+def published_supergraph() -> str:
+    """The supergraph SDL that is checked in; a test holds it to what the subgraphs compose to."""
+    return (PUBLISHED / "supergraph.graphql").read_text(encoding="utf-8")
+
+
+def config_of(settings: Settings) -> RouterConfig:
+    """The router's settings for this platform."""
+    return RouterConfig(drain_ms_max=round(settings.drain_timeout_s * 1_000))
+
+
+def router_of(platform: Platform, transport: SubgraphTransport | None = None) -> Router:
+    """The router over the platform's subgraphs, in-process unless another transport is given."""
+    config = config_of(platform.settings)
+    return Router(
+        snapshot_of(published_supergraph(), config),
+        transport or InProcessTransport(platform.subgraphs),
+        config=config,
+        rights=Rights(can_ever=platform.authorizer.can_ever),
+    )
+
+
+def credentials_of(platform: Platform) -> Credentials:
+    """Callers are known by the platform's own access tokens."""
+
+    async def authenticate(token: str) -> Subject:
+        return platform.verifier.verify(token)
+
+    return Credentials(authenticate=authenticate, is_active=platform.verifier.still_valid)
+
+
+def endpoint(platform: Platform, transport: SubgraphTransport | None = None) -> Starlette:
+    """`/graphql`, `/health/*`, `/.well-known/jwks.json`; `/` leads to the explorer."""
+
+    async def jwks(_: Request) -> Response:
+        return JSONResponse(platform.keys.jwks(), headers={"cache-control": "public, max-age=300"})
+
+    async def start(_: Request) -> Response:
+        return RedirectResponse("/graphql")
+
+    return build_app(
+        router_of(platform, transport),
+        credentials=credentials_of(platform),
+        routes=(Route("/.well-known/jwks.json", jwks), Route("/", start)),
+    )

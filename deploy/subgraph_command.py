@@ -1,0 +1,61 @@
+"""`stadion subgraph NAME --port N`: one domain alone, for callers that the router signed."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from deploy.router_command import fail
+
+if TYPE_CHECKING:
+    import socket
+
+    from deploy.settings import Settings
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to `app`."""
+    app.command(name="subgraph")(subgraph_command)
+
+
+def subgraph_command(
+    name: Annotated[str, typer.Argument(help="accounts, profiles, training or medical")],
+    port: Annotated[int, typer.Option(help="port to listen on; 0 takes a free one")],
+    host: Annotated[str, typer.Option(help="address to listen on")] = "127.0.0.1",
+    data: Annotated[Path | None, typer.Option(help="folder of the embedded stores [.stadion]")] = None,
+) -> None:
+    """Serve one subgraph. Router and subgraphs share the key in `STADION_INTERNAL_KEY`."""
+    from datastores.errors import StoreError
+    from deploy.settings import settings_with
+    from router.edge.serve import AddressUnusable, listen
+
+    settings = settings_with(data_folder=data)
+    logging.basicConfig(level=settings.log_level.upper(), format="%(levelname)s %(name)s %(message)s")
+    try:
+        asyncio.run(_serve(name, listen(host, port), settings))
+    except (StoreError, AddressUnusable) as error:
+        fail(str(error))
+
+
+async def _serve(name: str, listening: socket.socket, settings: Settings) -> None:
+    import uvicorn
+
+    from authz.identity.internal import call_key
+    from deploy.offline import claimed_platform
+    from deploy.transports import internal_secret
+    from subgraphs.kit.app import subgraph_app
+
+    async with claimed_platform(settings) as running:
+        subgraph = running.subgraphs.get(name)
+        if subgraph is None:
+            fail(f"there is no subgraph `{name}`: choose one of {', '.join(running.subgraphs)}")
+        app = subgraph_app(subgraph, keys=[call_key(internal_secret(running))])
+        typer.echo(f"Subgraph {name} answers signed calls on port {listening.getsockname()[1]}")
+        server = uvicorn.Server(
+            uvicorn.Config(app, log_config=None, access_log=False, server_header=False, lifespan="off")
+        )
+        await server.serve(sockets=[listening])

@@ -1,0 +1,34 @@
+"""How the platform's router reaches its subgraphs over HTTP: by URL, each call signed."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+from authz.identity.internal import HEADER_NAME, call_key, sign_call
+from deploy.assemble import Platform
+from router.execution.transport import SubgraphRequest
+from router.execution.transports.http import HttpTransport, Sign
+
+
+def internal_secret(platform: Platform) -> bytes:
+    """The key that router and subgraphs share: the setting, or this installation's own."""
+    given = platform.settings.internal_key
+    return given.get_secret_value().encode() if given else platform.secrets("internal-calls")
+
+
+def signing(secret: bytes) -> Sign:
+    """Proof, for each call, of who asks which subgraph with which body."""
+    key = call_key(secret)
+
+    def sign(request: SubgraphRequest, body: bytes) -> Mapping[str, str]:
+        digest = hashlib.sha256(body).hexdigest()
+        return {HEADER_NAME: sign_call(request.subject, request.service, digest, key, datetime.now(UTC))}
+
+    return sign
+
+
+def http_transport(urls: Mapping[str, str], secret: bytes) -> HttpTransport:
+    """The transport to subgraphs by name and URL."""
+    return HttpTransport(urls, sign=signing(secret))
