@@ -9,7 +9,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-from router.errors import SubgraphCallFailed
+from router.errors import ERROR_CODES, SubgraphCallFailed
 from router.execution.paths import ResponsePath
 from router.execution.run import Run
 
@@ -64,7 +64,12 @@ def _entry(run: Run, error: Mapping[str, Any], service: str) -> dict[str, Any]:
             "extensions": {**own, "service": service},
         }
     log.warning("subgraph `%s` answered an error: %s", service, error)
-    return {"message": "subgraph errors are not shown", "extensions": {"service": service}}
+    hidden: dict[str, Any] = {"message": "subgraph errors are not shown", "extensions": {"service": service}}
+    code = extensions.get("code") if isinstance(extensions, Mapping) else None
+    if code in ERROR_CODES:
+        # a code of our own table tells nothing about the inside, and clients act on it
+        hidden["extensions"]["code"] = code
+    return hidden
 
 
 def _path(path: object) -> ResponsePath:

@@ -74,12 +74,17 @@ class HttpTransport:
         sign: Sign | None = None,
         limits: HttpTransportLimits | None = None,
     ) -> None:
-        self._addresses = {
-            name: SubgraphAddress(url=it) if isinstance(it, str) else it for name, it in subgraphs.items()
-        }
+        self._addresses: dict[str, SubgraphAddress] = {}
+        self.readdress(subgraphs)
         self._sign = sign
         self._limits = limits or HttpTransportLimits()
         self._session: aiohttp.ClientSession | None = None
+
+    def readdress(self, subgraphs: Mapping[str, str | SubgraphAddress]) -> None:
+        """Add and replace addresses from the next call on; what is under way stays where it is."""
+        self._addresses |= {
+            name: SubgraphAddress(url=it) if isinstance(it, str) else it for name, it in subgraphs.items()
+        }
 
     async def fetch(self, request: SubgraphRequest) -> SubgraphResponse:
         """As the port says. A query is sent once more where a kept connection turned out to be closed."""

@@ -79,18 +79,18 @@ async def _events(
 
 
 async def _lines(service: str, stream: aiohttp.StreamReader, line_bytes_max: int) -> AsyncIterator[bytes]:
-    """The stream's lines; a lone CR at the end of a chunk waits for what follows."""
+    """The stream's lines. A line that ends in CR is complete at once; an LF that follows belongs to it."""
     buffer = b""
+    after_cr = False
     async for chunk in stream.iter_any():
-        buffer += chunk
-        if len(buffer) > line_bytes_max + len(chunk):
+        text = chunk.removeprefix(b"\n") if after_cr else chunk
+        after_cr = chunk.endswith(b"\r")
+        text = buffer + text
+        *complete, buffer = text.replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
+        if len(buffer) > line_bytes_max:
             raise SubgraphCallFailed(service, f"sent an event of more than {line_bytes_max} bytes")
-        held = b"\r" if buffer.endswith(b"\r") else b""
-        text = buffer.removesuffix(b"\r") if held else buffer
-        *complete, rest = text.replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
         for line in complete:
             yield line
-        buffer = rest + held
 
 
 def _decoded(service: str, text: bytes) -> Any:
