@@ -20,7 +20,9 @@ def plan_abstract(search: Search, state: State, selections: Selections) -> Abstr
         return plan_node(search, state, selections)
     flat = tuple(_flattened(search, selections, state))
     fragments = [item for item in flat if isinstance(item, Fragment)]
-    shared, exploded = _split(search, state, [i for i in flat if isinstance(i, Field)], fragments, local_types)
+    shared, exploded = _split(
+        search, state, [i for i in flat if isinstance(i, Field)], fragments, local_types
+    )
     unreachable: list[Field] = []
     while True:
         branches = _branches(search, state, exploded, fragments, local_types)

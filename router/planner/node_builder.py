@@ -153,7 +153,7 @@ class NodeBuilder:
         before = self.cost()
         for way in ways:
             attempt = self.copy()
-            placed = attempt._take(way, field, banned)
+            placed = attempt._take(way, field, banned, consumer)
             if placed is None:
                 continue
             cost = attempt.cost() - before
@@ -312,15 +312,18 @@ class NodeBuilder:
 
     # -- taking a way ----------------------------------------------------------------------------------
 
-    def _take(self, way: _Way, field: Field, banned: frozenset[str]) -> Placed | None:
+    def _take(self, way: _Way, field: Field, banned: frozenset[str], consumer: int | None) -> Placed | None:
         """Follow one way; None where a key or a requirement cannot be had."""
-        visit = self.visits[way.visit] if way.visit is not None else self._open(way, field, banned)
+        if way.visit is not None:
+            visit: Visit | None = self.visits[way.visit]
+        else:
+            visit = self._open(way, field, banned, consumer)
         if visit is None:
             return None
         if way.join is None:
             return self._take_nested(visit, [field])
         if not self._needs_nothing(visit, way.join):
-            visit = self._with_requirement(visit, way, field)
+            visit = self._with_requirement(visit, way, field, consumer)
             if visit is None:
                 return None
         if field.purpose == "key" and visit.kind is VisitKind.LOCAL and field.selections is None:
@@ -335,13 +338,21 @@ class NodeBuilder:
         rest = self.search.pool.with_(field, selections=left) if left is not None else None
         return Placed(((visit.index, resolved),), rest)
 
-    def _open(self, way: _Way, field: Field, banned: frozenset[str]) -> Visit | None:
+    def _link(self, consumer: int | None, index: int) -> None:
+        """Let the consumer wait from now on, so that nothing found for this visit waits for the consumer."""
+        if consumer is not None:
+            self.visits[consumer].depends_on.add(index)
+
+    def _open(
+        self, way: _Way, field: Field, banned: frozenset[str], consumer: int | None = None
+    ) -> Visit | None:
         """A new visit, its key obtained; None where it cannot be."""
         type_name = way.key.type_name if way.key is not None else self.type_name
         visit = Visit(len(self.visits), way.kind, way.graph, type_name, way.key)
         if self.visits[0].graph != NO_GRAPH:
             visit.depends_on.add(0)
         self.visits.append(visit)
+        self._link(consumer, visit.index)
         if way.key is not None:
             obtained = self._obtain(visit, way.key.fields, "key", field, banned | {way.graph})
             return visit if obtained else None
@@ -369,7 +380,7 @@ class NodeBuilder:
     def _asked_type(self) -> str:
         return self.type_name
 
-    def _with_requirement(self, visit: Visit, way: _Way, field: Field) -> Visit | None:
+    def _with_requirement(self, visit: Visit, way: _Way, field: Field, consumer: int | None) -> Visit | None:
         """The visit with the field's requirement in its representations, or a new one that has it."""
         join = way.join
         if join is None or join.context_arguments:
@@ -378,27 +389,30 @@ class NodeBuilder:
             if not first:
                 return None
             if visit.kind is VisitKind.ENTITY and not self._clashes(visit, join.requires):
-                extended = self._required_at(visit.index, join.requires, field)
+                extended = self._required_at(visit.index, join.requires, field, consumer)
                 if extended is not None:
                     return extended
-            return self._reentered(way, join.requires, field)
+            return self._reentered(way, join.requires, field, consumer)
 
-    def _reentered(self, way: _Way, requires: FieldSet, field: Field) -> Visit | None:
+    def _reentered(self, way: _Way, requires: FieldSet, field: Field, consumer: int | None) -> Visit | None:
         keys = self.search.graph.keys_of(self.type_name).get(way.graph, ())
         for key in keys[:_KEYS_TRIED_MAX]:
             attempt = self.copy()
             again = replace(way, visit=None, kind=VisitKind.ENTITY, key=key)
-            visit = attempt._open(again, field, frozenset())
+            visit = attempt._open(again, field, frozenset(), consumer)
             if visit is None:
                 continue
-            found = attempt._required_at(visit.index, requires, field)
+            found = attempt._required_at(visit.index, requires, field, consumer)
             if found is not None:
                 self.visits = attempt.visits
                 return found
         return None
 
-    def _required_at(self, index: int, requires: FieldSet, field: Field) -> Visit | None:
+    def _required_at(
+        self, index: int, requires: FieldSet, field: Field, consumer: int | None
+    ) -> Visit | None:
         attempt = self.copy()
+        attempt._link(consumer, index)
         if not attempt._obtain(attempt.visits[index], requires, "requires", field, frozenset()):
             return None
         self.visits = attempt.visits

@@ -6,7 +6,13 @@ from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
 from router.errors import PlanNotFound
-from router.operation.model import NormalField, NormalFragment, NormalOperation, NormalSelection, OperationKind
+from router.operation.model import (
+    NormalField,
+    NormalFragment,
+    NormalOperation,
+    NormalSelection,
+    OperationKind,
+)
 from router.planner.grouping import Grouping
 from router.planner.groups import FetchGroups
 from router.planner.limits import DEFAULT_LIMITS, PlannerLimits
@@ -43,7 +49,8 @@ class Explanation:
 
     def __str__(self) -> str:
         weighed = "\n".join(
-            f"{'* ' if one.chosen else '  '}{one.cost:>10.0f}  {one.at}: {one.what}" for one in self.alternatives
+            f"{'* ' if one.chosen else '  '}{one.cost:>10.0f}  {one.at}: {one.what}"
+            for one in self.alternatives
         )
         chosen = "\n".join(print_choice(choice) for choice in self.choices)
         groups = "\n".join(map(str, self.groups))

@@ -25,7 +25,17 @@ class Field:
     `purpose` is empty for the client's fields, else `key` or `requires`.
     """
 
-    __slots__ = ("arguments", "asked_on", "conditions", "id", "key", "name", "purpose", "selections", "variables")
+    __slots__ = (
+        "arguments",
+        "asked_on",
+        "conditions",
+        "id",
+        "key",
+        "name",
+        "purpose",
+        "selections",
+        "variables",
+    )
 
     def __init__(
         self,
@@ -138,7 +148,9 @@ class SelectionPool:
             self._lists[key] = Selections(unique, len(self._lists))
         return self._lists[key]
 
-    def with_(self, field: Field, *, selections: Selections | None = None, conditions: Conditions | None = None) -> Field:
+    def with_(
+        self, field: Field, *, selections: Selections | None = None, conditions: Conditions | None = None
+    ) -> Field:
         """The field with other selections or conditions."""
         return self.field(
             Field(
@@ -248,7 +260,9 @@ class SelectionPool:
 
     def applies(self, type_condition: str, type_name: str) -> bool:
         """Whether an object of concrete `type_name` matches the condition."""
-        return type_condition == type_name or type_name in self._supergraph.possible_types.get(type_condition, ())
+        return type_condition == type_name or type_name in self._supergraph.possible_types.get(
+            type_condition, ()
+        )
 
     def merge(self, fields: Iterable[Field]) -> tuple[Field, ...]:
         """Fields of one object: same response key and conditions become one; covered leaves vanish."""
@@ -261,7 +275,9 @@ class SelectionPool:
             elif known.selections is not None and field.selections is not None:
                 both = self.selections((*known.selections.items, *field.selections.items))
                 merged[slot] = self.with_(known, selections=both)
-        plain = {key for (key, conditions), field in merged.items() if not conditions and field.selections is None}
+        plain = {
+            key for (key, conditions), field in merged.items() if not conditions and field.selections is None
+        }
         return tuple(
             field
             for (key, conditions), field in merged.items()

@@ -150,6 +150,3 @@ def _operation_name(name: str | None, service: str, number: int) -> str | None:
     if name is None:
         return None
     return f"{name}__{''.join(c if c.isalnum() else '_' for c in service)}__{number}"
-
-
-

@@ -95,8 +95,7 @@ class NodePlan:
 
 @dataclass(eq=False, slots=True)
 class AbstractPlan:
-    """How one selection on an interface or union is answered: shared fields, and a plan a concrete type.
-    """
+    """How one selection on an interface or union is answered: shared fields, and a plan a concrete type."""
 
     type_name: str
     graph: str

@@ -63,5 +63,7 @@ def _merge(groups: FetchGroups, kept: FetchGroup, gone: FetchGroup) -> None:
 
 def _widest(left: PathStep, right: PathStep) -> PathStep:
     if left == right or left.types is None or right.types is None:
-        return left if left.types is None else replace(left, types=None if right.types is None else left.types)
+        return (
+            left if left.types is None else replace(left, types=None if right.types is None else left.types)
+        )
     return replace(left, types=left.types | right.types)

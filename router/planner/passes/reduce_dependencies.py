@@ -11,9 +11,7 @@ def reduce_dependencies(groups: FetchGroups) -> bool:
         implied = {
             dependency
             for dependency in group.depends_on
-            if any(
-                other != dependency and groups.waits_for(other, dependency) for other in group.depends_on
-            )
+            if any(other != dependency and groups.waits_for(other, dependency) for other in group.depends_on)
         }
         group.depends_on -= implied
     return False
