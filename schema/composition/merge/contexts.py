@@ -2,21 +2,11 @@
 
 from __future__ import annotations
 
-import re
-
+from schema.composition.context_references import context_reference
 from schema.composition.merge.model import ContextArgument
 from schema.composition.subgraph import FieldDef, first
 from schema.composition.validate import ValidSubgraph
 from schema.federation.type_refs import nullable
-
-_REFERENCE = re.compile(r"^\s*\$(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?P<selection>.*)$", re.DOTALL)
-
-
-def context_reference(text: str | None) -> tuple[str, str] | None:
-    """`"$ctx { prop }"` as the context's name and the selection; None when it is no reference."""
-    match = _REFERENCE.match(text or "")
-    return None if match is None else (match["name"], match["selection"].strip())
-
 
 def context_arguments(subgraph: ValidSubgraph, item: FieldDef) -> tuple[ContextArgument, ...]:
     """The arguments of a field that come from a context, ready for `@join__field`."""

@@ -65,8 +65,9 @@ def composed_directives(
     _check_agreement(wanted, problems)
     names = {}
     for name, definer in definers.items():
-        for index, subgraph in enumerate(subgraphs):
-            for link in subgraph.graph.links:
+        asking = {d.subgraph for d in wanted if d.link.url.identity == definer.link.url.identity}
+        for index in asking:
+            for link in subgraphs[index].graph.links:
                 if link.url.identity == definer.link.url.identity:
                     names[index, link.written(f"@{definer.element}")[1:]] = name
     return Composed(names, definers)
