@@ -41,6 +41,7 @@ def router_command(
 ) -> None:
     """Serve one supergraph: `POST /graphql`; ready when `/health/ready` answers 200."""
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s %(message)s")
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)
     settings = _settings(config, forward_header or [], introspection=introspection)
     sdl = read_text_file(supergraph, "supergraph")
     _serve(supergraph, sdl, host, port, settings, poll=poll)

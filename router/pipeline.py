@@ -69,7 +69,7 @@ class Router:
         self.config = config
         self._transport = transport
         self._rights = rights
-        self._planners = ThreadPoolExecutor(max_workers=2, thread_name_prefix="planner")
+        self._planners = ThreadPoolExecutor(max_workers=1, thread_name_prefix="planner")
 
     async def handle(self, request: GraphQLRequest, subject: Subject) -> GraphQLResponse:
         """One request, one response. Errors: ClientError for a refusal; anything else is a fault."""

@@ -19,6 +19,7 @@ from router.execution import CompiledPlan
 from router.operation.model import AllowedOperation, NormalOperation, OperationKind
 from router.operation.parse import ParseLimits
 from router.operation.requirements import Requirement, Requirements, requirements_of
+from router.planner import query_graph_of
 from router.telemetry import cache_count
 from schema.supergraph import Supergraph, read_supergraph
 
@@ -110,6 +111,7 @@ def snapshot_of(sdl: str, config: RouterConfig) -> Snapshot:
     Errors: those of `read_supergraph`; UnknownDataClass where `@classified` names a class unknown here.
     """
     supergraph = read_supergraph(sdl)
+    query_graph_of(supergraph)  # made now, so that the first operation does not wait for it
     limits = config.operation
     return Snapshot(
         sdl_sha256=hashlib.sha256(sdl.encode()).hexdigest(),

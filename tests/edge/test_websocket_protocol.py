@@ -18,6 +18,7 @@ from router.config import RouterConfig, StreamLimits
 from router.edge.credentials import Credentials
 from tests.kit_edge.running import Running, running
 
+pytestmark = pytest.mark.timeout(20)
 INIT = {"type": "connection_init"}
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 
