@@ -310,7 +310,8 @@ def _for_purpose(owner: Owner, arguments: Mapping[str, Any]) -> Owner:
     if stated is None:
         return owner
     row = owner if isinstance(owner, RowAccess) else RowAccess(owner_id=owner)
-    return replace(row, purpose=Purpose(stated))
+    # A resolver is given the member of `PurposeOfUse`; graphql-core may hand over what it stands for.
+    return replace(row, purpose=Purpose(getattr(stated, "value", stated)))
 
 
 def _mask(verdict: Decision, rule: FieldRule) -> Mask | None:
