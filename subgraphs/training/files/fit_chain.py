@@ -57,9 +57,18 @@ def _check(part: bytes, size: int, offset: int) -> FileWarning | None:
         return FileWarning(WarningCode.TRUNCATED, message, f"byte {offset + len(part)}")
     told = int(struct.unpack_from("<H", part, size - 2)[0])
     if crc16(part[:-2]) == told:
-        return None
+        return _check_header(part, offset)
     message = "the checksum does not fit the bytes: some values may be wrong"
     return FileWarning(WarningCode.CRC_MISMATCH, message, f"byte {offset + size - 2}")
+
+
+def _check_header(part: bytes, offset: int) -> FileWarning | None:
+    """A header of 14 bytes has a checksum of its own; 0 means that its writer made none."""
+    told = int(struct.unpack_from("<H", part, 12)[0]) if part[0] >= 14 else 0
+    if told in {0, crc16(part[:12])}:
+        return None
+    message = "the checksum of the header does not fit its bytes"
+    return FileWarning(WarningCode.CRC_MISMATCH, message, f"byte {offset + 12}")
 
 
 def _table() -> tuple[int, ...]:

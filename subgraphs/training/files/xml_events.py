@@ -94,17 +94,16 @@ def read_elements(content: bytes, elements: Elements, limits: FileLimits) -> lis
     try:
         for start in range(0, len(content), CHUNK_BYTES):
             parser.feed(content[start : start + CHUNK_BYTES])
+    except EnoughRead:
+        return []
+    except etree.XMLSyntaxError as error:
+        message = "the XML is damaged here: the rest was not read"
+        return [FileWarning(WarningCode.DAMAGED, message, f"line {error.lineno}")]
+    try:
         parser.close()
     except EnoughRead:
         return []
     except etree.XMLSyntaxError as error:
-        return [_damage(error, content)]
+        # Only what is missing at the end comes to light here.
+        return [FileWarning(WarningCode.TRUNCATED, "the file ends in the middle", f"line {error.lineno}")]
     return []
-
-
-def _damage(error: etree.XMLSyntaxError, content: bytes) -> FileWarning:
-    line = error.lineno or content.count(b"\n") + 1
-    ended = line > content.count(b"\n")
-    code = WarningCode.TRUNCATED if ended else WarningCode.DAMAGED
-    message = "the file ends in the middle" if ended else "the XML is damaged here: the rest was not read"
-    return FileWarning(code, message, f"line {line}")

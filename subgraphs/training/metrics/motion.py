@@ -94,27 +94,25 @@ def recorded_time_s(streams: Streams) -> float | None:
 
 
 def climb_m(altitude: FloatArray, dead_band_m: float) -> tuple[float, float]:
-    """(ascent, descent) in metres. A rise or fall counts once it is past `dead_band_m`, then whole.
-
-    Worked: 0 2 0 2 0 with a band of 3 climbs nothing; 0 4 3 8 climbs 8.
+    """(ascent, descent) in metres: the legs between turning points, where a turn is a way back of at least
+    `dead_band_m`.  Worked: 0 2 0 2 0 with a band of 3 climbs nothing; 0 4 3 8 climbs 8.
     """
-    heights = altitude[np.isfinite(altitude)]
-    if not len(heights):
-        return 0.0, 0.0
     ascent = descent = 0.0
-    low = high = anchor = float(heights[0])
-    for height in heights.tolist():
+    direction = 0
+    low = high = turn = None
+    for height in altitude[np.isfinite(altitude)].tolist():
+        if low is None or high is None or turn is None:
+            low = high = turn = height
+            continue
         low, high = min(low, height), max(high, height)
-        if height - low >= dead_band_m:
-            descent += max(0.0, anchor - low)
-            anchor, high = low, height
-            ascent += height - anchor
-            anchor = low = height
-        elif high - height >= dead_band_m:
-            ascent += max(0.0, high - anchor)
-            anchor, low = high, height
-            descent += anchor - height
-            anchor = high = height
-    ascent += max(0.0, high - anchor) if high - anchor >= dead_band_m else 0.0
-    descent += max(0.0, anchor - low) if anchor - low >= dead_band_m else 0.0
+        if direction <= 0 and height - low >= dead_band_m:
+            descent += turn - low if direction else 0.0
+            direction, turn, high = 1, low, height
+        elif direction >= 0 and high - height >= dead_band_m:
+            ascent += high - turn if direction else 0.0
+            direction, turn, low = -1, high, height
+    if direction > 0 and high is not None and turn is not None:
+        ascent += high - turn
+    elif direction < 0 and low is not None and turn is not None:
+        descent += turn - low
     return ascent, descent

@@ -12,8 +12,8 @@ WINDOW_S = 30
 def normalised_power_w(watts: FloatArray) -> float | None:
     """Normalised power of recorded seconds put end to end; None under 30 s.
 
-    Worked: constant 200 W gives 200; 30 s at 0 then 30 s at 300 W: the rolling means run 0…300 in steps of
-    10, so ⁴√(mean of (10 k)⁴ for k = 0…30) = 208.7 (`tests/…/test_power.py`).
+    Worked: constant 200 W gives 200; 30 s at 0 then 30 s at 300 W has rolling means of 0, 10 … 300, so
+    ⁴√(Σ(10 k)⁴ / 31) = 203.1.
     """
     if len(watts) < WINDOW_S:
         return None
