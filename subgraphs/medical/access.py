@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from authz.classes import Action, DataClass, Purpose
+from authz.classes import Action, DataClass, Purpose, Role
+from authz.identity.subject import Subject
 from authz.question import Decision, Question
 from subgraphs.kit.errors import PublicError
 from subgraphs.kit.guard import Decides, RowAccess
@@ -64,6 +65,11 @@ async def require(decisions: Decides, patient_id: str, action: Action, *, purpos
     if not _whole(answer):
         extensions = {} if answer.obligation is None else {"obligation": answer.obligation.value}
         raise PublicError("FORBIDDEN", FORBIDDEN_MESSAGE, extensions=extensions)
+
+
+def acts_as(subject: Subject, role: Role) -> bool:
+    """Whether the caller is a person in this role, and no program that acts for one."""
+    return role in subject.roles and not subject.roles & {Role.PARTNER, Role.SERVICE}
 
 
 def _whole(answer: Decision) -> bool:
