@@ -78,6 +78,7 @@ class RouterConfig:
     """The router's settings. `forward_headers` are request headers handed on to subgraphs, lower case.
 
     `trusted_preflight_headers`: one of them proves that a browser asked for permission first.
+    `override_labels`: named labels of `@override` that are on; `percent(n)` labels need no setting.
     """
 
     introspection: bool = True
@@ -93,6 +94,7 @@ class RouterConfig:
         "apollo-require-preflight",
         "x-apollo-operation-name",
     )
+    override_labels: tuple[str, ...] = ()
     request_timeout_ms_max: int = 30_000
     subgraph_timeout_ms_max: int = 30_000
     drain_ms_max: int = 10_000

@@ -34,7 +34,7 @@ from router.operation.parse import parse
 from router.operation.validate import validate
 from router.operation.variables import coerce
 from router.planner import plan_operation
-from router.snapshot import Cache, Document, Snapshot
+from router.snapshot import Cache, Document, Snapshot, labels_on
 from router.telemetry import denials_count, stage
 
 Value = TypeVar("Value")
@@ -118,7 +118,7 @@ class Router:
 
     async def _compiled(self, document: Document, subject: Subject, graph: Snapshot) -> CompiledPlan:
         allowed = allowed_for(document, subject, graph, self._rights)
-        labels = frozenset[str]()
+        labels = labels_on(graph.labels, self.config.override_labels)
         return await graph.plans.get_or_make(
             (allowed.normal.signature, labels),
             lambda: self._off_loop(lambda: plan_and_compile(allowed, graph, labels), long=True),

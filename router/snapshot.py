@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import random
+import re
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Hashable, Mapping
 from dataclasses import dataclass
@@ -23,6 +25,7 @@ from router.planner import query_graph_of
 from router.telemetry import cache_count
 from schema.supergraph import Supergraph, read_supergraph
 
+PERCENT = re.compile(r"percent\((\d{1,3}(?:\.\d{1,8})?)\)")
 Key = TypeVar("Key", bound=Hashable)
 Value = TypeVar("Value")
 PlanKey: TypeAlias = tuple[str, frozenset[str]]
@@ -94,12 +97,16 @@ class Document:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """Everything that depends on the supergraph alone. Frozen; its caches fill as requests come."""
+    """Everything that depends on the supergraph alone. Frozen; its caches fill as requests come.
+
+    `labels` are all labels of progressive `@override`s.
+    """
 
     sdl_sha256: str
     supergraph: Supergraph
     api_schema: GraphQLSchema
     requirements: Requirements
+    labels: frozenset[str]
     parse_limits: ParseLimits
     documents: Cache[tuple[str, str | None], Document]
     plans: Cache[PlanKey, CompiledPlan]
@@ -118,6 +125,7 @@ def snapshot_of(sdl: str, config: RouterConfig) -> Snapshot:
         supergraph=supergraph,
         api_schema=supergraph.api_schema,
         requirements=requirements_of(supergraph),
+        labels=labels_of(supergraph),
         parse_limits=ParseLimits(
             document_bytes_max=limits.document_bytes_max,
             tokens_max=limits.tokens_max,
@@ -126,3 +134,30 @@ def snapshot_of(sdl: str, config: RouterConfig) -> Snapshot:
         documents=Cache("documents", entries_max=config.caches.documents_max),
         plans=Cache("plans", entries_max=config.caches.plans_max),
     )
+
+
+def labels_of(supergraph: Supergraph) -> frozenset[str]:
+    """Every label under which some field moves from one subgraph to another."""
+    return frozenset(
+        join.override_label
+        for type_ in supergraph.types.values()
+        for field in type_.fields.values()
+        for join in field.joins.values()
+        if join.override_label is not None
+    )
+
+
+def labels_on(labels: frozenset[str], named: tuple[str, ...]) -> frozenset[str]:
+    """Those of `labels` that hold for one request: named ones, and `percent(n)` with that chance.
+
+    One draw decides all percentages, so that what is on at 10 % is on at 20 % as well.
+    """
+    if not labels:
+        return labels
+    drawn = random.uniform(0, 100)  # noqa: S311  # spreads load, guards nothing
+    return frozenset(one for one in labels if one in named or drawn < _percent(one))
+
+
+def _percent(label: str) -> float:
+    matched = PERCENT.fullmatch(label)
+    return float(matched[1]) if matched else 0.0

@@ -19,8 +19,9 @@
   };
 
   const defaultQuery = `# Stadion: one graph for sport, fitness and health.
-# Press Ctrl-Space for what can be asked here, Ctrl-Enter to run.
-# Log in with a mutation, then put {"Authorization": "Bearer …"} into the Headers tab.
+# Ctrl-Space: what can be asked here.  Ctrl-Enter: run.
+# After log-in, in the Headers tab:
+#   {"Authorization": "Bearer …"}
 
 {
   __typename
