@@ -50,6 +50,12 @@ def base_party(subject: Subject) -> Party:
     return frozenset({ANYONE, AUTHENTICATED, *(role.value for role in subject.roles)})
 
 
+def with_implied(parties: Party) -> Party:
+    """What a rule's parties are besides what they say: whoever has a role or relation has logged in."""
+    alone = {ANYONE, Role.PARTNER.value, Role.SERVICE.value, Relation.BLOCKED.value}
+    return parties | ({ANYONE, AUTHENTICATED} if parties - alone else {ANYONE})
+
+
 def party_of(subject: Subject, owner_id: str | None, facts: Iterable[RelationshipFact]) -> Party:
     """What the subject is to this owner: its roles, and its relations by facts in force."""
     base = base_party(subject)

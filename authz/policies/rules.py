@@ -10,7 +10,7 @@ from importlib.resources import files
 
 from authz.classes import Action, DataClass, Relation, Role
 from authz.errors import PolicyInvalid
-from authz.policies.case import ANYONE, AUTHENTICATED
+from authz.policies.case import ANYONE, AUTHENTICATED, with_implied
 from authz.policies.conditions import Condition, UnknownCondition, conditions
 
 VIEWS = ("full", "rounded", "trimmed", "summary", "initials", "year_of_birth", "last_four", "masked")
@@ -182,7 +182,7 @@ def _covers(other: Rule, rule: Rule) -> bool:
     if other is rule or other.allows != rule.allows:
         return False
     wider = (
-        other.parties <= rule.parties
+        other.parties <= with_implied(rule.parties)
         and (EVERY in other.classes or rule.classes <= other.classes)
         and (EVERY in other.actions or rule.actions <= other.actions)
         and other.condition_texts() <= rule.condition_texts()
@@ -193,8 +193,8 @@ def _covers(other: Rule, rule: Rule) -> bool:
 
 
 def _same_reach(one: Rule, other: Rule) -> bool:
-    return (one.parties, one.classes, one.actions, one.condition_texts(), one.view) == (
-        other.parties,
+    return (with_implied(one.parties), one.classes, one.actions, one.condition_texts(), one.view) == (
+        with_implied(other.parties),
         other.classes,
         other.actions,
         other.condition_texts(),

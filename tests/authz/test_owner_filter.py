@@ -83,10 +83,11 @@ denials = st.builds(
     facts=st.lists(st.one_of(relationships, blocks, denials), max_size=6),
     data_class=st.sampled_from(DataClass),
     action=st.sampled_from(["read", "write", "name", "clearance"]),
+    labels=st.sampled_from([frozenset(), frozenset({"mental"}), frozenset({"legal_hold"})]),
     purpose=st.sampled_from([None, Purpose.TREATMENT, Purpose.OPERATIONS]),
 )
 async def test_a_row_is_listed_exactly_when_it_may_be_read(
-    connection, subject, facts, data_class, action, purpose
+    connection, subject, facts, data_class, action, labels, purpose
 ):
     known = MemoryFacts()
     known.put(*facts)
@@ -103,6 +104,7 @@ async def test_a_row_is_listed_exactly_when_it_may_be_read(
             data_class,
             action,
             purpose=purpose,
+            labels=labels,
             visibility=level,
             created_by=row.created_by,
         )
