@@ -67,7 +67,8 @@ class MockSubgraph:
 
     `rows` are by type name; an entity is the row that matches one of its keys, else null. `resolvers` are by
     coordinate (`Type.field`), `entities` by type name (called with the representation), `streams` by
-    subscription field (an async generator function). Without a resolver a field is read from its row.
+    subscription field (an async generator function). Without a resolver a field is read from its row, a root
+    field from `root`.
     """
 
     def __init__(
@@ -78,11 +79,13 @@ class MockSubgraph:
         rows: Mapping[str, Sequence[Row]] | None = None,
         resolvers: Mapping[str, Resolver] | None = None,
         entities: Mapping[str, Resolver] | None = None,
+        root: Row | None = None,
     ) -> None:
         self.name = name
         self.sdl = sdl
         self.calls: list[Call] = []
         self._rows = rows or {}
+        self._root = root or {}
         self._resolvers = dict(resolvers or {})
         self._entity_resolvers = dict(entities or {})
         document = parse(sdl)
@@ -107,7 +110,11 @@ class MockSubgraph:
         if errors:
             return {"errors": [{"message": it.message} for it in errors]}
         result = execute(
-            self.schema, document, variable_values=dict(variables), operation_name=operation_name
+            self.schema,
+            document,
+            self._root,
+            variable_values=dict(variables),
+            operation_name=operation_name,
         )
         if inspect.isawaitable(result):
             result = await result
