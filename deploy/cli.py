@@ -14,6 +14,7 @@ COMMANDS = (
     "import_command",
     "publish_command",
     "otp_command",
+    "policy_command",
 )
 
 
