@@ -8,20 +8,25 @@ from router.errors import PlanTooComplex
 from router.planner.groups import FetchGroup, FetchGroups, SelectionTree
 from router.planner.limits import PlannerLimits
 from router.planner.plan import PathKey, PathList, PathStep, ValueSetter
-from router.planner.selections import SelectionPool
+from router.planner.selections import Conditions, Field, Fragment, SelectionPool, joined
 from router.planner.tree import AbstractPlan, ChildPlan, NodePlan, Resolved, Visit, VisitKind
 from schema.query_graph import QueryGraph
+from schema.supergraph import FieldJoin
 
 Path = tuple[PathStep, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """Where selections go: a group, the tree inside its request, the type condition there."""
+    """Where selections go: a group, the tree inside its request, the type condition there.
+
+    `under` are the conditions of the fields above, in this request and in those before.
+    """
 
     group: FetchGroup
     tree: SelectionTree
     condition: str = ""
+    under: Conditions = ()
 
 
 @dataclass(slots=True)
@@ -44,7 +49,7 @@ class Grouping:
         places = {0: parent} if parent is not None else {}
         for visit in plan.visits:
             if visit.kind is not VisitKind.LOCAL:
-                places[visit.index] = self._open(visit, path, type_name)
+                places[visit.index] = self._open(visit, path, type_name, parent.under if parent else ())
         touched: dict[int, set[int]] = {}
         everything: set[int] = set()
         for visit in plan.visits:
@@ -65,14 +70,16 @@ class Grouping:
                 self._connect(visit, plan, places, touched)
         return everything
 
-    def _open(self, visit: Visit, path: Path, root_type: str) -> _Place:
+    def _open(self, visit: Visit, path: Path, root_type: str, under: Conditions) -> _Place:
         if len(self.groups) >= self.limits.fetches_max:
             raise PlanTooComplex(f"the operation needs more than {self.limits.fetches_max} requests")
         if visit.kind is VisitKind.ROOT:
             group = self.groups.open(visit.graph, visit.kind, path, root_type)
-            return _Place(group, group.tree)
+            group.conditions = under
+            return _Place(group, group.tree, under=under)
         group = self.groups.open(visit.graph, visit.kind, path, "_Entity")
-        return _Place(group, group.tree, visit.type_name)
+        group.conditions = joined(under, visit.conditions) or under
+        return _Place(group, group.tree, visit.type_name, under)
 
     def _connect(
         self, visit: Visit, plan: NodePlan, places: dict[int, _Place], touched: dict[int, set[int]]
@@ -110,17 +117,35 @@ class Grouping:
 
     def _resolved(self, resolved: Resolved, place: _Place, path: Path) -> set[int]:
         field, join = resolved.field, resolved.join
-        entry = place.tree.add(place.condition, field, join.type if join is not None else None)
+        together = joined(place.under, field.conditions)
         touched = {place.group.id}
+        if together is None:  # a condition above excludes it
+            return touched
+        at_top = place.tree is place.group.tree
+        type_ = join.type if join is not None else None
+        entry = place.tree.add(place.condition, field, type_, together if at_top else field.conditions)
         if resolved.child is None or entry.below is None or join is None:
             return touched
+        if self._is_narrowed(field, join):
+            entry.below.add_typename()
         below = (*path, PathKey(field.key), *(PathList() for _ in range(join.type.list_depth)))
-        inner = _Place(place.group, entry.below)
+        inner = _Place(place.group, entry.below, under=together)
         return touched | self._child(resolved.child, inner, entry.below, below)
+
+    def _is_narrowed(self, field: Field, join: FieldJoin) -> bool:
+        """Whether clients see an abstract type here although the subgraph returns an object type."""
+        types = self.graph.supergraph.types
+        if types[join.type.name].is_abstract:
+            return False
+        definition = types[field.asked_on].fields.get(field.name)
+        abstract = definition is not None and types[definition.type.name].is_abstract
+        items = field.selections.items if field.selections is not None else ()
+        return abstract or any(isinstance(item, Fragment) for item in items)
 
     def _child(self, plan: ChildPlan, place: _Place, tree: SelectionTree, path: Path) -> set[int]:
         if isinstance(plan, NodePlan):
-            return self._node(plan, _Place(place.group, tree, place.condition), path, path, plan.type_name)
+            inner = _Place(place.group, tree, place.condition, place.under)
+            return self._node(plan, inner, path, path, plan.type_name)
         return self._abstract(plan, place, tree, path)
 
     def _abstract(self, plan: AbstractPlan, place: _Place, tree: SelectionTree, path: Path) -> set[int]:
@@ -128,10 +153,10 @@ class Grouping:
         tree.add_typename(nested)
         touched: set[int] = {place.group.id}
         for resolved in plan.shared:
-            touched |= self._resolved(resolved, _Place(place.group, tree, nested), path)
+            touched |= self._resolved(resolved, _Place(place.group, tree, nested, place.under), path)
         for name, branch in plan.branches:
             below = path if plan.local_types == {name} else _only(path, name)
-            touched |= self._node(branch, _Place(place.group, tree, name), path, below, name)
+            touched |= self._node(branch, _Place(place.group, tree, name, place.under), path, below, name)
         return touched
 
 

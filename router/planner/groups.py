@@ -32,9 +32,11 @@ class SelectionTree:
     type_name: str
     fields: dict[tuple[str, str, Conditions], TreeField] = field(default_factory=dict)
 
-    def add(self, condition: str, selected: Field, type_: TypeRef | None) -> TreeField:
-        """The entry for this field, new or known."""
-        slot = (condition, selected.key, selected.conditions)
+    def add(
+        self, condition: str, selected: Field, type_: TypeRef | None, conditions: Conditions
+    ) -> TreeField:
+        """The entry for this field under these conditions, new or known."""
+        slot = (condition, selected.key, conditions)
         known = self.fields.get(slot)
         if known is None:
             below = None
@@ -45,7 +47,7 @@ class SelectionTree:
                 selected.name,
                 selected.arguments,
                 selected.variables,
-                selected.conditions,
+                conditions,
                 type_,
                 below,
             )
@@ -88,7 +90,7 @@ class SelectionTree:
 class FetchGroup:
     """One request to be: who, where in the answer, from which representations, after which others.
 
-    `path` is where the answer is merged. For entity groups `tree` has the entity types as conditions.
+    `path` is where the answer is merged. `conditions` exclude the whole request. For entity groups `tree` has the entity types as conditions.
     """
 
     id: int
@@ -99,6 +101,7 @@ class FetchGroup:
     representation: Representation = field(default_factory=Representation)
     rewrites: list[ValueSetter] = field(default_factory=list)
     depends_on: set[int] = field(default_factory=set)
+    conditions: Conditions = ()
     defer: int | None = None
 
     def __str__(self) -> str:

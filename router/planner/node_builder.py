@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from router.planner.selections import Field, Fragment, Item
+from router.planner.selections import Conditions, Field, Fragment, Item
 from router.planner.tree import AbstractPlan, ChildPlan, Resolved, Visit, VisitKind
 from schema.query_graph import EntityKey
 from schema.supergraph import FieldJoin, TypeKind
@@ -320,9 +320,15 @@ class NodeBuilder:
             visit = self._open(way, field, banned, consumer)
         if visit is None:
             return None
+        if way.visit is not None:
+            self._link(consumer, visit.index)
         if way.join is None:
-            return self._take_nested(visit, [field])
-        if not self._needs_nothing(visit, way.join):
+            return self._take_nested(visit, [field]) if self._widened(visit, field) else None
+        if self._needs_nothing(visit, way.join):
+            if not self._widened(visit, field):
+                return None
+            visit = self.visits[visit.index]
+        else:
             visit = self._with_requirement(visit, way, field, consumer)
             if visit is None:
                 return None
@@ -348,7 +354,7 @@ class NodeBuilder:
     ) -> Visit | None:
         """A new visit, its key obtained; None where it cannot be."""
         type_name = way.key.type_name if way.key is not None else self.type_name
-        visit = Visit(len(self.visits), way.kind, way.graph, type_name, way.key)
+        visit = Visit(len(self.visits), way.kind, way.graph, type_name, way.key, conditions=field.conditions)
         if self.visits[0].graph != NO_GRAPH:
             visit.depends_on.add(0)
         self.visits.append(visit)
@@ -363,7 +369,7 @@ class NodeBuilder:
     ) -> bool:
         """Place every field that the visit's representations must carry."""
         pool = self.search.pool
-        asked = pool.of_field_set(field_set, self._asked_type(), purpose=purpose, conditions=field.conditions)
+        asked = pool.of_field_set(field_set, self.type_name, purpose=purpose, conditions=field.conditions)
         for item in pool.collect(pool.selections(asked), self.type_name):
             placed = self.place(item, consumer=visit.index, banned=banned)
             if placed.left is not None:
@@ -377,8 +383,20 @@ class NodeBuilder:
         self.visits[visit.index] = visit
         return True
 
-    def _asked_type(self) -> str:
-        return self.type_name
+    def _widened(self, visit: Visit, field: Field) -> bool:
+        """Let the visit serve a field under weaker conditions than its key was obtained for.
+
+        False where its requirements stand under conditions that may exclude them while the field is
+        asked for: then its representations would lack something.
+        """
+        if visit.kind is not VisitKind.ENTITY or set(visit.conditions) <= set(field.conditions):
+            return True
+        if visit.requires or visit.key is None:
+            return False
+        shared = tuple(c for c in visit.conditions if c in field.conditions)
+        weaker = self.search.pool.with_(field, conditions=shared)
+        visit.conditions = shared
+        return self._obtain(visit, visit.key.fields, "key", weaker, frozenset({visit.graph}))
 
     def _with_requirement(self, visit: Visit, way: _Way, field: Field, consumer: int | None) -> Visit | None:
         """The visit with the field's requirement in its representations, or a new one that has it."""
@@ -388,7 +406,8 @@ class NodeBuilder:
         with self.search.requiring(self.type_name, way.graph, field.name) as first:
             if not first:
                 return None
-            if visit.kind is VisitKind.ENTITY and not self._clashes(visit, join.requires):
+            fits = visit.kind is VisitKind.ENTITY and set(visit.conditions) == set(field.conditions)
+            if fits and not self._clashes(visit, join.requires):
                 extended = self._required_at(visit.index, join.requires, field, consumer)
                 if extended is not None:
                     return extended
@@ -439,7 +458,8 @@ class NodeBuilder:
                     continue
                 attempt = self.copy()
                 way = _Way(name, None, VisitKind.ENTITY, key, None)
-                visit = attempt._open(way, self.search.pool.with_(base, conditions=()), frozenset())
+                asked = self.search.pool.with_(base, conditions=_shared_conditions(items))
+                visit = attempt._open(way, asked, frozenset())
                 if visit is None or attempt._take_nested(visit, items) is None:
                     continue
                 if best is None or attempt.cost() < best[0]:
@@ -460,6 +480,13 @@ class NodeBuilder:
         return Placed(
             tuple((visit.index, Resolved(i, None, None, True)) for i in items if isinstance(i, Field))
         )
+
+
+def _shared_conditions(items: Sequence[Item]) -> Conditions:
+    """The conditions that all items have."""
+    first, *others = (set(item.conditions) for item in items)
+    shared = first.intersection(*others)
+    return tuple(sorted(shared, key=lambda c: (c.variable, c.negated)))
 
 
 def _answers_nothing(plan: ChildPlan | None) -> bool:

@@ -31,11 +31,11 @@ def weigh(
 ) -> NodePlan:
     """Assign the fields that need more than the parent's request; the cheapest assignment wins.
 
-    First each field in turn takes its cheapest way, those with the fewest ways first; then the same
-    again for each subgraph that could answer several, with that subgraph preferred.
+    First each field in turn takes its cheapest way, those with the fewest conditions and ways first; then
+    the same again for each subgraph that could answer several, with that subgraph preferred.
     """
     ways = {field.id: base.graphs_for(field) for field in fields}
-    order = sorted(fields, key=lambda field: (len(ways[field.id]), field.purpose == ""))
+    order = sorted(fields, key=lambda field: (len(field.conditions), len(ways[field.id])))
     best, best_rest = _assigned(base, order, narrowed, prefer=None)
     best_cost = _total(best, best_rest)
     tried = [("each field its cheapest way", best_cost)]

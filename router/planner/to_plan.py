@@ -131,13 +131,9 @@ def _components(members: list[int], groups: FetchGroups) -> list[list[int]]:
 
 
 def _common_conditions(group: FetchGroup) -> Conditions:
-    """Conditions that every selected field of the request has."""
-    fields = [f for (_, key, _), f in group.tree.fields.items() if key != "__typename" or f.conditions]
-    if not fields:
-        return ()
-    common = set(fields[0].conditions)
-    for one in fields[1:]:
-        common &= set(one.conditions)
+    """Conditions that exclude the whole request, or every selected field of it."""
+    first, *others = (set(entry.conditions) for entry in group.tree.fields.values())
+    common = first.intersection(*others) | set(group.conditions)
     return tuple(sorted(common, key=lambda c: (c.variable, c.negated)))
 
 

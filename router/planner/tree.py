@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TypeAlias
 
-from router.planner.selections import Field, Fragment, Item, Selections
+from router.planner.selections import Conditions, Field, Fragment, Item, Selections
 from schema.query_graph import EntityKey
 from schema.supergraph import FieldJoin
 from schema.supergraph.field_sets import FieldSet, print_field_set
@@ -37,7 +37,8 @@ class Visit:
 
     `type_name` is the type that the subgraph knows the object by. `depends_on` are visits of the same
     node, `needs` the resolved fields that its representations carry. `nested_items` are selected on an
-    abstract type, so they have a plan of their own at the same place.
+    abstract type, so they have a plan of their own at the same place. `conditions` are those under which
+    its key and its requirements were obtained.
     """
 
     index: int
@@ -52,6 +53,7 @@ class Visit:
     resolved: list[Resolved] = field(default_factory=list)
     nested_items: list[Item] = field(default_factory=list)
     nested_plan: AbstractPlan | None = None
+    conditions: Conditions = ()
 
     def copy(self) -> Visit:
         """A visit that can be changed without changing this one."""
@@ -68,6 +70,7 @@ class Visit:
             list(self.resolved),
             list(self.nested_items),
             self.nested_plan,
+            self.conditions,
         )
 
 

@@ -124,6 +124,8 @@ class Operations:
             return self.random.choice(sorted(type_.values))
         if is_input_object_type(type_):
             assert isinstance(type_, GraphQLInputObjectType)
-            fields = ", ".join(f"{n}: {self._literal(f.type)}" for n, f in type_.fields.items() if is_non_null_type(f.type))
+            fields = ", ".join(
+                f"{n}: {self._literal(f.type)}" for n, f in type_.fields.items() if is_non_null_type(f.type)
+            )
             return "{" + fields + "}"
         return {"Int": "3", "Float": "1.5", "Boolean": "true"}.get(type_.name, '"a"')

@@ -104,12 +104,14 @@ class World:
             return self.project(value, selections)
         return value
 
-    def made(
-        self, thing: Thing, definition: FieldDefinition, arguments: Mapping[str, Any], sent: Any
-    ) -> Any:
+    def made(self, thing: Thing, definition: FieldDefinition, arguments: Mapping[str, Any], sent: Any) -> Any:
         """The value that follows from object, field, arguments and requirement."""
         name = definition.name
-        hidden = {a.name.value for a in definition.arguments if any(d.name.value == "inaccessible" for d in a.directives or ())}
+        hidden = {
+            a.name.value
+            for a in definition.arguments
+            if any(d.name.value == "inaccessible" for d in a.directives or ())
+        }
         arguments = {k: v for k, v in arguments.items() if k not in hidden}
         own = self._keys.get(thing.type_name, frozenset())
         is_key = name in own and not arguments
@@ -134,10 +136,14 @@ class World:
             return None
         if node.kind == "list_type":
             count = 2 if is_key else chance % 3
-            return [self._of_type(node.type, definition, thing, is_key, (*seed, "!", i)) for i in range(count)]
+            return [
+                self._of_type(node.type, definition, thing, is_key, (*seed, "!", i)) for i in range(count)
+            ]
         return self._named(definition, thing, is_key, seed)
 
-    def _named(self, definition: FieldDefinition, thing: Thing, is_key: bool, seed: tuple[object, ...]) -> Any:
+    def _named(
+        self, definition: FieldDefinition, thing: Thing, is_key: bool, seed: tuple[object, ...]
+    ) -> Any:
         type_ = self.supergraph.types.get(definition.type.name)
         chance = self.chance(*seed, "value")
         if type_ is None or type_.kind is TypeKind.SCALAR:
@@ -150,7 +156,7 @@ class World:
             return None
         target = candidates[(thing.number if is_key else chance) % len(candidates)]
         number = thing.number if is_key else self.chance(*seed, "object") % OBJECTS_OF_A_TYPE
-        return Thing(target, number)
+        return Thing(target, 0 if target == self.supergraph.root_types["query"] else number)
 
     def _scalar(self, type_name: str, thing: Thing, field_name: str, is_key: bool, chance: int) -> Any:
         if type_name == "Boolean":
@@ -216,13 +222,17 @@ class WorldSubgraph(MockSubgraph):
         thing = it if isinstance(it, Thing) else Thing(parent, 0)
         return self._field(thing, parent, info, arguments)
 
-    def _field(self, thing: Thing, parent: str, info: GraphQLResolveInfo, arguments: Mapping[str, Any]) -> Any:
+    def _field(
+        self, thing: Thing, parent: str, info: GraphQLResolveInfo, arguments: Mapping[str, Any]
+    ) -> Any:
         world, name = self.world, info.field_name
         definition = world.definition(thing.type_name, name)
         joined = world.supergraph.types[parent].fields[name].joins.get(self.graph)
         if joined is None:
             raise GraphQLError(f"`{parent}.{name}` is not joined to `{self.name}`")
-        provided = [i for i in selected_on(thing.provided, thing.type_name, world.supergraph) if i.name == name]
+        provided = [
+            i for i in selected_on(thing.provided, thing.type_name, world.supergraph) if i.name == name
+        ]
         sent = thing.sent or {}
         if joined.external and not provided and name not in sent:
             raise GraphQLError(f"`{parent}.{name}` is external in `{self.name}` and was asked for")
@@ -235,7 +245,9 @@ class WorldSubgraph(MockSubgraph):
             other = world.requirement(thing.type_name, name)
             required = world.project(thing, other) if other else None
         value = world.made(thing, definition, arguments, required)
-        return self._seen(value, joined.type.name, (*(s for p in provided for s in p.selections), *joined.provides))
+        return self._seen(
+            value, joined.type.name, (*(s for p in provided for s in p.selections), *joined.provides)
+        )
 
     def _required(self, thing: Thing, selections: FieldSet, sent: Mapping[str, Any]) -> dict[str, Any]:
         """The requirement as the representation carries it, checked to be whole."""
@@ -251,7 +263,9 @@ class WorldSubgraph(MockSubgraph):
 
     def _knows(self, thing: Thing, item: FieldSetField) -> bool:
         joined = self.world.definition(thing.type_name, item.name).joins.get(self.graph)
-        named = any(p.name == item.name for p in selected_on(thing.provided, thing.type_name, self.world.supergraph))
+        named = any(
+            p.name == item.name for p in selected_on(thing.provided, thing.type_name, self.world.supergraph)
+        )
         return joined is not None and (named or not joined.external)
 
     def _seen(self, value: Any, type_name: str, provided: FieldSet) -> Any:
@@ -287,8 +301,10 @@ def _agree(key: Any, representation: Any) -> bool:
             name in representation and _agree(value, representation[name]) for name, value in key.items()
         )
     if isinstance(key, list):
-        return isinstance(representation, list) and len(key) == len(representation) and all(
-            map(_agree, key, representation)
+        return (
+            isinstance(representation, list)
+            and len(key) == len(representation)
+            and all(map(_agree, key, representation))
         )
     return bool(key == representation)
 
@@ -309,9 +325,9 @@ def _cut(value: Any, selections: FieldSet, world: World, thing: Thing, name: str
     return found
 
 
-def federated(supergraph: Supergraph, sdl_of: Mapping[str, str], salt: int = 0) -> tuple[World, list[WorldSubgraph]]:
+def federated(
+    supergraph: Supergraph, sdl_of: Mapping[str, str], salt: int = 0
+) -> tuple[World, list[WorldSubgraph]]:
     """A world and the subgraphs that share it."""
     world = World(supergraph, salt)
     return world, [WorldSubgraph(name, sdl, world) for name, sdl in sorted(sdl_of.items())]
-
-

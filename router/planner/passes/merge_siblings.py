@@ -33,9 +33,17 @@ def _bare(step: PathStep) -> str:
 def _mergeable(groups: FetchGroups, left: FetchGroup, right: FetchGroup) -> bool:
     if left.path != right.path and not _differ_in_one_filter(left, right):
         return False
-    if left.kind is VisitKind.ENTITY and left.representation.clashes(right.representation):
+    if left.kind is VisitKind.ENTITY and not _same_sent(left, right):
         return False
     return not groups.waits_for(left.id, right.id) and not groups.waits_for(right.id, left.id)
+
+
+def _same_sent(left: FetchGroup, right: FetchGroup) -> bool:
+    """Whether one representation serves both: nothing clashes, and nothing that one needs can be excluded
+    by a condition while the other is asked for."""
+    if set(left.conditions) == set(right.conditions):
+        return not left.representation.clashes(right.representation)
+    return left.representation.selections() == right.representation.selections()
 
 
 def _differ_in_one_filter(left: FetchGroup, right: FetchGroup) -> bool:
@@ -56,6 +64,7 @@ def _merge(groups: FetchGroups, kept: FetchGroup, gone: FetchGroup) -> None:
     kept.representation.merge(gone.representation)
     kept.rewrites.extend(rewrite for rewrite in gone.rewrites if rewrite not in kept.rewrites)
     kept.depends_on |= gone.depends_on
+    kept.conditions = tuple(c for c in kept.conditions if c in gone.conditions)
     kept.depends_on.discard(kept.id)
     kept.path = tuple(_widest(a, b) for a, b in zip(kept.path, gone.path, strict=True))
     groups.replace(gone.id, kept.id)
