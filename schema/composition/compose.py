@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from schema.composition.merge import merge
 from schema.composition.parse import parse_subgraph
+from schema.composition.post_merge import check_merged
 from schema.composition.print import print_supergraph
 from schema.composition.upgrade import upgrade
 from schema.composition.validate import validate
@@ -47,6 +48,9 @@ def compose(sources: Sequence[SubgraphSource]) -> CompositionResult:
     if problems:
         return _failed(problems, hints)
     merged = merge(valid, problems, hints)
+    if problems:
+        return _failed(problems, hints)
+    check_merged(merged, valid, problems)
     if problems:
         return _failed(problems, hints)
     return CompositionResult(print_supergraph(merged), (), _sorted(hints))
