@@ -9,6 +9,7 @@ from schema.composition.merge import merge
 from schema.composition.parse import parse_subgraph
 from schema.composition.post_merge import check_merged
 from schema.composition.print import print_supergraph
+from schema.composition.satisfiability import check_satisfiability
 from schema.composition.upgrade import upgrade
 from schema.composition.validate import validate
 from schema.problems import CompositionFailed, Problem
@@ -51,6 +52,9 @@ def compose(sources: Sequence[SubgraphSource]) -> CompositionResult:
     if problems:
         return _failed(problems, hints)
     check_merged(merged, valid, problems)
+    if problems:
+        return _failed(problems, hints)
+    check_satisfiability(merged, problems)
     if problems:
         return _failed(problems, hints)
     return CompositionResult(print_supergraph(merged), (), _sorted(hints))

@@ -1,0 +1,129 @@
+"""Says why a field cannot be obtained: the smallest operation, each subgraph tried, and the mend."""
+
+from __future__ import annotations
+
+from schema.composition.merge.model import MergedField
+from schema.composition.satisfiability.reach import Reach
+from schema.composition.satisfiability.step import Step
+from schema.composition.satisfiability.view import State, States
+from schema.composition.subgraph import Kind
+from schema.federation.field_sets import print_field_set
+from schema.federation.type_refs import named
+from schema.problems import Location, Problem
+
+_COMPOSITE = (Kind.OBJECT, Kind.INTERFACE, Kind.UNION)
+
+
+def unreachable(reach: Reach, step: Step, item: MergedField, reached: States) -> Problem:
+    """The problem of one field that no subgraph can supply at this step."""
+    target = reach.view.merged.types.get(named(item.type))
+    has_children = target is not None and target.kind in _COMPOSITE
+    operation = step.operation(item, has_children=has_children)
+    coordinate = f"{step.type}.{item.name}"
+    reasons = [_from(reach, step, item, graph, reached) for graph in sorted({s.graph for s in step.states})]
+    lines = [f"`{coordinate}` cannot be obtained by this operation:", operation, "because", *reasons]
+    holders = _holders(reach, step, item)
+    return Problem(
+        "SATISFIABILITY_ERROR",
+        "\n".join(lines),
+        coordinate,
+        tuple(Location(reach.view.merged.graphs[graph].name) for graph in holders),
+        _mend(reach, step, item, holders, reached),
+    )
+
+
+def _name(reach: Reach, graph: int) -> str:
+    return reach.view.merged.graphs[graph].name
+
+
+def _holders(reach: Reach, step: Step, item: MergedField) -> list[int]:
+    """The subgraphs that could resolve the field if the object were there."""
+    view = reach.view
+    found = {s.graph for s in _entries(reach, step) if view.join(s, item.name) is not None}
+    return sorted(found)
+
+
+def _entries(reach: Reach, step: Step) -> list[State]:
+    view = reach.view
+    owner = view.merged.types[step.type]
+    own = [State(graph, step.type) for graph in sorted(owner.graphs)]
+    objects = [State(graph, name) for graph, name in sorted(view.interface_objects) if name in owner.interfaces]
+    return own + objects
+
+
+def _from(reach: Reach, step: Step, item: MergedField, graph: int, reached: States) -> str:
+    lines = [f"- from `{_name(reach, graph)}`:"]
+    here = next(s for s in sorted(step.states, key=lambda s: (s.graph, s.type)) if s.graph == graph)
+    lines.append(f"  - {_why_not_here(reach, step, item, here, reached)}")
+    entries = [s for s in _entries(reach, step) if s.graph != graph]
+    for state in entries:
+        declared = reach.view.declaration(state.graph, state.type, item.name)
+        if declared is not None and not declared.external:
+            lines.append(f"  - {_why_not_there(reach, step, item, state, reached)}")
+    return "\n".join(lines)
+
+
+def _why_not_here(reach: Reach, step: Step, item: MergedField, here: State, reached: States) -> str:
+    declared = reach.view.declaration(here.graph, here.type, item.name)
+    if declared is None:
+        return f"it has no field `{step.type}.{item.name}`"
+    if declared.external:
+        return f"`{step.type}.{item.name}` is external there"
+    if declared.used_overridden or declared.override_label:
+        return f"`{step.type}.{item.name}` is overridden by another subgraph"
+    return _why_not_required(reach, step, item, here, reached)
+
+
+def _why_not_there(reach: Reach, step: Step, item: MergedField, state: State, reached: States) -> str:
+    name = _name(reach, state.graph)
+    keys = [hop for hop in reach.view.hops(step.type) if hop.graph == state.graph and hop.type == state.type]
+    lead = f"cannot move to `{name}`, which has it, because"
+    if state in reached:
+        return f"in `{name}`, {_why_not_required(reach, step, item, state, reached)}"
+    joins = [j for j in reach.view.merged.types[state.type].joins if j.graph == state.graph]
+    if not keys:
+        unresolvable = [j.key for j in joins if j.key is not None]
+        if unresolvable:
+            return f"{lead} its key `{unresolvable[0]}` has `resolvable: false`"
+        return f"{lead} `{state.type}` has no `@key` there"
+    missing = []
+    for hop in keys:
+        absent = reach.missing(step.type, reached, hop.key)
+        fields = ", ".join(f"`{f}`" for f in absent) or "a part"
+        missing.append(f"its key `{print_field_set(hop.key)}` needs {fields}, which cannot be obtained first")
+    return f"{lead} {' and '.join(missing)}"
+
+
+def _why_not_required(reach: Reach, step: Step, item: MergedField, state: State, reached: States) -> str:
+    declared = reach.view.declaration(state.graph, state.type, item.name)
+    requires = declared.requires if declared else None
+    if requires is None:
+        return f"`{step.type}.{item.name}` is not resolved there now"
+    if reach.can_enter(step.type, reached, state):
+        return f"the `@requires(fields: \"{requires}\")` of `{step.type}.{item.name}` cannot be obtained"
+    return f"`{step.type}` has no key to come back with what `{step.type}.{item.name}` requires"
+
+
+def _mend(reach: Reach, step: Step, item: MergedField, holders: list[int], reached: States) -> str:
+    coordinate = f"{step.type}.{item.name}"
+    if not holders:
+        return f"let a subgraph that is reached resolve `{coordinate}`"
+    obtainable = [
+        print_field_set(hop.key)
+        for hop in reach.view.hops(step.type)
+        if reach.obtains(step.type, reached, hop.key)
+    ]
+    name = _name(reach, holders[0])
+    starts = ", ".join(f"`{_name(reach, graph)}`" for graph in sorted({s.graph for s in step.states}))
+    if obtainable:
+        return f'write `@key(fields: "{obtainable[0]}")` on `{step.type}` in `{name}`'
+    candidates = [
+        f.name
+        for f in reach.view.merged.types[step.type].fields.values()
+        if reach.resolving(step.type, reached, f.name) and str(f.type).strip("!") in ("ID", "String", "Int")
+    ]
+    key = next((c for c in candidates if c == "id"), candidates[0] if candidates else "id")
+    return (
+        f'write `@key(fields: "{key}")` on `{step.type}` in `{name}`, with `{key}` in {starts} too;'
+        f" or let {starts} resolve `{coordinate}` and mark it `@shareable`"
+    )

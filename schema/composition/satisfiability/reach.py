@@ -1,0 +1,172 @@
+"""Which subgraphs an object can be followed into, and whether a selection on it can be obtained."""
+
+from __future__ import annotations
+
+from graphql import FieldNode, InlineFragmentNode, SelectionSetNode
+
+from schema.composition.facts import selection_on
+from schema.composition.merge.model import JoinField
+from schema.composition.satisfiability.view import GraphView, Hop, State, States
+from schema.composition.subgraph import Kind
+
+CONDITION_DEPTH_MAX = 40
+
+
+class Reach:
+    """Reachability in one view; remembers what it has worked out."""
+
+    def __init__(self, view: GraphView) -> None:
+        self.view = view
+        self._known: dict[tuple[str, States], States] = {}
+        self._open: dict[tuple[str, States], States] = {}
+        self._open_fields: set[tuple[str, str, int]] = set()
+        self._is_partial = False
+
+    def reached(self, type_name: str, states: States) -> States:
+        """All states that the object of this concrete type can be in, hops by key included.
+
+        A hop needs its key; the key's fields may come from any subgraph reached before it.
+        """
+        key = (type_name, states)
+        if key in self._known:
+            return self._known[key]
+        if key in self._open or len(self._open) > CONDITION_DEPTH_MAX:
+            self._is_partial = True
+            return self._open.get(key, states)
+        outer_partial, self._is_partial = self._is_partial, False
+        self._open[key] = states
+        found = self._grow(key, type_name, states)
+        del self._open[key]
+        if not self._is_partial or not self._open:
+            self._known[key] = found
+        self._is_partial = self._is_partial or outer_partial
+        return found
+
+    def resolving(self, type_name: str, states: States, field: str) -> States:
+        """Where the field leads, from each state that can resolve it."""
+        return frozenset(
+            self.view.next_state(state, field, join)
+            for state in states
+            if (join := self.view.join(state, field)) is not None
+            and self.requirement_holds(type_name, states, state, field, join)
+        )
+
+    def requirement_holds(
+        self, type_name: str, states: States, state: State, field: str, join: JoinField
+    ) -> bool:
+        """Whether the field's @requires can be obtained, and its subgraph entered again with it."""
+        if join.requires is None:
+            return True
+        mark = (type_name, field, state.graph)
+        if mark in self._open_fields:
+            self._is_partial = True
+            return False
+        self._open_fields.add(mark)
+        try:
+            return self.obtains(type_name, states, selection_on(join.requires)) and self.can_enter(
+                type_name, states, state
+            )
+        finally:
+            self._open_fields.discard(mark)
+
+    def can_enter(self, type_name: str, states: States, state: State) -> bool:
+        """Whether some key leads into the state's subgraph."""
+        hops = (hop for hop in self.view.hops(type_name) if hop.graph == state.graph)
+        return any(self.obtains(type_name, states, hop.key) for hop in hops)
+
+    def obtains(self, type_name: str, states: States, selection: SelectionSetNode | None) -> bool:
+        """Whether everything selected can be fetched by someone who holds the object in these states."""
+        if selection is None:
+            return True
+        return all(self._obtains(type_name, states, item) for item in selection.selections)
+
+    def missing(self, type_name: str, states: States, selection: SelectionSetNode) -> list[str]:
+        """The selected fields that cannot be obtained, for messages."""
+        return [
+            item.name.value
+            for item in selection.selections
+            if isinstance(item, FieldNode) and not self._obtains(type_name, states, item)
+        ]
+
+    def _grow(self, key: tuple[str, States], type_name: str, states: States) -> States:
+        if type_name == "Query":
+            graphs = self.view.merged.types["Query"].graphs
+            return states | {State(graph, "Query") for graph in graphs}
+        waiting = [hop for hop in self.view.hops(type_name) if not _is_in(hop, states)]
+        grown = True
+        while grown:
+            grown = False
+            for hop in list(waiting):
+                if self.obtains(type_name, states, hop.key):
+                    states = states | {State(hop.graph, hop.type)}
+                    self._open[key] = states
+                    waiting = [w for w in waiting if not _is_in(w, states)]
+                    grown = True
+        return states
+
+    def _obtains(self, type_name: str, states: States, item: object) -> bool:
+        if isinstance(item, InlineFragmentNode):
+            name = item.type_condition.name.value if item.type_condition else type_name
+            return self._obtains_in_fragment(type_name, states, name, item.selection_set)
+        if not isinstance(item, FieldNode) or item.name.value == "__typename":
+            return True
+        owner = self.view.merged.types.get(type_name)
+        if owner is None:
+            return False
+        if owner.kind is not Kind.OBJECT and not self._is_interface_object_only(states):
+            return self._obtains_abstract(states, SelectionSetNode(selections=(item,)))
+        found = self.resolving(type_name, states, item.name.value)
+        if not found:
+            return False
+        if item.selection_set is None:
+            return True
+        target = str(owner.fields[item.name.value].type).strip("[]!")
+        return self._obtains_below(target, found, item.selection_set)
+
+    def _obtains_below(self, target: str, states: States, selection: SelectionSetNode) -> bool:
+        owner = self.view.merged.types.get(target)
+        if owner is None:
+            return False
+        if owner.kind is Kind.OBJECT:
+            return self.obtains(target, self.reached(target, states), selection)
+        return self._obtains_abstract(states, selection)
+
+    def _obtains_abstract(self, states: States, selection: SelectionSetNode) -> bool:
+        for concrete, narrowed in self.expand(states).items():
+            if not self.obtains(concrete, self.reached(concrete, narrowed), selection):
+                return False
+        return True
+
+    def _obtains_in_fragment(
+        self, type_name: str, states: States, condition: str, selection: SelectionSetNode
+    ) -> bool:
+        owner = self.view.merged.types.get(condition)
+        if owner is None:
+            return False
+        if condition == type_name or condition in self.view.merged.types[type_name].interfaces:
+            return self.obtains(type_name, states, selection)
+        if owner.kind is Kind.OBJECT:
+            possible = self.expand(states).get(condition)
+            is_other = self.view.merged.types[type_name].kind is Kind.OBJECT
+            if is_other or possible is None:
+                return True
+            return self.obtains(condition, self.reached(condition, possible), selection)
+        is_object = self.view.merged.types[type_name].kind is Kind.OBJECT
+        if is_object:
+            return type_name not in owner.member_names or self.obtains(type_name, states, selection)
+        return self._obtains_abstract(states, selection)
+
+    def expand(self, states: States) -> dict[str, States]:
+        """The concrete types that an abstract position can have, each with the states that may hold it."""
+        found: dict[str, set[State]] = {}
+        for state in states:
+            for concrete in self.view.runtime_types(state):
+                found.setdefault(concrete, set()).add(self.view.narrowed(state, concrete))
+        return {name: frozenset(found[name]) for name in sorted(found)}
+
+    def _is_interface_object_only(self, states: States) -> bool:
+        return all((s.graph, s.type) in self.view.interface_objects for s in states)
+
+
+def _is_in(hop: Hop, states: States) -> bool:
+    return any(s.graph == hop.graph and s.type == hop.type and not s.provided for s in states)

@@ -1,0 +1,162 @@
+"""The merged graph as a router will read it: which subgraph resolves what, under which condition."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+from graphql import FieldNode, InlineFragmentNode, SelectionSetNode
+
+from schema.composition.facts import selection_on
+from schema.composition.merge.model import JoinField, MergedGraph, MergedType
+from schema.composition.subgraph import Kind
+from schema.federation.field_sets import print_field_set
+
+TYPE_MARKS = str.maketrans("", "", "[]!")
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """An object in one subgraph: there it is of type `type`. `provided` is what a @provides on the way adds."""
+
+    graph: int
+    type: str
+    provided: str = ""
+
+
+States = frozenset[State]
+
+
+@dataclass(frozen=True, slots=True)
+class Hop:
+    """A way into a subgraph: with this key the object is of type `type` there."""
+
+    graph: int
+    type: str
+    key: SelectionSetNode
+
+
+class GraphView:
+    """Answers questions about one merged graph; `labels` are the override labels that are on."""
+
+    def __init__(self, merged: MergedGraph, labels: frozenset[str] = frozenset()) -> None:
+        self.merged = merged
+        self._labels = labels
+        self._hops: dict[str, tuple[Hop, ...]] = {}
+
+    @cached_property
+    def interface_objects(self) -> frozenset[tuple[int, str]]:
+        """Every (subgraph, interface) where the interface is an object."""
+        types = self.merged.types.values()
+        return frozenset((join.graph, t.name) for t in types for join in t.joins if join.is_interface_object)
+
+    @cached_property
+    def _implementations(self) -> dict[str, frozenset[str]]:
+        found: dict[str, set[str]] = {}
+        for owner in self.merged.types.values():
+            if owner.kind is Kind.OBJECT:
+                for interface in owner.interfaces:
+                    found.setdefault(interface, set()).add(owner.name)
+        return {name: frozenset(types) for name, types in found.items()}
+
+    @cached_property
+    def _runtime(self) -> dict[tuple[int, str], frozenset[str]]:
+        found: dict[tuple[int, str], set[str]] = {}
+        for owner in self.merged.types.values():
+            if owner.kind is Kind.OBJECT:
+                for graph in owner.graphs:
+                    found.setdefault((graph, owner.name), set()).add(owner.name)
+                for graph, interface in owner.implements:
+                    found.setdefault((graph, interface), set()).add(owner.name)
+            for graph, member in owner.members:
+                found.setdefault((graph, owner.name), set()).add(member)
+        return {key: frozenset(types) for key, types in found.items()}
+
+    def runtime_types(self, state: State) -> frozenset[str]:
+        """The concrete types that the object can have, as far as this subgraph can say."""
+        if (state.graph, state.type) in self.interface_objects:
+            return self._implementations.get(state.type, frozenset())
+        return self._runtime.get((state.graph, state.type), frozenset())
+
+    def narrowed(self, state: State, concrete: str) -> State:
+        """The same object, known to be of the concrete type."""
+        if (state.graph, state.type) in self.interface_objects:
+            return state
+        return State(state.graph, concrete, state.provided)
+
+    def join(self, state: State, field: str) -> JoinField | None:
+        """How the state's subgraph takes part in the field, if it resolves it now."""
+        found = self.declaration(state.graph, state.type, field)
+        if found is None or not self._is_active(found):
+            return None
+        if found.external or (found.used_overridden and found.override_label is None):
+            return found if provided_below(state.provided, field, self._also(state.type)) is not None else None
+        return found
+
+    def declaration(self, graph: int, type_name: str, field: str) -> JoinField | None:
+        """What the subgraph declares of the field, resolvable or not."""
+        owner = self.merged.types.get(type_name)
+        item = owner.fields.get(field) if owner else None
+        if owner is None or item is None:
+            return None
+        if not item.joins:
+            return JoinField(graph) if graph in owner.graphs else None
+        return next((join for join in item.joins if join.graph == graph), None)
+
+    def next_state(self, state: State, field: str, join: JoinField) -> State:
+        """Where the field leads inside the subgraph."""
+        item = self.merged.types[state.type].fields[field]
+        target = (join.type or str(item.type)).translate(TYPE_MARKS)
+        below = provided_below(state.provided, field, self._also(state.type)) or ""
+        both = " ".join(text for text in (join.provides or "", below) if text)
+        return State(state.graph, target, both)
+
+    def hops(self, type_name: str) -> tuple[Hop, ...]:
+        """Every way into a subgraph for an object of this type: by its own keys and by interface objects' keys."""
+        found = self._hops.get(type_name)
+        if found is None:
+            found = self._hops[type_name] = tuple(self._all_hops(type_name))
+        return found
+
+    def _all_hops(self, type_name: str) -> Iterator[Hop]:
+        owner = self.merged.types[type_name]
+        yield from _own_hops(owner)
+        for name in owner.interfaces:
+            interface = self.merged.types.get(name)
+            if interface is not None:
+                yield from (h for h in _own_hops(interface) if (h.graph, name) in self.interface_objects)
+
+    def _is_active(self, join: JoinField) -> bool:
+        if join.override_label is None:
+            return True
+        return (join.override is not None) == (join.override_label in self._labels)
+
+    def _also(self, type_name: str) -> frozenset[str]:
+        """The names under which a fragment in a @provides may speak of the type."""
+        return frozenset({type_name, *self.merged.types[type_name].interfaces})
+
+
+def _own_hops(owner: MergedType) -> Iterator[Hop]:
+    for join in owner.joins:
+        selection = selection_on(join.key)
+        if selection is not None and join.is_resolvable:
+            yield Hop(join.graph, owner.name, selection)
+
+
+def provided_below(provided: str, field: str, names: frozenset[str]) -> str | None:
+    """What a provided selection says under `field`: None when it does not name the field at all."""
+    if not provided:
+        return None
+    selection = selection_on(provided)
+    found = list(_below(selection, field, names)) if selection else []
+    return " ".join(text for text in found if text) if found else None
+
+
+def _below(selection: SelectionSetNode, field: str, names: frozenset[str]) -> Iterator[str]:
+    for item in selection.selections:
+        if isinstance(item, InlineFragmentNode):
+            if item.type_condition is None or item.type_condition.name.value in names:
+                yield from _below(item.selection_set, field, names)
+        elif isinstance(item, FieldNode) and item.name.value == field:
+            yield print_field_set(item.selection_set) if item.selection_set else ""
