@@ -125,7 +125,7 @@ class RequestAuthorizer:
         Errors: Unavailable where the facts are not to be had: then nothing is decided.
         """
         await self.load_owners(question.owner_id for question in questions)
-        return [self._decided(question) for question in questions]
+        return [self._decisions.get(question) or self._decide(question) for question in questions]
 
     def decide_now(self, question: Question) -> Decision | None:
         """The decision, or None where the owner's facts are not loaded yet."""
@@ -134,7 +134,7 @@ class RequestAuthorizer:
             return known
         if self._unknown(question.owner_id):
             return None
-        return self._decided(question)
+        return self._decide(question)
 
     async def load_owners(self, owner_ids: Iterable[str | None]) -> None:
         """Make `decide_now` able to answer about these owners."""
@@ -176,14 +176,12 @@ class RequestAuthorizer:
             related={owner_id: self._case(replace(question, owner_id=owner_id)) for owner_id in owners},
         )
 
-    def _decided(self, question: Question) -> Decision:
-        known = self._decisions.get(question)
-        if known is None:
-            asked = classed_by_labels(question)
-            cell = self._table.cell(self._party(asked.owner_id), asked)
-            known = cell.always or cell.decide(self._case(asked))
-            self._decisions[question] = known
-        return known
+    def _decide(self, question: Question) -> Decision:
+        asked = classed_by_labels(question) if question.labels else question
+        cell = self._table.cell(self._party(asked.owner_id), asked)
+        decision = cell.always or cell.decide(self._case(asked))
+        self._decisions[question] = decision
+        return decision
 
     def _case(self, question: Question) -> Case:
         standing = self._standings.get(question.owner_id or "", UNRELATED)

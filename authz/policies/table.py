@@ -35,25 +35,29 @@ class OpenRule:
 
     def fires(self, case: Case) -> bool:
         """Whether all of what is left holds; what raises counts against the subject."""
+        # A plain loop: this is the only code that runs for every single row.
         try:
-            return all(holds(case) for holds in self.left)
+            for holds in self.left:
+                if not holds(case):
+                    return False
         except Exception as error:
             log.warning("a condition of `%s` raised %s", self.rule.name, type(error).__name__)
             return not self.rule.allows
+        return True
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
     """What the policy says to one party about one class, action and purpose.
 
-    `always` is the answer where no case can change it. `almost` are the allows that the stated purpose
-    shuts; they only serve to tell the caller what is missing.
+    `always` is the answer where no case can change it. `mendable` are the allows, also those that the
+    stated purpose shuts, for which a caller can do something; they only serve to say what.
     """
 
     always: Decision | None
     denies: tuple[OpenRule, ...] = ()
     allows: tuple[OpenRule, ...] = ()
-    almost: tuple[OpenRule, ...] = ()
+    mendable: tuple[Rule, ...] = ()
 
     def decide(self, case: Case) -> Decision:
         """The decision about this case."""
@@ -75,8 +79,8 @@ class Cell:
         return replace(deny.decision, obligation=obligation)
 
     def _what_is_missing(self, case: Case) -> Obligation | None:
-        near = (_only_obligation(open_rule.rule, case) for open_rule in (*self.allows, *self.almost))
-        return next((obligation for obligation in near if obligation is not None), None)
+        missing = (_only_obligation(rule, case) for rule in self.mendable)
+        return next((obligation for obligation in missing if obligation is not None), None)
 
 
 class DecisionTable:
@@ -111,9 +115,10 @@ class DecisionTable:
         rules = [rule for rule in rules if not any(each.never_for & party for each in rule.conditions)]
         shut = {rule.name for rule in rules if _shut_by_purpose(rule, purpose)}
         denies = _opened(rule for rule in rules if not rule.allows and rule.name not in shut)
-        allows = _opened(rule for rule in _most_open_first(rules) if rule.name not in shut)
-        almost = _opened(rule for rule in _most_open_first(rules) if rule.name in shut)
-        return Cell(_foregone(denies, allows, almost), denies, allows, almost)
+        allowing = _most_open_first(rules)
+        allows = _opened(rule for rule in allowing if rule.name not in shut)
+        mendable = tuple(rule for rule in allowing if any(each.obligation for each in rule.conditions))
+        return Cell(_foregone(denies, allows, mendable), denies, allows, mendable)
 
 
 def _opened(rules: Iterable[Rule]) -> tuple[OpenRule, ...]:
@@ -137,13 +142,13 @@ def _shut_by_purpose(rule: Rule, purpose: Purpose | None) -> bool:
 
 
 def _foregone(
-    denies: Sequence[OpenRule], allows: Sequence[OpenRule], almost: Sequence[OpenRule]
+    denies: Sequence[OpenRule], allows: Sequence[OpenRule], mendable: Sequence[Rule]
 ) -> Decision | None:
     """The decision that no case can change, if there is one."""
     unconditional = next((deny for deny in denies if not deny.left), None)
     if unconditional is not None:
         return unconditional.decision
-    if not allows and not almost:
+    if not allows and not mendable:
         return Decision(allowed=False, rule=DEFAULT_DENY)
     if not denies and allows and not allows[0].left:
         return allows[0].decision
