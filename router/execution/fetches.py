@@ -112,9 +112,9 @@ class EntityFetch:
         representations: list[Representation] = []
         groups: Groups = []
         known: dict[bytes, list[dict[str, Any]]] = {}
-        represent = self._representations.of
+        represent, failed = self._representations.of, run.failed
         for it in found:
-            representation = represent(it, missing_is_null=not run.has_failed(it))
+            representation = represent(it, failed)
             if representation is None:
                 continue
             identity = identity_of(representation)

@@ -5,7 +5,7 @@ Source: `federation.md` (g) 2.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
@@ -18,9 +18,11 @@ Representation: TypeAlias = dict[str, Any]
 
 _MISSING: Final[Any] = object()
 _UNFIT: Final[Any] = object()
-"""A value that breaks the nullability of its type, so that what holds it cannot be sent."""
+"""A value that breaks the nullability of its type: null in its place, where null may be."""
+_UNKNOWN: Final[Any] = object()
+"""A value that an earlier fetch failed to bring: nothing that holds it can be sent."""
 
-_Copy: TypeAlias = Callable[[Any, bool], Any]
+_Copy: TypeAlias = Callable[[Any, Collection[int]], Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +58,12 @@ class Representations:
         conditions = {it.type_condition for it in fetch.requires if not isinstance(it, RequiresField)}
         self._only_type = conditions.pop() if len(conditions) == 1 else None
 
-    def of(self, it: dict[str, Any], *, missing_is_null: bool) -> Representation | None:
+    def of(self, it: dict[str, Any], failed: Collection[int]) -> Representation | None:
         """The representation of one object, or None where it cannot be asked for.
 
         That is: its runtime type is not among the required ones, or no key of it is filled, or a required
         leaf that may not be null is. A required leaf that may be null is sent as null; one that is missing
-        too, unless `missing_is_null` is off (an earlier fetch for this object failed).
+        too, except in an object whose identity is in `failed`: what it lacks is unknown.
         """
         typename = it.get("__typename") or self._only_type
         if typename is None:
@@ -72,7 +74,7 @@ class Representations:
         if recipe is None:
             return None
         representation: Representation = {"__typename": recipe.typename}
-        if not _copy_entries(it, recipe.entries, representation, missing_is_null):
+        if _copy_entries(it, recipe.entries, representation, failed) is not None:
             return None
         if recipe.keys and not any(_filled(representation, key) for key in recipe.keys):
             return None
@@ -179,7 +181,7 @@ def _object_copy(selections: Sequence[RequiresSelection], static_type: str | Non
     recipes: dict[str, tuple[_Entry, ...]] = {}
     keep_typename = _selects_typename(selections)
 
-    def copy(value: Any, missing_is_null: bool) -> Any:
+    def copy(value: Any, failed: Collection[int]) -> Any:
         if value.__class__ is not dict:
             return None
         typename = value.get("__typename") or static_type
@@ -193,7 +195,8 @@ def _object_copy(selections: Sequence[RequiresSelection], static_type: str | Non
         copied: dict[str, Any] = {}
         if keep_typename:
             copied["__typename"] = typename
-        return copied if _copy_entries(value, entries, copied, missing_is_null) else _UNFIT
+        unfit = _copy_entries(value, entries, copied, failed)
+        return copied if unfit is None else unfit
 
     return copy
 
@@ -206,12 +209,14 @@ def _selects_typename(selections: Sequence[RequiresSelection]) -> bool:
 
 
 def _list_copy(copy_item: _Copy, item_non_null: bool) -> _Copy:
-    def copy(value: Any, missing_is_null: bool) -> Any:
+    def copy(value: Any, failed: Collection[int]) -> Any:
         if value.__class__ is not list:
             return None
         items = []
         for it in value:
-            copied = None if it is None else copy_item(it, missing_is_null)
+            copied = None if it is None else copy_item(it, failed)
+            if copied is _UNKNOWN:
+                return _UNKNOWN
             if copied is _UNFIT:
                 copied = None
             if copied is None and item_non_null:
@@ -223,20 +228,22 @@ def _list_copy(copy_item: _Copy, item_non_null: bool) -> _Copy:
 
 
 def _copy_entries(
-    it: dict[str, Any], entries: Sequence[_Entry], into: dict[str, Any], missing_is_null: bool
-) -> bool:
-    """Whether every entry could be copied; a nested value that is unfit ends as null where it may."""
+    it: dict[str, Any], entries: Sequence[_Entry], into: dict[str, Any], failed: Collection[int]
+) -> Any:
+    """Copy every entry; why one cannot be copied, or None. A nested value that is unfit ends as null."""
     for entry in entries:
         value = it.get(entry.source, _MISSING)
         if value is _MISSING:
-            if entry.non_null or not missing_is_null:
-                return False
+            if failed and id(it) in failed:
+                return _UNKNOWN
             value = None
         elif value is not None and entry.copy is not None:
-            value = entry.copy(value, missing_is_null)
+            value = entry.copy(value, failed)
+            if value is _UNKNOWN:
+                return _UNKNOWN
             if value is _UNFIT:
                 value = None
         if value is None and entry.non_null:
-            return False
+            return _UNFIT
         into[entry.name] = value
-    return True
+    return None

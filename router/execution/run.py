@@ -40,7 +40,7 @@ DEFAULT_OPTIONS: Final = ExecutionOptions()
 class Run:
     """The state of one execution. `root` is the response tree that fetches read from and merge into."""
 
-    __slots__ = ("_failed", "_transport", "errors", "errors_lost", "options", "root", "subject", "variables")
+    __slots__ = ("_transport", "errors", "errors_lost", "failed", "options", "root", "subject", "variables")
 
     def __init__(
         self,
@@ -57,7 +57,8 @@ class Run:
         self.subject = subject
         self.options = options
         self._transport = transport
-        self._failed: set[int] = set()
+        self.failed: set[int] = set()
+        """Identities of objects that a fetch failed for; stable, because objects live as long as the run."""
 
     async def call(self, request: SubgraphRequest) -> SubgraphResponse:
         """The subgraph's answer.  Errors: `SubgraphCallFailed`, whatever went wrong on the way."""
@@ -89,8 +90,4 @@ class Run:
 
     def mark_failed(self, it: dict[str, Any]) -> None:
         """A fetch for this object failed: what it lacks is unknown, not null."""
-        self._failed.add(id(it))
-
-    def has_failed(self, it: dict[str, Any]) -> bool:
-        """Whether `mark_failed` was called. Objects live as long as the run, so identities are stable."""
-        return bool(self._failed) and id(it) in self._failed
+        self.failed.add(id(it))

@@ -1,7 +1,5 @@
 """More suites of the federation audit: nested and partial types, requirements, shared roots, overrides."""
 
-
-
 from __future__ import annotations
 
 from collections.abc import Callable

@@ -1,8 +1,8 @@
 """Federation cases as YAML: subgraphs with rows, queries with the answer and the calls that are owed.
 
 A file has `about`, `subgraphs` (name → `sdl`, `rows` by type with `Query` and `Mutation` as single objects,
-`resolvers` by coordinate: a Python expression over `it`, `args` and `rows`) and `tests` (`query`, `variables`,
-`data`, `errors`, `calls`).
+`resolvers` by coordinate: a Python expression over `it`, `args` and `rows`) and `tests` (`query`,
+`variables`, `data`, `errors`, `calls`).
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from authz.identity.subject import ANONYMOUS, Subject
@@ -65,9 +66,21 @@ class Federation:
         """The answer; a refusal is an answer without data, as it is for clients."""
         try:
             compiled = self.compiled(query)
-            coerced = coerce(variables, compiled.allowed.original.variables, self.supergraph.api_schema)
+            return await self.run(compiled, variables, transport=transport, subject=subject, options=options)
         except ClientError as refusal:
             return GraphQLResponse(data=None, errors=tuple(refusal.all_to_graphql()))
+
+    async def run(
+        self,
+        compiled: CompiledPlan,
+        variables: Mapping[str, Any] | None = None,
+        *,
+        transport: SubgraphTransport | None = None,
+        subject: Subject = ANONYMOUS,
+        options: ExecutionOptions | None = None,
+    ) -> GraphQLResponse:
+        """As `ask`, by a plan that is there already.  Errors: `VariablesInvalid`."""
+        coerced = coerce(variables, compiled.allowed.original.variables, self.supergraph.api_schema)
         return await execute(
             compiled, coerced, subject, transport or self.in_process(), options=options or ExecutionOptions()
         )
@@ -95,6 +108,12 @@ class Federation:
 
 def federation_of(subgraphs: Sequence[MockSubgraph]) -> Federation:
     """Compose them with our own composer; a composition problem fails the test with all its messages."""
-    result = compose([SubgraphSource(it.name, f"http://{it.name}/graphql", it.sdl) for it in subgraphs])
+    sources = tuple(SubgraphSource(it.name, f"http://{it.name}/graphql", it.sdl) for it in subgraphs)
+    return Federation(tuple(subgraphs), _supergraph_of(sources))
+
+
+@cache
+def _supergraph_of(sources: tuple[SubgraphSource, ...]) -> Supergraph:
+    result = compose(sources)
     assert result.supergraph_sdl is not None, "\n".join(str(it) for it in result.problems)
-    return Federation(tuple(subgraphs), read_supergraph(result.supergraph_sdl))
+    return read_supergraph(result.supergraph_sdl)

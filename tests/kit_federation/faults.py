@@ -1,0 +1,69 @@
+"""A transport that breaks one chosen call of a request, in one chosen way."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+
+from router.errors import SubgraphCallFailed
+from router.execution.transport import SubgraphRequest, SubgraphResponse, SubgraphTransport
+
+Fault = Callable[[SubgraphRequest, SubgraphResponse], SubgraphResponse]
+
+
+def unreachable(request: SubgraphRequest, _: SubgraphResponse) -> SubgraphResponse:
+    """The subgraph could not be reached."""
+    raise SubgraphCallFailed(request.service, "could not be reached")
+
+
+def crashed(request: SubgraphRequest, _: SubgraphResponse) -> SubgraphResponse:
+    """The transport itself has a fault."""
+    raise RuntimeError("a secret of the transport")
+
+
+def refused(request: SubgraphRequest, _: SubgraphResponse) -> SubgraphResponse:
+    """GraphQL errors and no data."""
+    return SubgraphResponse(data=None, errors=({"message": "refused"},))
+
+
+def silent(request: SubgraphRequest, _: SubgraphResponse) -> SubgraphResponse:
+    """`{"data": null}` without a word."""
+    return SubgraphResponse(data=None)
+
+
+def short(request: SubgraphRequest, answer: SubgraphResponse) -> SubgraphResponse:
+    """One entity less than was asked for; a root fetch is refused instead."""
+    entities = (answer.data or {}).get("_entities")
+    if not isinstance(entities, list):
+        return refused(request, answer)
+    return SubgraphResponse(data={"_entities": entities[:-1]})
+
+
+FAULTS: tuple[Fault, ...] = (unreachable, crashed, refused, silent, short)
+
+
+class FaultyTransport:
+    """Breaks the call of this number (from 0) and passes the others on; `broken` is the one it broke."""
+
+    def __init__(self, inner: SubgraphTransport, number: int, fault: Fault) -> None:
+        self._inner = inner
+        self._number = number
+        self._fault = fault
+        self.count = 0
+        self.broken: SubgraphRequest | None = None
+
+    async def fetch(self, request: SubgraphRequest) -> SubgraphResponse:
+        """As the port says."""
+        number, self.count = self.count, self.count + 1
+        answer = await self._inner.fetch(request)
+        if number != self._number:
+            return answer
+        self.broken = request
+        return self._fault(request, answer)
+
+    def subscribe(self, request: SubgraphRequest) -> AsyncIterator[SubgraphResponse]:
+        """Passed on whole."""
+        return self._inner.subscribe(request)
+
+    async def close(self) -> None:
+        """As the port says."""
+        await self._inner.close()
