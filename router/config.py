@@ -56,6 +56,18 @@ class StreamLimits:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RateLimits:
+    """Requests a minute for one caller (a person, or an address for anonymous ones). 0 switches it off.
+
+    `burst_requests_max` may come at once; they count as requests of the minute.
+    """
+
+    requests_per_minute_max: int = 0
+    burst_requests_max: int = 100
+    callers_max: int = 100_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CacheLimits:
     """Entries kept for each supergraph, least recently used out first."""
 
@@ -78,6 +90,7 @@ class RouterConfig:
     """The router's settings. `forward_headers` are request headers handed on to subgraphs, lower case.
 
     `trusted_preflight_headers`: one of them proves that a browser asked for permission first.
+    `compression` is for those without a proxy in front: it costs more than all other work on an answer.
     `override_labels`: named labels of `@override` that are on; `percent(n)` labels need no setting.
     """
 
@@ -85,8 +98,7 @@ class RouterConfig:
     explorer: bool = True
     csrf_prevention: bool = True
     persisted_queries: bool = True
-    compression: bool = True
-    metrics: bool = False
+    compression: bool = False
     expose_subgraph_errors: bool = True
     forward_headers: tuple[str, ...] = ()
     trusted_preflight_headers: tuple[str, ...] = (
@@ -100,6 +112,7 @@ class RouterConfig:
     drain_ms_max: int = 10_000
     operation: OperationLimits = field(default_factory=OperationLimits)
     http: HttpLimits = field(default_factory=HttpLimits)
+    rate: RateLimits = field(default_factory=RateLimits)
     streams: StreamLimits = field(default_factory=StreamLimits)
     caches: CacheLimits = field(default_factory=CacheLimits)
     cors: CorsConfig = field(default_factory=CorsConfig)
@@ -115,7 +128,7 @@ def read_config(settings: Mapping[str, Any]) -> RouterConfig:
 
 def _section(kind: type[Section], settings: object, *, at: str) -> Section:
     if not isinstance(settings, Mapping):
-        raise ConfigError(f"`{at or 'the configuration'}` must be a mapping of settings")
+        raise ConfigError(f"`{at.rstrip('.') or 'the configuration'}` must be a mapping of settings")
     hints = typing.get_type_hints(kind)
     for key in settings:
         if key not in hints:

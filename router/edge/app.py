@@ -18,6 +18,7 @@ from router.edge.credentials import Credentials
 from router.edge.drain import Drain
 from router.edge.explorer import explorer_files
 from router.edge.http import GraphQLEndpoint
+from router.edge.rate import Rate
 from router.edge.websocket import SocketEndpoint
 from router.pipeline import Router
 
@@ -44,6 +45,8 @@ def build_app(
         in_flight_max=config.http.in_flight_max, streams_max=config.streams.connections_max
     )
 
+    rate = Rate(config.rate)
+
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         tasks = [asyncio.ensure_future(begin()) for begin in background]
@@ -58,8 +61,8 @@ def build_app(
 
     app = Starlette(
         routes=[
-            Route("/graphql", GraphQLEndpoint(router, config, credentials, drain), methods=METHODS),
-            WebSocketRoute("/graphql", SocketEndpoint(router, config, credentials, drain)),
+            Route("/graphql", GraphQLEndpoint(router, config, credentials, drain, rate), methods=METHODS),
+            WebSocketRoute("/graphql", SocketEndpoint(router, config, credentials, drain, rate)),
             *health_routes(drain),
             *explorer_routes(explorer=config.explorer),
             *routes,

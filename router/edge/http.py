@@ -27,6 +27,7 @@ from router.edge.explorer import explorer_page
 from router.edge.framing import EVENTS, Framing, framed, framing_of
 from router.edge.negotiation import CONTENT_TYPES, Accepted, Wire, accepted, media_type
 from router.edge.persisted import PersistedDocuments
+from router.edge.rate import Rate, RateExceeded, caller_of
 from router.edge.requests import ClientGone, body, from_json, from_url
 from router.edge.streams import StreamRules, answers, watched
 from router.edge.uploads import from_form, uploads_of
@@ -65,11 +66,14 @@ class Stream:
 class GraphQLEndpoint:
     """The ASGI app behind `/graphql` for HTTP. One an app."""
 
-    def __init__(self, router: Router, config: RouterConfig, credentials: Credentials, drain: Drain) -> None:
+    def __init__(
+        self, router: Router, config: RouterConfig, credentials: Credentials, drain: Drain, rate: Rate
+    ) -> None:
         self._router = router
         self._config = config
         self._credentials = credentials
         self._drain = drain
+        self._rate = rate
         self._persisted = PersistedDocuments(config)
         self._rules = StreamRules(
             credentials=credentials, drain=drain, events_max=config.streams.queue_events_max
@@ -89,7 +93,9 @@ class GraphQLEndpoint:
         except ClientGone:
             return
         except Exception as failure:
-            await self._send(exchange, answer_of_failure(failure, exchange.trace_id), accept)
+            retry_after_s = failure.retry_after_s if isinstance(failure, RateExceeded) else 1
+            answer = answer_of_failure(failure, exchange.trace_id)
+            await self._send(exchange, answer, accept, retry_after_s=retry_after_s)
         finally:
             requests_duration_s.record(time.perf_counter() - began, {"http.route": "/graphql"})
 
@@ -106,6 +112,7 @@ class GraphQLEndpoint:
             if self._config.csrf_prevention:
                 check_preflight(exchange.method, exchange.headers, self._config.trusted_preflight_headers)
             subject = await self._credentials.subject_of(exchange.headers.get("authorization"))
+            self._rate.take(caller_of(subject, exchange.scope))
             requests = await self._requests(exchange)
             try:
                 with Departure(exchange.receive) as departure:
@@ -192,19 +199,21 @@ class GraphQLEndpoint:
         answer = Answer(response.body())
         return _as_events(answer) if accept.only_events else answer
 
-    async def _send(self, exchange: Exchange, outcome: Answer | list[Answer], accept: Accepted) -> None:
+    async def _send(
+        self,
+        exchange: Exchange,
+        outcome: Answer | list[Answer],
+        accept: Accepted,
+        *,
+        retry_after_s: int = 1,
+    ) -> None:
         wire = accept.single
         if isinstance(outcome, Answer):
             status, text = outcome.status_as(wire), outcome.text()
         else:
             status, text = 200, b"[" + b",".join(one.text() for one in outcome) + b"]"
         headers = _headers(exchange, CONTENT_TYPES[wire])
-        if status == 405:
-            headers.append((b"allow", b"GET, POST" if exchange.method not in {"GET", "POST"} else b"POST"))
-        elif status == 401:
-            headers.append((b"www-authenticate", b"Bearer"))
-        elif status == 503:
-            headers.append((b"retry-after", b"1"))
+        headers += _advice(status, exchange.method, retry_after_s)
         if self._config.compression and len(text) >= COMPRESSED_BYTES_MIN and _takes_gzip(exchange.headers):
             text = gzip.compress(text, compresslevel=1)
             headers.append((b"content-encoding", b"gzip"))
@@ -234,6 +243,18 @@ def _headers(exchange: Exchange, content_type: str) -> list[tuple[bytes, bytes]]
         (b"cache-control", b"no-store"),
         (b"vary", b"accept, accept-encoding"),
     ]
+
+
+def _advice(status: int, method: str, retry_after_s: int) -> list[tuple[bytes, bytes]]:
+    """What HTTP asks a refusal to say about the next try."""
+    match status:
+        case 401:
+            return [(b"www-authenticate", b"Bearer")]
+        case 405:
+            return [(b"allow", b"POST" if method == "GET" else b"GET, POST")]
+        case 429 | 503:
+            return [(b"retry-after", b"%d" % retry_after_s)]
+    return []
 
 
 def _takes_gzip(headers: Headers) -> bool:

@@ -21,6 +21,7 @@ from router.config import RouterConfig
 from router.edge.answers import Answer, answer_of_failure, fresh_trace
 from router.edge.credentials import Credentials
 from router.edge.drain import Drain, overloaded
+from router.edge.rate import Rate, caller_of
 from router.edge.requests import request_of
 from router.edge.streams import StreamRules, expired, watched
 from router.errors import ClientError
@@ -58,8 +59,11 @@ class Closing(Exception):
 class SocketEndpoint:
     """The ASGI app behind `/graphql` for WebSockets. One an app."""
 
-    def __init__(self, router: Router, config: RouterConfig, credentials: Credentials, drain: Drain) -> None:
+    def __init__(
+        self, router: Router, config: RouterConfig, credentials: Credentials, drain: Drain, rate: Rate
+    ) -> None:
         self._router = router
+        self._rate = rate
         self._config = config
         self._drain = drain
         self._rules = StreamRules(
@@ -76,7 +80,7 @@ class SocketEndpoint:
         await socket.accept(subprotocol=SUBPROTOCOL)
         try:
             with self._drain.stream():
-                await _Connection(socket, self._router, self._config, self._rules).serve()
+                await _Connection(socket, self._router, self._config, self._rules, self._rate).serve()
         except ClientError:
             await _close(socket, Closing(Close.TRY_AGAIN_LATER, "too many connections"))
 
@@ -95,6 +99,7 @@ class _Connection:
     router: Router
     config: RouterConfig
     rules: StreamRules
+    rate: Rate
     subject: Subject | None = None
     initialised: bool = False
     headers: dict[str, str] = field(default_factory=dict)
@@ -222,6 +227,7 @@ class _Connection:
         try:
             if full:
                 raise overloaded()
+            self.rate.take(caller_of(subject, self.socket.scope))
             async for response in self._responses(request, subject):
                 await self._send({"id": id_, "type": "next", "payload": response.body()})
         except Exception as raised:

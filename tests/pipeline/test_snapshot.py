@@ -1,0 +1,61 @@
+"""Caches of a snapshot, and what a request of a progressive override sees."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from router import snapshot
+from router.snapshot import Cache, labels_on
+
+
+async def test_a_value_is_made_once_however_many_ask() -> None:
+    cache: Cache[str, int] = Cache("it", entries_max=2)
+    made, gate = 0, asyncio.Event()
+
+    async def make() -> int:
+        nonlocal made
+        made += 1
+        await gate.wait()
+        return 7
+
+    asking = [asyncio.create_task(cache.get_or_make("a", make)) for _ in range(5)]
+    await asyncio.sleep(0)
+    asking[0].cancel()
+    gate.set()
+    answers = await asyncio.gather(*asking, return_exceptions=True)
+    assert isinstance(answers[0], asyncio.CancelledError)
+    assert answers[1:] == [7] * 4
+    assert made == 1
+
+
+async def test_a_failed_making_is_not_kept_and_fails_all_who_wait() -> None:
+    cache: Cache[str, int] = Cache("it", entries_max=2)
+
+    async def fail() -> int:
+        raise ValueError("no")
+
+    answers = await asyncio.gather(*(cache.get_or_make("a", fail) for _ in range(2)), return_exceptions=True)
+    assert [str(one) for one in answers] == ["no", "no"]
+    assert cache.get("a") is None
+
+
+def test_the_least_recently_used_value_goes() -> None:
+    cache: Cache[str, int] = Cache("it", entries_max=2)
+    cache.put("a", 1)
+    cache.put("b", 2)
+    assert cache.get("a") == 1
+    cache.put("c", 3)
+    assert cache.get("b") is None
+    assert (cache.get("a"), cache.get("c"), len(cache)) == (1, 3, 2)
+
+
+@pytest.mark.parametrize(
+    ("drawn", "on"), [(5.0, {"percent(10)", "percent(20.5)"}), (15.0, {"percent(20.5)"}), (50.0, set())]
+)
+def test_one_draw_decides_all_percentages(monkeypatch, drawn, on) -> None:
+    monkeypatch.setattr(snapshot.random, "uniform", lambda *_: drawn)
+    labels = frozenset({"percent(10)", "percent(20.5)", "beta", "percent(x)"})
+    assert labels_on(labels, ()) == on
+    assert labels_on(labels, ("beta", "other")) == on | {"beta"}
