@@ -166,7 +166,8 @@ class FederatedSchema(strawberry.federation.Schema):
             return fields
         whole = getattr(type_definition.origin, "__classified__", None)
         keys = key_fields(type_definition)
-        return [self._expanded(field, whole, keys) for field in fields]
+        expanded = [self._expanded(field, whole, keys) for field in fields]
+        return [_without_login(field) for field in expanded] if type_definition.is_interface else expanded
 
     def _expanded(
         self, field: StrawberryField, whole: Classified | None, keys: frozenset[str]
@@ -184,6 +185,13 @@ class FederatedSchema(strawberry.federation.Schema):
         needs_login = own.as_ is not DataClass.PUBLIC and _first(field, Authenticated) is None
         expanded.directives = [*kept, own, *([Authenticated()] if needs_login else [])]
         return expanded
+
+
+def _without_login(field: StrawberryField) -> StrawberryField:
+    """The field without `@authenticated`: in federation an interface takes it from its implementations."""
+    bare = copy.copy(field)
+    bare.directives = [each for each in field.directives if not isinstance(each, Authenticated)]
+    return bare
 
 
 def key_fields(definition: StrawberryObjectDefinition) -> frozenset[str]:
