@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from authz.classes import DataClass, Purpose, Relation
+from authz.classes import DataClass, Purpose, Relation, Role
 from authz.facts.store import OWNERS_PER_BATCH_MAX, UNRELATED, Facts, Standing
 from authz.identity.keys import Clock, now_utc
 from authz.identity.subject import Subject
@@ -55,7 +55,7 @@ class Authorizer:
     def __init__(self, facts: Facts, *, policy: Policy | None = None, clock: Clock = now_utc) -> None:
         self._facts = facts
         self._clock = clock
-        self._possible: dict[tuple[Subject, str, str], bool] = {}
+        self._possible: dict[tuple[bool, frozenset[Role], frozenset[str], str, str], bool] = {}
         self._table = DecisionTable(policy or stadion_policy())
 
     @property
@@ -78,8 +78,8 @@ class Authorizer:
         What roles and scopes settle is settled here; authentication level and purpose are not, because
         their refusal has to tell the caller what to do.
         """
-        token = replace(subject, session_id=None, expires_at_utc=None)
-        key = (token, data_class, action)
+        # All that a condition settled by the subject alone may look at: not who it is.
+        key = (subject.authenticated, subject.roles, subject.scopes, data_class, action)
         known = self._possible.get(key)
         if known is None:
             if len(self._possible) >= POSSIBILITIES_MAX:

@@ -3,10 +3,14 @@
 from datetime import timedelta
 
 import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
 
 from authz.classes import DataClass, Purpose, Relation
 from authz.errors import FactInvalid
+from authz.facts.relational import VERSION_TABLE, RelationalFacts
 from authz.facts.store import OWNERS_PER_BATCH_MAX
+from authz.facts.tables import metadata
 from tests.kit_authz.people import NOW, a_consent, a_fact
 
 
@@ -127,3 +131,22 @@ async def test_a_relationship_event_without_a_field_is_refused(facts, missing):
     del payload[missing]
     with pytest.raises(FactInvalid):
         await facts.apply_event(payload)
+
+
+@pytest.mark.parametrize("unopened_facts", ["sqlite", "postgresql"], indirect=True)
+async def test_the_migrations_make_the_tables_that_the_code_uses(facts, unopened_facts):
+    def differences(connection):
+        context = MigrationContext.configure(
+            connection, opts={"include_object": lambda item, name, kind, *_: name != VERSION_TABLE}
+        )
+        return compare_metadata(context, metadata)
+
+    assert await unopened_facts.read(differences) == []
+
+
+@pytest.mark.parametrize("unopened_facts", ["sqlite", "postgresql"], indirect=True)
+async def test_opening_again_keeps_the_facts(facts, unopened_facts):
+    await facts.apply_event(a_fact("coach", Relation.COACH, "ann").as_payload())
+    again = RelationalFacts(unopened_facts)
+    await again.open()
+    assert set(await again.load("coach", ["ann"])) == {"ann"}
