@@ -86,6 +86,7 @@ class MockSubgraph:
         self.calls: list[Call] = []
         self._rows = rows or {}
         self._root = root or {}
+        self._documents: dict[str, tuple[DocumentNode, list[str]]] = {}
         self._resolvers = dict(resolvers or {})
         self._entity_resolvers = dict(entities or {})
         document = parse(sdl)
@@ -105,10 +106,9 @@ class MockSubgraph:
         self, query: str, variables: Mapping[str, Any], operation_name: str | None
     ) -> dict[str, Any]:
         """As `execute`, without noting the call."""
-        document = parse(query)
-        errors = validate(self.schema, document)
-        if errors:
-            return {"errors": [{"message": it.message} for it in errors]}
+        document, problems = self._document(query)
+        if problems:
+            return {"errors": [{"message": it} for it in problems]}
         result = execute(
             self.schema,
             document,
@@ -119,6 +119,15 @@ class MockSubgraph:
         if inspect.isawaitable(result):
             result = await result
         return _body(result)
+
+    def _document(self, query: str) -> tuple[DocumentNode, list[str]]:
+        """The document and why it is not valid here; worked out once a text."""
+        known = self._documents.get(query)
+        if known is None:
+            document = parse(query)
+            problems = [it.message for it in validate(self.schema, document)]
+            known = self._documents[query] = (document, problems)
+        return known
 
     async def subscribe(
         self, query: str, variables: dict[str, Any], operation_name: str | None, subject: Subject
