@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from schema.composition.merge import merge
+from schema.composition.names import check_names
 from schema.composition.parse import parse_subgraph
 from schema.composition.post_merge import check_merged
 from schema.composition.print import print_supergraph
@@ -39,6 +40,7 @@ def compose(sources: Sequence[SubgraphSource]) -> CompositionResult:
     problems: list[Problem] = []
     hints: list[Problem] = []
     ordered = sorted(sources, key=lambda source: source.name)
+    problems.extend(check_names(ordered))
     parsed = [p for source in ordered if (p := parse_subgraph(source, problems)) is not None]
     if problems:
         return _failed(problems, hints)

@@ -37,7 +37,7 @@ class FeatureUrl:
     def name(self) -> str | None:
         """The last part of the identity, when it can be a GraphQL name."""
         last = self.identity.rstrip("/").rsplit("/", 1)[-1]
-        return last if _NAME.match(last) and "__" not in last and not last.endswith("_") else None
+        return last if is_namespace(last) else None
 
     def __str__(self) -> str:
         return self.identity if self.version is None else f"{self.identity}/{self.version}"
@@ -49,3 +49,8 @@ def feature_url(text: str) -> FeatureUrl:
     if match is None:
         return FeatureUrl(text.strip().rstrip("/"), None)
     return FeatureUrl(match["identity"], Version(int(match["major"]), int(match["minor"])))
+
+
+def is_namespace(text: str) -> bool:
+    """Whether the text can stand before `__` in element names."""
+    return bool(_NAME.match(text)) and "__" not in text and not text.endswith("_")

@@ -68,7 +68,7 @@ def _resolve(
     if origin is None:
         _unknown_origin(ctx, coordinate, applied, name)
         return
-    if not _is_sound(ctx, coordinate, item, overriding, index, origin):
+    if not _is_sound(ctx, coordinate, item, sources.get(origin), overriding, index, origin):
         return
     if origin not in sources:
         ctx.hint(
@@ -105,6 +105,7 @@ def _hand_over(
         )
     else:
         (verdict.used if at in facts.used else verdict.unused).add(origin)
+    if not facts.is_external(at) and applied.text("label") is None:
         ctx.hint(
             "OVERRIDDEN_FIELD_CAN_BE_REMOVED",
             f"`{coordinate}` is overridden by `{ctx.name(index)}`; it can be removed from `{ctx.name(origin)}`"
@@ -156,6 +157,7 @@ def _is_sound(
     ctx: MergeContext,
     coordinate: str,
     item: FieldDef,
+    source: FieldDef | None,
     overriding: Mapping[int, Applied],
     index: int,
     origin: int,
@@ -179,14 +181,25 @@ def _is_sound(
             f"remove `@override` in `{ctx.name(origin)}`",
         )
         return False
-    collisions = [name for name in ("external", "requires", "provides") if has(item.directives, name)]
-    if collisions:
+    collision = _collision(item, source)
+    if collision is not None:
+        directive, where = collision
         ctx.problem(
             "OVERRIDE_COLLISION_WITH_ANOTHER_DIRECTIVE",
-            f"`@override` and `@{collisions[0]}` cannot both be on `{coordinate}` in `{ctx.name(index)}`",
+            f"`@override` on `{coordinate}` does not go with `@{directive}` on it in `{ctx.name(index if where is item else origin)}`",
             coordinate,
-            (at,),
+            (at, where.at),
             "remove one of them",
         )
         return False
     return True
+
+
+def _collision(item: FieldDef, source: FieldDef | None) -> tuple[str, FieldDef] | None:
+    """A directive that cannot be there while the field moves, and the field that carries it."""
+    if has(item.directives, "external"):
+        return "external", item
+    for name in ("requires", "provides"):
+        if source is not None and has(source.directives, name):
+            return name, source
+    return None

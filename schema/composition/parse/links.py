@@ -24,6 +24,7 @@ from schema.federation.urls import (
     LINK_IDENTITY,
     Version,
     feature_url,
+    is_namespace,
 )
 from schema.problems import Location, Problem
 
@@ -113,11 +114,19 @@ def _read_link(subgraph: str, node: DirectiveNode, problems: list[Problem]) -> L
         return None
     url = feature_url(text)
     namespace = _string(node, "as")
-    if namespace is not None and (namespace.startswith("@") or "__" in namespace):
+    if namespace is not None and not is_namespace(namespace):
         problems.append(
-            _misuse(
-                f"`{namespace}` cannot be the namespace of `{url}`", at, "use a name without `@` and `__`"
+            Problem(
+                "INVALID_LINK_IDENTIFIER",
+                f"`{namespace}` cannot be the namespace of `{url}`",
+                "schema",
+                (at,),
+                "use a GraphQL name without `__`, not ending in `_`",
             )
+        )
+    if url.identity == LINK_IDENTITY and (url.version is None or url.version > Version(1, 0)):
+        problems.append(
+            Problem("UNKNOWN_LINK_VERSION", f"`{url}` is not known here", "schema", (at,), "link `…/link/v1.0`")
         )
     imports = tuple(_imports(node, at, problems))
     link = Link(url, namespace, _enum(node, "for"), imports, at)

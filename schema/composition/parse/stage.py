@@ -16,7 +16,8 @@ from schema.composition.parse.links import (
     spec_type_names,
 )
 from schema.composition.parse.place import place
-from schema.composition.subgraph import ROOTS, DirectiveDef, Subgraph, TypeDef
+from schema.composition.parse.spec_definitions import check_spec_directives, check_spec_type
+from schema.composition.subgraph import DirectiveDef, Subgraph, TypeDef
 from schema.federation.directives import (
     BUILT_IN_DIRECTIVES,
     BUILT_IN_SCALARS,
@@ -48,6 +49,7 @@ def parse_subgraph(source: SubgraphSource, problems: list[Problem]) -> ParsedSub
     links = read_links(source.name, [d for n in schema_nodes for d in n.directives or ()], problems)
     version = federation_version(links, problems)
     canonical = canonical_directives(links, version)
+    problems.extend(check_spec_directives(source.name, document, canonical))
     declared = _declared_types(document)
     roots = _root_names(source.name, schema_nodes, declared, problems)
     reader = Reader(source.name, canonical, roots, problems)
@@ -130,7 +132,11 @@ def _types(
 ) -> dict[str, TypeDef]:
     types: dict[str, TypeDef] = {}
     for written, nodes in declared.items():
-        if written in spec_types or written in BUILT_IN_SCALARS or written in SERVICE_TYPES:
+        if written in spec_types or written in BUILT_IN_SCALARS:
+            is_enum = written.endswith("Purpose")
+            reader.problems.extend(check_spec_type(reader.subgraph, written, nodes, is_enum=is_enum))
+            continue
+        if written in SERVICE_TYPES:
             continue
         if not links_present and written in FEDERATION_SCALARS and KINDS[type(nodes[0])].value == "scalar":
             continue
@@ -179,5 +185,3 @@ def _directive_defs(
         found[name] = reader.directive_def(node)
     return found
 
-
-__all__ = ["ROOTS", "ParsedSubgraph", "parse_subgraph"]

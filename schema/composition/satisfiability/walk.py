@@ -15,6 +15,7 @@ from schema.composition.post_merge.inaccessible import is_hidden
 from schema.composition.satisfiability.explain import unreachable
 from schema.composition.satisfiability.mutations import shared_mutations
 from schema.composition.satisfiability.reach import Reach
+from schema.composition.satisfiability.runtime_types import mismatched_runtime_types
 from schema.composition.satisfiability.step import Step
 from schema.composition.satisfiability.view import GraphView, State, States
 from schema.composition.subgraph import ROOTS, Kind
@@ -112,6 +113,9 @@ def _visit(walk: _Walk, step: Step) -> None:
             if (step.type, item.name) not in walk.failed:
                 walk.failed[step.type, item.name] = unreachable(walk.reach, step, item, reached)
         elif target is not None:
+            clash = mismatched_runtime_types(walk.reach.view, step, item, found)
+            if target.kind in (Kind.INTERFACE, Kind.UNION) and clash is not None:
+                walk.failed.setdefault((step.type, item.name), clash)
             walk.queue.extend(_next_steps(walk.reach, step, item, target.kind, found))
 
 

@@ -33,7 +33,7 @@ def upgrade(parsed: Sequence[ParsedSubgraph], problems: list[Problem]) -> list[U
         others = [other for other in graphs if other is not graph]
         if graph.is_fed1:
             _require_bases(graph, others, problems)
-            upgraded.append(UpgradedSubgraph(_upgrade(graph, others), was_fed1=True))
+            upgraded.append(UpgradedSubgraph(_upgrade(graph, others, problems), was_fed1=True))
         else:
             upgraded.append(UpgradedSubgraph(graph))
     return upgraded
@@ -55,14 +55,14 @@ def _require_bases(graph: Subgraph, others: Sequence[Subgraph], problems: list[P
             )
 
 
-def _upgrade(graph: Subgraph, others: Sequence[Subgraph]) -> Subgraph:
+def _upgrade(graph: Subgraph, others: Sequence[Subgraph], problems: list[Problem]) -> Subgraph:
     graph = _normalise_field_sets(graph)
     graph = _without_misplaced_externals(graph)
     graph = _without_extension_externals(graph, others)
     graph = _without_inert_field_sets(graph)
     graph = edit_types(graph, lambda owner: replace(owner, is_extension=has(owner.directives, "extends")))
     graph = _without_interface_directives(graph)
-    graph = _without_unused_externals(graph)
+    graph = _without_unused_externals(graph, problems)
     return _without_external_tags(_with_shareable(graph, others), others)
 
 
@@ -148,7 +148,7 @@ def _without_interface_directives(graph: Subgraph) -> Subgraph:
     )
 
 
-def _without_unused_externals(graph: Subgraph) -> Subgraph:
+def _without_unused_externals(graph: Subgraph, problems: list[Problem]) -> Subgraph:
     facts = field_facts(graph)
 
     def edit(owner: TypeDef, item: FieldDef) -> FieldDef | None:
@@ -156,15 +156,23 @@ def _without_unused_externals(graph: Subgraph) -> Subgraph:
         return None if at in facts.external and at not in facts.used else item
 
     emptied = edit_fields(graph, edit)
-    composites = (Kind.OBJECT, Kind.INTERFACE)
-    return edit_types(
-        emptied,
-        lambda owner: (
-            None
-            if owner.kind in composites and not owner.fields and graph.types[owner.name].fields
-            else owner
-        ),
-    )
+    empty = {t.name for t in emptied.types.values() if graph.types[t.name].fields and not t.fields}
+    for owner in [emptied.types[name] for name in sorted(empty & _referenced(emptied))]:
+        problems.append(
+            Problem(
+                "TYPE_WITH_ONLY_UNUSED_EXTERNAL",
+                f"`{owner.name}` in `{graph.name}` has only external fields, and nothing uses them",
+                owner.name,
+                (owner.at,),
+                f"remove `{owner.name}` there, or `@external` from the fields that it resolves",
+            )
+        )
+    return edit_types(emptied, lambda owner: None if owner.name in empty else owner)
+
+
+def _referenced(graph: Subgraph) -> set[str]:
+    found = {named(item.type) for owner in graph.types.values() for item in owner.fields.values()}
+    return found.union(*(owner.members for owner in graph.types.values()))
 
 
 def _with_shareable(graph: Subgraph, others: Sequence[Subgraph]) -> Subgraph:

@@ -3,6 +3,8 @@
 import re
 from collections.abc import Iterator
 
+from graphql import FieldNode, InlineFragmentNode
+
 from schema.composition.facts import FieldFacts
 from schema.composition.context_references import context_reference
 from schema.composition.subgraph import Argument, FieldDef, Kind, Subgraph, TypeDef, find, first
@@ -16,11 +18,11 @@ _NAME = re.compile(r"^[A-Za-z][A-Za-z0-9]*$")
 
 def contexts(graph: Subgraph, _: FieldFacts) -> Iterator[Problem]:
     """Report contexts that cannot be set and arguments that cannot be filled."""
-    known = set()
+    known: dict[str, list[str]] = {}
     for owner in graph.types.values():
         for applied in find(owner.directives, "context"):
             name = applied.text("name") or ""
-            known.add(name)
+            known.setdefault(name, []).append(owner.name)
             if not _NAME.match(name):
                 yield problem(
                     "CONTEXT_NAME_INVALID",
@@ -36,7 +38,7 @@ def contexts(graph: Subgraph, _: FieldFacts) -> Iterator[Problem]:
 
 
 def _argument(
-    graph: Subgraph, owner: TypeDef, item: FieldDef, argument: Argument, known: set[str]
+    graph: Subgraph, owner: TypeDef, item: FieldDef, argument: Argument, known: dict[str, list[str]]
 ) -> Iterator[Problem]:
     applied = first(argument.directives, "fromContext")
     if applied is None:
@@ -59,12 +61,27 @@ def _argument(
         yield report("CONTEXT_INVALID_SELECTION", "an interface has this field", "take the field out of the interface")
     if not any(key_texts(owner).values()):
         yield report("CONTEXT_NO_RESOLVABLE_KEY", f"`{owner.name}` has no resolvable key", f"give `{owner.name}` a `@key`")
+    for why in _selection(graph, selection, known.get(name, [])):
+        yield report("CONTEXT_INVALID_SELECTION", why, f'write `field: "${name} {{ field }}"`')
+
+
+def _selection(graph: Subgraph, text: str, owners: list[str]) -> Iterator[str]:
     try:
-        is_selection = bool(selection) and parse_field_set(selection) is not None
+        selection = parse_field_set(text) if text else None
     except FieldSetSyntax:
-        is_selection = False
-    if not is_selection:
-        yield report("CONTEXT_INVALID_SELECTION", "it selects nothing", f'write `field: "${name} {{ field }}"`')
+        selection = None
+    if selection is None:
+        yield "it selects nothing"
+        return
+    for owner in owners:
+        possible = graph.runtime_types(owner) | {owner}
+        for item in selection.selections:
+            if isinstance(item, FieldNode) and graph.field(owner, item.name.value) is None:
+                yield f"`{owner}` sets the context and has no field `{item.name.value}`"
+        branches = [i for i in selection.selections if isinstance(i, InlineFragmentNode)]
+        conditions = {i.type_condition.name.value for i in branches if i.type_condition}
+        if branches and not possible & conditions and not any(graph.runtime_types(c) & possible for c in conditions):
+            yield f"no branch of it fits `{owner}`, which sets the context"
 
 
 def _declares(graph: Subgraph, interface: str, name: str) -> bool:

@@ -33,15 +33,14 @@ def externals(graph: Subgraph, facts: FieldFacts) -> Iterator[Problem]:
 def _collisions(owner: TypeDef, name: str) -> Iterator[Problem]:
     item = owner.fields[name]
     coordinate = f"{owner.name}.{name}"
-    for other in ("requires", "provides", "override"):
-        if has(item.directives, other) and "external" not in item.inherited and other != "override":
-            yield problem(
-                "EXTERNAL_COLLISION_WITH_ANOTHER_DIRECTIVE",
-                f"`{coordinate}` cannot be `@external` and have `@{other}`",
-                coordinate,
-                item.at,
-                mend="remove one of them",
-            )
+    if has(item.directives, "provides") and "external" not in item.inherited:
+        yield problem(
+            "EXTERNAL_COLLISION_WITH_ANOTHER_DIRECTIVE",
+            f"`{coordinate}` is `@external`, so `@provides` on it provides nothing",
+            coordinate,
+            item.at,
+            mend="remove one of them",
+        )
     for applied in item.directives:
         if applied.spec and applied.name in _MERGED:
             yield problem(

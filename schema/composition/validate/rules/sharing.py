@@ -16,15 +16,17 @@ def sharing(graph: Subgraph, _: FieldFacts) -> Iterator[Problem]:
             places = [applied.at for applied in find(item.directives, "shareable")]
             if not places:
                 continue
+            code = "INVALID_SHAREABLE_USAGE"
             if owner.kind is Kind.INTERFACE:
                 why, mend = "an interface's field is resolved by nobody", "write it on the implementing types' fields"
             elif len(places) > 1:
                 why, mend = "once is enough", "remove the others"
             elif owner.name == "Subscription":
+                code = "INVALID_FIELD_SHARING"
                 why, mend = "two subgraphs cannot share a stream", "remove it, and the field from the other subgraphs"
             else:
                 continue
-            yield problem("INVALID_SHAREABLE_USAGE", f"`@shareable` on `{coordinate}`: {why}", coordinate, *places, mend=mend)
+            yield problem(code, f"`@shareable` on `{coordinate}`: {why}", coordinate, *places, mend=mend)
 
 
 def overrides(graph: Subgraph, _: FieldFacts) -> Iterator[Problem]:
