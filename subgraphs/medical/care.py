@@ -11,12 +11,14 @@ from typing import Any
 from sqlalchemy import Connection
 
 from authz.classes import RESTRICTED_LABELS, DataClass, Purpose
+from datastores.errors import NotFound
 from datastores.events.outbox import time_ordered_id
 from datastores.events.port import Outbox
 from datastores.vault.port import Vault
 from subgraphs.medical import care_store as rows
 from subgraphs.medical.events import clearance_changed, consent_changed, relationship_changed
 from subgraphs.medical.model import (
+    ERASED_MESSAGE,
     CareTeamMember,
     Clearance,
     ClearanceStatus,
@@ -66,7 +68,7 @@ class Care:
         until = None if valid_until_utc is None else valid_until_utc.isoformat()
         value = {"status": status.value, "restrictions": list(restrictions), "valid_until_utc": until}
         context = rows.clearance_context(clearance_id)
-        [sealed] = await self._vault.seal(patient_id, [(context, json.dumps(value).encode())])
+        sealed = await self._seal(patient_id, context, value)
 
         def work(connection: Connection) -> int:
             self._outbox.append(connection, [clearance_changed(patient_id, at_utc=now_utc)])
@@ -180,9 +182,8 @@ class Care:
             new.valid_until_utc,
             version=1,
         )
-        text = json.dumps(sorted(new.labels)).encode()
         context = rows.consent_context(consent.id)
-        [sealed] = await self._vault.seal(consent.patient_id, [(context, text)])
+        sealed = await self._seal(consent.patient_id, context, sorted(new.labels))
 
         def work(connection: Connection) -> None:
             rows.add_consent(connection, consent, sealed_labels=sealed)
@@ -216,6 +217,14 @@ class Care:
         for consent in await self._opened(stored):
             found[consent.patient_id].append(consent)
         return found
+
+    async def _seal(self, patient_id: str, context: str, value: object) -> bytes:
+        """Errors: RuleBroken where the person's record was erased."""
+        try:
+            [sealed] = await self._vault.seal(patient_id, [(context, json.dumps(value).encode())])
+        except NotFound:
+            raise RuleBroken("RECORD_ERASED", ERASED_MESSAGE) from None
+        return sealed
 
     async def _opened(self, stored: Sequence[tuple[Consent, bytes]]) -> list[Consent]:
         opened = await self._vault.unseal_each(

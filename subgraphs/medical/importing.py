@@ -11,6 +11,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
+from datastores.errors import NotFound
 from datastores.events.outbox import time_ordered_id
 from datastores.events.port import Outbox
 from datastores.vault.port import Vault
@@ -19,7 +20,7 @@ from subgraphs.medical.events import record_changed
 from subgraphs.medical.fhir.preparing import PreparedDocument, PreparedResource, prepare
 from subgraphs.medical.fhir.problems import DocumentRefused, EntryProblem
 from subgraphs.medical.indexes import code_index, label_set_index
-from subgraphs.medical.model import ResourceType
+from subgraphs.medical.model import ERASED_MESSAGE, ResourceType
 from subgraphs.medical.store import NewResource, Stored, VisibleRows, resource_context
 
 IMPORTS_AT_ONCE_MAX = 2
@@ -72,7 +73,10 @@ class DocumentImporter:
         async with self._turns:
             prepared = await asyncio.to_thread(prepare, content, patient_reference)
         await self._compare_people(patient_id, prepared)
-        new, label_sets = await self._sealed(patient_id, prepared.resources, at_utc)
+        try:
+            new, label_sets = await self._sealed(patient_id, prepared.resources, at_utc)
+        except NotFound:
+            raise DocumentRefused("RECORD_ERASED", ERASED_MESSAGE) from None
 
         def work(connection: Connection) -> Stored:
             stored = store.add_resources(connection, patient_id, new, imported_by=imported_by, at_utc=at_utc)

@@ -13,6 +13,7 @@ from authz.facts.model import ConsentFact, RelationshipFact
 RESTRICTIONS_MAX = 20
 RESTRICTION_CHARACTERS_MAX = 500
 LABELS_MAX = 16
+ERASED_MESSAGE = "this person's medical record was erased, and cannot be written again"
 
 
 class ResourceType(StrEnum):

@@ -83,7 +83,21 @@ def _subject(entry: Entry, spellings: Mapping[str, str]) -> str | None:
         return None
     if reference in spellings:
         return spellings[reference]
+    if reference.startswith("#"):
+        return (
+            f"`{reference}` within entry {entry.index}" if _contains_patient(entry, reference[1:]) else None
+        )
     match = _RELATIVE.fullmatch(reference)
     if match is not None:
         return f"Patient/{match.group(1)}"
     return reference if reference.startswith("urn:uuid:") else None
+
+
+def _contains_patient(entry: Entry, local_id: str) -> bool:
+    contained = entry.resource.get("contained")
+    return isinstance(contained, list) and any(
+        isinstance(each, Mapping)
+        and each.get("id") == local_id
+        and each.get("resourceType") == ResourceType.PATIENT
+        for each in contained
+    )
