@@ -274,16 +274,20 @@ class Subscription:
         athlete = str(athlete_id) if athlete_id is not None else context.caller_id
         if not (await visible_rows(context.decisions, athlete)).visibilities:
             raise not_found()
-        stream = context.events.subscribe([ACTIVITY_ADDED], key=athlete)
-        try:
-            async for event in stream:
-                row = await _readable_now(info, str(event.payload["activity_id"]))
-                if row is not None:
-                    yield ActivityType.of(row)
-        finally:
-            close = getattr(stream, "aclose", None)
-            if close is not None:
-                await close()
+        return _added(info, athlete)
+
+
+async def _added(info: Info, athlete_id: str) -> AsyncIterator[ActivityType | None]:
+    stream = info.context.events.subscribe([ACTIVITY_ADDED], key=athlete_id)
+    try:
+        async for event in stream:
+            row = await _readable_now(info, str(event.payload["activity_id"]))
+            if row is not None:
+                yield ActivityType.of(row)
+    finally:
+        close = getattr(stream, "aclose", None)
+        if close is not None:
+            await close()
 
 
 async def _readable_now(info: Info, activity_id: str) -> Activity | None:

@@ -249,7 +249,7 @@ class UserType:
         return cls(id=strawberry.ID(athlete_id), row_access=athlete_access(athlete_id))
 
     @classmethod
-    def resolve_reference(cls, id: strawberry.ID) -> UserType:
+    def resolve_reference(cls, info: Info, id: strawberry.ID) -> UserType:
         """Any id: an unknown athlete has no activities, as a hidden one."""
         return cls.of(str(id))
 
