@@ -84,11 +84,11 @@ async def follow(path: Path, router: Router, transport: HttpTransport, *, every_
                 continue
             seen = found
             snapshot = await asyncio.to_thread(snapshot_of, sdl, router.config)
+            transport.readdress(urls_of(snapshot))
+            await router.take(snapshot)
         except Exception as error:
             log.error("the supergraph `%s` was not loaded anew: %s", path, error)
             continue
-        transport.readdress(urls_of(snapshot))
-        router.snapshot = snapshot
         log.info("the supergraph `%s` was loaded anew (%s)", path, found[:12])
 
 

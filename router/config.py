@@ -69,11 +69,18 @@ class RateLimits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CacheLimits:
-    """Entries kept for each supergraph, least recently used out first."""
+    """Entries kept for each supergraph, least recently used out first.
+
+    `text_chars_max` bounds the texts of all kept documents together, and those of all plans: what is
+    kept for a text takes some hundred bytes a character. `warmed_max` of the latest documents are planned
+    on a new supergraph before it is taken into use.
+    """
 
     documents_max: int = 1_024
     plans_max: int = 512
     persisted_documents_max: int = 1_024
+    text_chars_max: int = 4_000_000
+    warmed_max: int = 150
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,11 +97,14 @@ class RouterConfig:
     """The router's settings. `forward_headers` are request headers handed on to subgraphs, lower case.
 
     `trusted_preflight_headers`: one of them proves that a browser asked for permission first.
-    `compression` is for those without a proxy in front: it costs more than all other work on an answer.
+    `introspection_by_caller`: each caller reads the schema that their rights can reach, and errors
+    suggest nothing. `compression` is for those without a proxy in front: it costs more than all other
+    work on an answer.
     `override_labels`: named labels of `@override` that are on; `percent(n)` labels need no setting.
     """
 
     introspection: bool = True
+    introspection_by_caller: bool = False
     explorer: bool = True
     csrf_prevention: bool = True
     persisted_queries: bool = True

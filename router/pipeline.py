@@ -10,8 +10,11 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
+
+from graphql import GraphQLSchema
 
 from authz.identity.subject import Subject
 from router.config import RouterConfig
@@ -31,8 +34,10 @@ from router.operation.limits import check_extent
 from router.operation.model import AllowedOperation, NormalField, NormalSelection
 from router.operation.normalize import normalize
 from router.operation.parse import parse
+from router.operation.requirements import Requirement
 from router.operation.validate import validate
 from router.operation.variables import coerce
+from router.operation.visible import visible_schema
 from router.planner import plan_operation
 from router.snapshot import Cache, Document, Snapshot, labels_on
 from router.telemetry import denials_count, stage
@@ -117,17 +122,47 @@ class Router:
         )
 
     async def _compiled(self, document: Document, subject: Subject, graph: Snapshot) -> CompiledPlan:
-        allowed = allowed_for(document, subject, graph, self._rights)
+        denied = denied_to(subject, document.needed, self._rights)
+        return await self._planned(document, denied, graph, self._hidden(document, subject, graph))
+
+    async def _planned(
+        self,
+        document: Document,
+        denied: frozenset[Requirement],
+        graph: Snapshot,
+        hidden: frozenset[Requirement],
+    ) -> CompiledPlan:
+        allowed = allowed_without(document, denied, graph)
         labels = labels_on(graph.labels, self.config.override_labels)
         return await graph.plans.get_or_make(
-            (allowed.normal.signature, labels),
-            lambda: self._off_loop(lambda: plan_and_compile(allowed, graph, labels), long=True),
+            (allowed.normal.signature, labels, hidden),
+            lambda: self._off_loop(lambda: plan_and_compile(allowed, graph, labels, hidden), long=True),
         )
+
+    def _hidden(self, document: Document, subject: Subject, graph: Snapshot) -> frozenset[Requirement]:
+        """What of the schema this caller's introspection does not tell of."""
+        if document.reads_schema and self.config.introspection_by_caller:
+            return denied_to(subject, graph.all_requirements, self._rights)
+        return frozenset()
 
     async def _off_loop(self, work: Callable[[], Value], *, long: bool) -> Value:
         if not long:
             return work()
         return await asyncio.get_running_loop().run_in_executor(self._planners, work)
+
+    async def take(self, graph: Snapshot) -> None:
+        """Serve a new snapshot, once the latest documents are planned on it for those who asked them.
+
+        Requests and streams under way end on the snapshot that they began with.
+        """
+        old = self.snapshot
+        for text, name in reversed(old.documents.keys()[: self.config.caches.warmed_max]):
+            before = old.documents.get((text, name))
+            with suppress(ClientError):  # an operation that is none any more is told so when it is asked
+                document = await self.read(GraphQLRequest(text=text, operation_name=name), graph)
+                for denied in before.allowed.keys() if before else ():
+                    await self._planned(document, denied & document.needed, graph, frozenset())
+        self.snapshot = graph
 
     async def close(self) -> None:
         """Give back connections and threads; requests under way are cancelled."""
@@ -140,23 +175,25 @@ def read_document(request: GraphQLRequest, graph: Snapshot, config: RouterConfig
     with stage("parse"):
         parsed = parse(request.text, limits=graph.parse_limits)
     with stage("validate"):
-        valid = validate(parsed, graph.api_schema, request.operation_name, suggestions=config.introspection)
+        suggestions = config.introspection and not config.introspection_by_caller
+        valid = validate(parsed, graph.api_schema, request.operation_name, suggestions=suggestions)
         check_extent(valid, config.operation)
     with stage("normalize"):
         normal = normalize(valid, graph.supergraph)
-    if not config.introspection and asks_for_schema(normal.selections):
+    reads_schema = asks_for_schema(normal.selections)
+    if reads_schema and not config.introspection:
         raise ClientError("introspection is off", code="INTROSPECTION_DISABLED")
     return Document(
         kind=valid.kind,
         normal=normal,
+        reads_schema=reads_schema,
         needed=needed_by(normal, graph.requirements),
         allowed=Cache("allowed", entries_max=DENIED_SETS_PER_DOCUMENT_MAX),
     )
 
 
-def allowed_for(document: Document, subject: Subject, graph: Snapshot, rights: Rights) -> AllowedOperation:
-    """What this caller may ask of the document; callers who lack the same rights share the result."""
-    denied = denied_to(subject, document.needed, rights)
+def allowed_without(document: Document, denied: frozenset[Requirement], graph: Snapshot) -> AllowedOperation:
+    """The document less what is denied; callers who lack the same rights share the result."""
     allowed = document.allowed.get(denied)
     if allowed is None:
         with stage("authorize"):
@@ -167,11 +204,23 @@ def allowed_for(document: Document, subject: Subject, graph: Snapshot, rights: R
     return allowed
 
 
-def plan_and_compile(allowed: AllowedOperation, graph: Snapshot, labels: frozenset[str]) -> CompiledPlan:
-    """plan → compile. Errors: PlanNotFound, PlanTooComplex."""
+def plan_and_compile(
+    allowed: AllowedOperation, graph: Snapshot, labels: frozenset[str], hidden: frozenset[Requirement]
+) -> CompiledPlan:
+    """plan → compile. Errors: PlanNotFound, PlanTooComplex; INTROSPECTION_DISABLED where all is hidden."""
     with stage("plan"):
         plan = plan_operation(allowed.normal, graph.supergraph, override_labels=labels)
-    return compile_plan(plan, allowed, graph.supergraph)
+    return compile_plan(plan, allowed, graph.supergraph, visible=_visible(graph, hidden))
+
+
+def _visible(graph: Snapshot, hidden: frozenset[Requirement]) -> GraphQLSchema:
+    if not hidden:
+        return graph.api_schema
+    visible = graph.visible.get(hidden) or visible_schema(graph.api_schema, graph.requirements, hidden)
+    if visible is None:
+        raise ClientError("introspection is off for this caller", code="INTROSPECTION_DISABLED")
+    graph.visible.put(hidden, visible)
+    return visible
 
 
 def asks_for_schema(selections: tuple[NormalSelection, ...]) -> bool:

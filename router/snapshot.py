@@ -28,22 +28,41 @@ from schema.supergraph import Supergraph, read_supergraph
 PERCENT = re.compile(r"percent\((\d{1,3}(?:\.\d{1,8})?)\)")
 Key = TypeVar("Key", bound=Hashable)
 Value = TypeVar("Value")
-PlanKey: TypeAlias = tuple[str, frozenset[str]]
-"""Signature of the allowed operation, override labels that are on. INVARIANT: never a token or a person."""
+PlanKey: TypeAlias = tuple[str, frozenset[str], frozenset[Requirement]]
+"""Signature of the allowed operation, override labels that are on, and for an operation that reads the
+schema what of it stays hidden. INVARIANT: never a token or a person."""
+VISIBLE_SCHEMAS_MAX = 64
 
 
 class Cache(Generic[Key, Value]):
-    """The `entries_max` most recently used values, and at most one making of each at a time."""
+    """The most recently used values within two limits, and at most one making of each at a time.
 
-    def __init__(self, name: str, *, entries_max: int) -> None:
+    `weigh` says what an entry counts towards `weight_max`; without it only their number is limited.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        entries_max: int,
+        weigh: Callable[[Key], int] | None = None,
+        weight_max: int = 0,
+    ) -> None:
         self._entries: OrderedDict[Key, Value] = OrderedDict()
         self._making: dict[Key, asyncio.Future[Value]] = {}
         self._entries_max = max(entries_max, 1)
+        self._weigh = weigh or _weightless
+        self._weight_max = weight_max
+        self._weight = 0
         self._hit: Mapping[str, str | bool] = {"cache": name, "found": True}
         self._miss: Mapping[str, str | bool] = {"cache": name, "found": False}
 
     def __len__(self) -> int:
         return len(self._entries)
+
+    def keys(self) -> tuple[Key, ...]:
+        """All keys, the most recently used first."""
+        return tuple(reversed(self._entries))
 
     def get(self, key: Key) -> Value | None:
         """The value, now the most recently used; None where there is none."""
@@ -56,11 +75,16 @@ class Cache(Generic[Key, Value]):
         return value
 
     def put(self, key: Key, value: Value) -> None:
-        """Keep the value; the least recently used one goes when there are too many."""
+        """Keep the value; the least recently used ones go when there are too many or too heavy ones."""
+        if key not in self._entries:
+            self._weight += self._weigh(key)
         self._entries[key] = value
         self._entries.move_to_end(key)
-        if len(self._entries) > self._entries_max:
-            self._entries.popitem(last=False)
+        while len(self._entries) > self._entries_max or self._weight > self._weight_max:
+            if len(self._entries) == 1:
+                break
+            gone, _ = self._entries.popitem(last=False)
+            self._weight -= self._weigh(gone)
 
     async def get_or_make(self, key: Key, make: Callable[[], Awaitable[Value]]) -> Value:
         """The value; made once however many ask at the same time. A failed making is not kept.
@@ -82,15 +106,21 @@ class Cache(Generic[Key, Value]):
             self.put(key, done.result())
 
 
+def _weightless(_: object) -> int:
+    return 0
+
+
 @dataclass(frozen=True, slots=True)
 class Document:
     """What is known about one operation text before it is known who asks; the same for all callers.
 
     `needed` are the requirements of its fields, `allowed` the operations left for callers that lack some.
+    `reads_schema`: it has `__schema` or `__type`.
     """
 
     kind: OperationKind
     normal: NormalOperation
+    reads_schema: bool
     needed: frozenset[Requirement]
     allowed: Cache[frozenset[Requirement], AllowedOperation]
 
@@ -106,10 +136,12 @@ class Snapshot:
     supergraph: Supergraph
     api_schema: GraphQLSchema
     requirements: Requirements
+    all_requirements: frozenset[Requirement]
     labels: frozenset[str]
     parse_limits: ParseLimits
     documents: Cache[tuple[str, str | None], Document]
     plans: Cache[PlanKey, CompiledPlan]
+    visible: Cache[frozenset[Requirement], GraphQLSchema]
 
 
 def snapshot_of(sdl: str, config: RouterConfig) -> Snapshot:
@@ -118,21 +150,34 @@ def snapshot_of(sdl: str, config: RouterConfig) -> Snapshot:
     Errors: those of `read_supergraph`; UnknownDataClass where `@classified` names a class unknown here.
     """
     supergraph = read_supergraph(sdl)
+    requirements = requirements_of(supergraph)
     query_graph_of(supergraph)  # made now, so that the first operation does not wait for it
     limits = config.operation
     return Snapshot(
         sdl_sha256=hashlib.sha256(sdl.encode()).hexdigest(),
         supergraph=supergraph,
         api_schema=supergraph.api_schema,
-        requirements=requirements_of(supergraph),
+        requirements=requirements,
+        all_requirements=requirements.all(),
         labels=labels_of(supergraph),
         parse_limits=ParseLimits(
             document_bytes_max=limits.document_bytes_max,
             tokens_max=limits.tokens_max,
             nesting_max=limits.nesting_max,
         ),
-        documents=Cache("documents", entries_max=config.caches.documents_max),
-        plans=Cache("plans", entries_max=config.caches.plans_max),
+        documents=Cache(
+            "documents",
+            entries_max=config.caches.documents_max,
+            weigh=lambda key: len(key[0]),
+            weight_max=config.caches.text_chars_max,
+        ),
+        plans=Cache(
+            "plans",
+            entries_max=config.caches.plans_max,
+            weigh=lambda key: len(key[0]),
+            weight_max=config.caches.text_chars_max,
+        ),
+        visible=Cache("visible", entries_max=VISIBLE_SCHEMAS_MAX),
     )
 
 

@@ -6,12 +6,14 @@ INVARIANT: nothing here carries a variable's value, a token, an address or a per
 from __future__ import annotations
 
 import logging
+import re
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from opentelemetry import metrics, trace
 
+TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
 tracer = trace.get_tracer("stadion.router")
 meter = metrics.get_meter("stadion.router")
 log = logging.getLogger("stadion.router")
@@ -41,7 +43,14 @@ def stage(name: str) -> Iterator[None]:
         yield
 
 
-def new_trace_id() -> str:
-    """The id by which a client and the log speak of the same request: the span's, or a random one. 32 hex."""
+def trace_id_of(traceparent: str | None) -> str:
+    """The id by which a client and the log speak of the same request. 32 hex digits.
+
+    The current span's; else the caller's own from its `traceparent`; else a random one.
+    Source: W3C Trace Context.
+    """
     context = trace.get_current_span().get_span_context()
-    return trace.format_trace_id(context.trace_id) if context.is_valid else secrets.token_hex(16)
+    if context.is_valid:
+        return trace.format_trace_id(context.trace_id)
+    given = TRACEPARENT.fullmatch(traceparent) if traceparent else None
+    return given[1] if given and given[1].strip("0") else secrets.token_hex(16)

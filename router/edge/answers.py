@@ -11,7 +11,7 @@ import orjson
 
 from router.edge.negotiation import Wire
 from router.errors import ClientError, masked
-from router.telemetry import errors_count, new_trace_id
+from router.telemetry import errors_count
 
 log = logging.getLogger("stadion.router.answers")
 
@@ -46,8 +46,3 @@ def answer_of_failure(failure: BaseException, trace_id: str) -> Answer:
     log.error("request %s failed", trace_id, exc_info=failure)
     errors_count.add(1, {"code": "INTERNAL_SERVER_ERROR"})
     return Answer({"errors": [masked(trace_id=trace_id)]}, 500, "INTERNAL_SERVER_ERROR")
-
-
-def fresh_trace() -> str:
-    """The id that an answer and the log share. 32 hex digits."""
-    return new_trace_id()

@@ -18,7 +18,7 @@ from starlette.types import Receive, Scope, Send
 
 from authz.identity.subject import Subject
 from router.config import RouterConfig
-from router.edge.answers import Answer, answer_of_failure, fresh_trace
+from router.edge.answers import Answer, answer_of_failure
 from router.edge.credentials import Credentials
 from router.edge.csrf import check_preflight
 from router.edge.disconnect import Departure
@@ -34,7 +34,7 @@ from router.edge.uploads import from_form, uploads_of
 from router.errors import ClientError
 from router.operation.model import OperationKind
 from router.pipeline import GraphQLRequest, Router
-from router.telemetry import requests_duration_s
+from router.telemetry import requests_duration_s, trace_id_of
 
 COMPRESSED_BYTES_MIN = 1_024
 
@@ -82,7 +82,8 @@ class GraphQLEndpoint:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; whatever happens, the client gets a GraphQL response."""
         began = time.perf_counter()
-        exchange = Exchange(scope, receive, send, Headers(scope=scope), fresh_trace())
+        headers = Headers(scope=scope)
+        exchange = Exchange(scope, receive, send, headers, trace_id_of(headers.get("traceparent")))
         accept = Accepted((Wire.JSON,))
         try:
             accept = accepted(exchange.headers.get("accept"))

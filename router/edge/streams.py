@@ -9,12 +9,12 @@ from contextlib import aclosing, suppress
 from dataclasses import dataclass
 
 from authz.identity.subject import Subject
-from router.edge.answers import Answer, answer_of_failure, fresh_trace
+from router.edge.answers import Answer, answer_of_failure
 from router.edge.credentials import Credentials
 from router.edge.drain import Drain
 from router.errors import ClientError
 from router.execution import GraphQLResponse
-from router.telemetry import lagged_count, streams_open
+from router.telemetry import lagged_count, streams_open, trace_id_of
 
 REVOCATION_LOOK_S = 1.0
 """A quiet stream of a revoked session ends within this many seconds; a busy one at its next event."""
@@ -127,7 +127,7 @@ def stopping() -> ClientError:
 
 async def answers(source: AsyncIterator[GraphQLResponse]) -> AsyncIterator[Answer]:
     """Every event as an answer; a failure is the last answer, worded or masked."""
-    trace_id = fresh_trace()
+    trace_id = trace_id_of(None)
     try:
         async for event in source:
             yield Answer(event.body())

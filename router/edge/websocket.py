@@ -18,7 +18,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from authz.identity.subject import Subject
 from router.config import RouterConfig
-from router.edge.answers import Answer, answer_of_failure, fresh_trace
+from router.edge.answers import Answer, answer_of_failure
 from router.edge.credentials import Credentials
 from router.edge.drain import Drain, overloaded
 from router.edge.rate import Rate, caller_of
@@ -28,6 +28,7 @@ from router.errors import ClientError
 from router.execution import GraphQLResponse
 from router.operation.model import OperationKind
 from router.pipeline import GraphQLRequest, Router
+from router.telemetry import trace_id_of
 
 SUBPROTOCOL = "graphql-transport-ws"
 
@@ -149,7 +150,7 @@ class _Connection:
         except Closing as closing:
             self._end(closing.close, closing.reason)
         except Exception as failure:
-            answer_of_failure(failure, fresh_trace())
+            answer_of_failure(failure, trace_id_of(None))
             self._end(Close.FAULT, "Internal server error")
 
     def _message(self, received: Mapping[str, Any]) -> dict[str, Any]:
@@ -241,7 +242,7 @@ class _Connection:
                 await self._fail(id_, failure)
 
     async def _fail(self, id_: str, failure: Exception) -> None:
-        answer: Answer = answer_of_failure(failure, fresh_trace())
+        answer: Answer = answer_of_failure(failure, trace_id_of(None))
         await self._send({"id": id_, "type": "error", "payload": answer.body["errors"]})
         if answer.code == expired().code:
             self._end(Close.FORBIDDEN, "Forbidden")

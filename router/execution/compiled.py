@@ -31,6 +31,7 @@ class CompiledPlan:
         "_introspected",
         "_introspection",
         "_projections",
+        "_visible",
         "allowed",
         "event",
         "facts",
@@ -39,7 +40,13 @@ class CompiledPlan:
         "step",
     )
 
-    def __init__(self, plan: QueryPlan, allowed: AllowedOperation, supergraph: Supergraph) -> None:
+    def __init__(
+        self,
+        plan: QueryPlan,
+        allowed: AllowedOperation,
+        supergraph: Supergraph,
+        visible: GraphQLSchema | None = None,
+    ) -> None:
         self.plan = plan
         self.allowed = allowed
         self.kind: OperationKind = allowed.original.kind
@@ -49,6 +56,7 @@ class CompiledPlan:
         """The subscribing fetch of a subscription; `step` is then what runs for each event."""
         self._compile()
         self._api_schema: GraphQLSchema = supergraph.api_schema
+        self._visible = visible or supergraph.api_schema
         self._introspection = introspection_document(allowed.normal)
         self._introspected: dict[str, Any] | None = None
         self._condition_variables = condition_variables(allowed.original)
@@ -68,9 +76,9 @@ class CompiledPlan:
         if document is None:
             return None
         if uses_variables(document):
-            return introspect(document, self._api_schema, variables)
+            return introspect(document, self._visible, variables)
         if self._introspected is None:
-            self._introspected = introspect(document, self._api_schema, {})
+            self._introspected = introspect(document, self._visible, {})
         return self._introspected
 
     def projection(self, variables: Mapping[str, Any]) -> Projection:
@@ -86,9 +94,16 @@ class CompiledPlan:
         return known
 
 
-def compile_plan(plan: QueryPlan, allowed: AllowedOperation, supergraph: Supergraph) -> CompiledPlan:
+def compile_plan(
+    plan: QueryPlan,
+    allowed: AllowedOperation,
+    supergraph: Supergraph,
+    *,
+    visible: GraphQLSchema | None = None,
+) -> CompiledPlan:
     """The plan's steps, representation builders and projections; parts are finished when first used.
 
+    `visible` is the schema that introspection tells of, the whole API schema when not given.
     Errors: `PlanInvariantBroken` where the plan asks for what cannot be done.
     """
-    return CompiledPlan(plan, allowed, supergraph)
+    return CompiledPlan(plan, allowed, supergraph, visible)

@@ -63,6 +63,10 @@ class Requirements:
         """All requirements of one field; every one of them has to be met."""
         return self.by_field.get((type_name, field_name), ())
 
+    def all(self) -> frozenset[Requirement]:
+        """Every requirement of the graph, each once."""
+        return frozenset(one for found in self.by_field.values() for one in found)
+
 
 def requirements_of(supergraph: Supergraph) -> Requirements:
     """The requirements of every field of the supergraph.

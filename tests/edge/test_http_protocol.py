@@ -211,3 +211,12 @@ async def test_unicode_arrives_whole(router: Running) -> None:
     text = json.dumps(request).encode()
     async with router.http.post(router.url, data=text, headers={"content-type": "application/json"}) as it:
         assert await it.json() == {"data": {"hello": "hello \U0001f3c3 \u202e"}}
+
+
+async def test_the_callers_trace_id_comes_back(router: Running) -> None:
+    trace_id = "4bf92f3577b34da6a3ce929d0e0e4736"
+    _, _, response = await router.post(HELLO, traceparent=f"00-{trace_id}-00f067aa0ba902b7-01")
+    assert response.headers["stadion-trace-id"] == trace_id
+    for wrong in ("nonsense", f"00-{'0' * 32}-00f067aa0ba902b7-01"):
+        _, _, response = await router.post(HELLO, traceparent=wrong)
+        assert response.headers["stadion-trace-id"].strip("0") not in ("", trace_id)

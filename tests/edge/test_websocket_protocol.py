@@ -16,7 +16,9 @@ from authz.errors import InvalidToken
 from authz.identity.subject import Subject
 from router.config import RouterConfig, StreamLimits
 from router.edge.credentials import Credentials
+from router.snapshot import snapshot_of
 from tests.kit_edge.running import Running, running
+from tests.kit_edge.supergraphs import supergraph_of
 
 pytestmark = pytest.mark.timeout(20)
 INIT = {"type": "connection_init"}
@@ -280,3 +282,14 @@ async def test_a_stopping_router_tells_its_clients_to_go_elsewhere(router: Runni
         assert it.status == 503
     async with router.http.get(router.url.replace("graphql", "health/live")) as it:
         assert it.status == 200
+
+
+async def test_a_stream_outlives_a_reload(router: Running) -> None:
+    async with socket_to(router) as socket:
+        await say(socket, ask("subscription { ticks }"))
+        await router.hall.started.wait()
+        await router.router.take(snapshot_of(supergraph_of("type Query { other: Int }"), RouterConfig()))
+        await router.hall.ticks.put(1)
+        assert (await heard(socket))["payload"] == {"data": {"ticks": 1}}
+        await say(socket, ask("{ hello }", "2"))
+        assert (await heard(socket))["type"] == "error"

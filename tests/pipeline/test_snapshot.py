@@ -6,8 +6,13 @@ import asyncio
 
 import pytest
 
+from authz.identity.subject import ANONYMOUS, Subject
 from router import snapshot
-from router.snapshot import Cache, labels_on
+from router.config import RouterConfig
+from router.execution.transports.in_process import InProcessTransport
+from router.pipeline import GraphQLRequest, Router
+from router.snapshot import Cache, labels_on, snapshot_of
+from tests.kit_edge.supergraphs import supergraph_of
 
 
 async def test_a_value_is_made_once_however_many_ask() -> None:
@@ -49,6 +54,37 @@ def test_the_least_recently_used_value_goes() -> None:
     cache.put("c", 3)
     assert cache.get("b") is None
     assert (cache.get("a"), cache.get("c"), len(cache)) == (1, 3, 2)
+
+
+def test_heavy_entries_push_out_others_but_never_the_newest() -> None:
+    cache: Cache[str, int] = Cache("it", entries_max=10, weigh=len, weight_max=6)
+    for key in ("aaa", "bb", "bb", "c"):
+        cache.put(key, 1)
+    assert cache.keys() == ("c", "bb", "aaa")
+    cache.put("dddd", 1)
+    assert cache.keys() == ("dddd", "c")
+    cache.put("far too heavy", 1)
+    assert cache.keys() == ("far too heavy",)
+    cache.put("e", 1)
+    assert cache.keys() == ("e",)
+
+
+async def test_a_new_supergraph_is_taken_with_its_plans_made() -> None:
+    config = RouterConfig()
+    text = "{ a b }"
+    first = snapshot_of(supergraph_of("type Query { a: Int b: Int @authenticated c: Int }"), config)
+    router = Router(first, InProcessTransport({}), config=config)
+    for subject in (ANONYMOUS, Subject("anna")):
+        await router.handle(GraphQLRequest(text=text), subject)
+    await router.handle(GraphQLRequest(text="{ c }"), ANONYMOUS)
+    second = snapshot_of(supergraph_of("type Query { a: Int b: Int @authenticated }"), config)
+    await router.take(second)
+    assert router.snapshot is second
+    assert second.documents.keys() == ((text, None),)
+    assert len(second.plans) == 2
+    await router.handle(GraphQLRequest(text=text), Subject("ben"))
+    assert len(second.plans) == 2
+    await router.close()
 
 
 @pytest.mark.parametrize(
