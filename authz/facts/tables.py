@@ -63,6 +63,15 @@ authz_consents = Table(
 )
 """A consent may move from one patient to another only by a newer version of the same id."""
 
+authz_revocations = Table(
+    "authz_revocations",
+    metadata,
+    Column("kind", String(16), primary_key=True),
+    Column("revoked_id", String(200), primary_key=True),
+    Column("revoked_at_utc", UtcDateTime, nullable=False),
+    Index("authz_revocations_by_time", "revoked_at_utc"),
+)
+
 
 def put_facts(connection: Connection, facts: Iterable[RelationshipFact | ConsentFact]) -> None:
     """Keep these facts where they are newer than what is known; the same event twice changes nothing."""

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from authz.errors import FactInvalid
 
 TOPIC = "session.revoked"
 TOKEN_LIFETIME = timedelta(minutes=10)
+# Longer than a token by what two clocks may differ.
+KEPT_LONGER = timedelta(minutes=1)
 
 
 class Revocations(Protocol):
@@ -21,6 +24,29 @@ class Revocations(Protocol):
     ) -> bool:
         """Whether a token of that session, issued then, is no longer to be believed."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Revocation:
+    """A session that ended, or a subject whose tokens until then are refused."""
+
+    kind: Literal["session", "subject"]
+    revoked_id: str
+    revoked_at_utc: datetime
+
+
+def revocation_of(payload: Mapping[str, Any]) -> Revocation:
+    """The revocation that a `session.revoked` event carries.  Errors: FactInvalid."""
+    try:
+        at_utc = datetime.fromisoformat(payload["revoked_at_utc"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise FactInvalid(f"an event of `{TOPIC}` lacks its time") from error
+    session_id, subject_id = payload.get("session_id"), payload.get("subject_id")
+    if at_utc.tzinfo is None or not (session_id or subject_id):
+        raise FactInvalid(f"an event of `{TOPIC}` lacks its session, or the zone of its time")
+    if session_id:
+        return Revocation("session", str(session_id), at_utc)
+    return Revocation("subject", str(subject_id), at_utc)
 
 
 class RevokedSessions:
@@ -52,17 +78,11 @@ class RevokedSessions:
 
         Errors: FactInvalid.
         """
-        try:
-            at_utc = datetime.fromisoformat(payload["revoked_at_utc"])
-            session_id, subject_id = payload.get("session_id"), payload.get("subject_id")
-            if at_utc.tzinfo is None or not (session_id or subject_id):
-                raise ValueError
-        except (KeyError, TypeError, ValueError) as error:
-            raise FactInvalid(f"an event of `{TOPIC}` lacks its session or its time") from error
-        if session_id:
-            self.revoke_session(str(session_id), at_utc=at_utc)
-        else:
-            self.revoke_subject(str(subject_id), at_utc=at_utc)
+        self.apply(revocation_of(payload))
+
+    def apply(self, revocation: Revocation) -> None:
+        """Take one revocation."""
+        self._remember((revocation.kind, revocation.revoked_id), revocation.revoked_at_utc)
 
     def refuses(
         self, *, session_id: str | None, subject_id: str, issued_at_utc: datetime, now: datetime
@@ -89,6 +109,6 @@ class RevokedSessions:
         # No token outlives its lifetime, so neither does the need to refuse it.
         while self._revoked_at:
             entry = next(iter(self._revoked_at))
-            if self._revoked_at[entry] + self._lifetime + timedelta(minutes=1) > now:
+            if self._revoked_at[entry] + self._lifetime + KEPT_LONGER > now:
                 return
             del self._revoked_at[entry]
