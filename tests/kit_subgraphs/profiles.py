@@ -1,0 +1,84 @@
+"""Profiles with a real store and the real policy, fed with its own events, at a clock that tests turn."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from typing import Any
+
+from authz.classes import Role
+from authz.decide import Authorizer
+from authz.facts.model import RELATIONSHIP_TOPIC
+from authz.facts.store import MemoryFacts
+from authz.identity.subject import ANONYMOUS, Subject
+from datastores.events.outbox import RelationalOutbox, events_after
+from datastores.relational.port import Relational
+from subgraphs.kit import CursorSigner, Subgraph
+from subgraphs.profiles import store
+from subgraphs.profiles.entities import ProfilesContext
+from subgraphs.profiles.model import Profile
+from subgraphs.profiles.subgraph import build, prepare
+
+NOON = dt.datetime(2026, 3, 1, 12, tzinfo=dt.UTC)
+
+MIRA = Subject(id="mira", roles=frozenset({Role.ATHLETE}), acr=1)
+TOMAS = Subject(id="tomas", roles=frozenset({Role.ATHLETE, Role.TRAINER}), acr=1)
+LIND = Subject(id="lind", roles=frozenset({Role.MEDICAL_SPECIALIST}), acr=2)
+NOOR = Subject(id="noor", roles=frozenset({Role.MODERATOR}), acr=2)
+ADA = Subject(id="ada", roles=frozenset({Role.ADMINISTRATOR}), acr=2)
+
+
+@dataclass
+class Club:
+    """The subgraph under test and what surrounds it."""
+
+    relational: Relational
+    subgraph: Subgraph[ProfilesContext]
+    facts: MemoryFacts
+    clock: list[dt.datetime]
+
+    def later(self, **span: float) -> dt.datetime:
+        """Turn the clock on."""
+        self.clock[0] += dt.timedelta(**span)
+        return self.clock[0]
+
+    async def join(self, *profiles: Profile) -> None:
+        """People with these profiles."""
+        for profile in profiles:
+            await self.relational.write(lambda c, p=profile: store.create_profile(c, p))  # type: ignore[misc]
+
+    async def ask(self, query: str, subject: Subject = ANONYMOUS, **variables: Any) -> dict[str, Any]:
+        """The whole GraphQL answer."""
+        return await self.subgraph.execute(query, variables, None, subject)
+
+    async def user(self, selection: str, subject: Subject, *, id: str = "mira") -> dict[str, Any]:
+        """The answer about one user, as the router asks for it; `data` is that user."""
+        query = f"query($r: [_Any!]!) {{_entities(representations: $r) {{... on User {{{selection}}}}}}}"
+        answer = await self.ask(query, subject, r=[{"__typename": "User", "id": id}])
+        return {**answer, "data": answer["data"]["_entities"][0]}
+
+    async def deliver(self) -> list[dict[str, Any]]:
+        """Carry what was published to the facts, as the platform's relay does; all payloads so far."""
+        found = await self.relational.read(lambda c: events_after(c, 0, limit=10_000))
+        payloads = [dict(event.payload) for _, event in found if event.topic == RELATIONSHIP_TOPIC]
+        for payload in payloads:
+            await self.facts.apply_event(payload)
+        return payloads
+
+
+async def open_club(relational: Relational) -> Club:
+    """Migrated, empty, at noon."""
+    await prepare(relational)
+    clock, facts = [NOON], MemoryFacts()
+
+    def now() -> dt.datetime:
+        return clock[0]
+
+    subgraph = build(
+        relational=relational,
+        outbox=RelationalOutbox(),
+        authorizer=Authorizer(facts, clock=now),
+        cursors=CursorSigner(b"c" * 32),
+        now=now,
+    )
+    return Club(relational, subgraph, facts, clock)
