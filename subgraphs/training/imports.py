@@ -7,6 +7,7 @@ transaction. A process that dies in between leaves at most bytes without rows; t
 from __future__ import annotations
 
 import hashlib
+import unicodedata
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -18,7 +19,7 @@ from sqlalchemy import Connection
 from subgraphs.training.events import ACTIVITY_ADDED, activity_event
 from subgraphs.training.files.imported import FileLimits, ImportedActivity, ImportedFile
 from subgraphs.training.files.problems import FileRefused, FileTooLarge, FileWarning, WarningCode
-from subgraphs.training.files.read import read_file
+from subgraphs.training.files.read import GZIP_SIGNATURE, read_file
 from subgraphs.training.metrics.compute import Measurement, derive, measure
 from subgraphs.training.model import Activity, Metric, Threshold, thresholds_on
 from subgraphs.training.ports import TrainingPorts
@@ -103,8 +104,8 @@ async def import_content(
         athlete_id=athlete_id,
         sha256=file.sha256,
         size_bytes=len(content),
-        format=file.format,
-        name=file_name[-NAME_CHARACTERS_MAX:] if file_name else None,
+        format=f"{file.format}.GZ" if content[:2] == GZIP_SIGNATURE else file.format,
+        name=_short(file_name, NAME_CHARACTERS_MAX),
         warnings=tuple((warning.code.value, warning.message, warning.at) for warning in warnings),
         imported_at_utc=now,
     )
@@ -236,7 +237,11 @@ def _activity(
 
 
 def _short(text: str | None, characters_max: int) -> str | None:
-    return text[:characters_max] if text else None
+    """What a file calls something, as it can be shown: no control and no direction characters."""
+    if not text:
+        return None
+    shown = "".join(letter if letter.isprintable() else " " for letter in unicodedata.normalize("NFC", text))
+    return " ".join(shown.split())[:characters_max] or None
 
 
 def _without_start(activity: Activity) -> Activity:

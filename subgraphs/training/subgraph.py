@@ -18,6 +18,9 @@ from subgraphs.training.graph.context import TrainingContext
 from subgraphs.training.graph.roots import Mutation, Query, Subscription
 from subgraphs.training.graph.types import ActivityType, UserType
 from subgraphs.training.ports import TrainingPorts
+from subgraphs.training.store.tables import prepare
+
+__all__ = ["NAME", "build", "build_of", "prepare"]
 
 NAME = "training"
 
@@ -34,7 +37,7 @@ def build(
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     limits: FileLimits | None = None,
 ) -> Subgraph[TrainingContext]:
-    """The subgraph over open stores that `store.tables.prepare` has brought up to date.
+    """The subgraph over open stores that `prepare` has brought up to date.
 
     `workers` is where files are read and measured; None takes the event loop's threads.
     """

@@ -67,7 +67,7 @@ def read_fit(content: bytes, *, sha256: str, limits: FileLimits) -> ImportedFile
         sha256=sha256,
         size_bytes=len(content),
         contents=contents,
-        activities=tuple(activities[: limits.activities_max]),
+        activities=tuple(activities),
         warnings=tuple(warnings),
     )
 

@@ -30,6 +30,7 @@ class WarningCode(StrEnum):
     TEXT_NOT_UTF8 = "TEXT_NOT_UTF8"
     TOO_MANY_POINTS = "TOO_MANY_POINTS"
     TOO_MANY_MESSAGES = "TOO_MANY_MESSAGES"
+    TOO_MANY_ACTIVITIES = "TOO_MANY_ACTIVITIES"
 
 
 @dataclass(frozen=True, slots=True)

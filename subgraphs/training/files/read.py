@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import zlib
+from dataclasses import replace
 
 from subgraphs.training.files.fit import read_fit
 from subgraphs.training.files.fit_chain import looks_like_fit
 from subgraphs.training.files.gpx import read_gpx
 from subgraphs.training.files.imported import FileLimits, ImportedFile
-from subgraphs.training.files.problems import FileTooLarge, UnknownFileFormat
+from subgraphs.training.files.problems import FileTooLarge, FileWarning, UnknownFileFormat, WarningCode
 from subgraphs.training.files.tcx import read_tcx
 
 GZIP_SIGNATURE = b"\x1f\x8b"
@@ -28,6 +29,10 @@ def read_file(content: bytes, *, limits: FileLimits | None = None) -> ImportedFi
     if len(content) > kept.file_bytes_max:
         raise FileTooLarge(f"the file has {len(content)} bytes: at most {kept.file_bytes_max} are read")
     sha256 = hashlib.sha256(content).hexdigest()
+    return _within(_read(content, sha256, kept), kept)
+
+
+def _read(content: bytes, sha256: str, kept: FileLimits) -> ImportedFile:
     plain = _inflated(content, kept) if content[:2] == GZIP_SIGNATURE else content
     if looks_like_fit(plain):
         return read_fit(plain, sha256=sha256, limits=kept)
@@ -39,6 +44,16 @@ def read_file(content: bytes, *, limits: FileLimits | None = None) -> ImportedFi
     if plain[:4] == ZIP_SIGNATURE:
         raise UnknownFileFormat("this is a ZIP archive: unpack it and import the files in it")
     raise UnknownFileFormat("the file is neither FIT nor GPX nor TCX")
+
+
+def _within(file: ImportedFile, limits: FileLimits) -> ImportedFile:
+    """The file with its first activities, and a warning where there are more."""
+    count = len(file.activities)
+    if count <= limits.activities_max:
+        return file
+    message = f"only the first {limits.activities_max} of {count} activities were taken"
+    told = FileWarning(WarningCode.TOO_MANY_ACTIVITIES, message)
+    return replace(file, activities=file.activities[: limits.activities_max], warnings=(*file.warnings, told))
 
 
 def _inflated(content: bytes, limits: FileLimits) -> bytes:

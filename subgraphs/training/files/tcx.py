@@ -13,6 +13,8 @@ from subgraphs.training.files.sports import sport_of
 from subgraphs.training.files.xml_events import read_elements
 from subgraphs.training.model import DeviceTotals, Lap, Sport
 
+WORD_CHARACTERS_MAX = 32
+
 
 @dataclass(slots=True)
 class _LapTexts:
@@ -109,7 +111,7 @@ def read_tcx(content: bytes, *, sha256: str, limits: FileLimits) -> ImportedFile
         _refuse(elements, contents, warnings)
     warnings += elements.points.report()
     activities = []
-    for position, texts in enumerate(readable[: limits.activities_max]):
+    for position, texts in enumerate(readable):
         where = f"activity {position + 1}" if len(readable) > 1 else None
         made = timeline(texts.rows.matrix(), list(texts.rows.breaks), at=where)
         warnings += made.warnings
@@ -155,6 +157,11 @@ def _activity(texts: _ActivityTexts, made: Timeline) -> ImportedActivity:
     )
 
 
+def _word(text: str | None) -> str | None:
+    """One of TCX's enumerated words; anything longer is none of them."""
+    return text if text and len(text) <= WORD_CHARACTERS_MAX else None
+
+
 def _sum(laps: list[_LapTexts], name: str) -> float | None:
     values = [number(lap.texts.get(name)) for lap in laps]
     known = [value for value in values if value is not None]
@@ -188,7 +195,7 @@ def _laps(texts: list[_LapTexts]) -> tuple[Lap, ...]:
                 heart_rate_max_bpm=number(lap.texts.get("MaximumHeartRateBpm")),
                 power_average_w=number(lap.texts.get("AvgWatts")),
                 cadence_average_rpm=number(lap.texts.get("Cadence")),
-                trigger=lap.texts.get("TriggerMethod"),
+                trigger=_word(lap.texts.get("TriggerMethod")),
             )
         )
     return tuple(laps)

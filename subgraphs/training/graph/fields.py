@@ -1,4 +1,4 @@
-"""Field decorators of this domain: what each says about its class, in one word."""
+"""What this domain's fields say of their class beyond its name: how a shortened view shows them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ Decorated: TypeAlias = Callable[[Callable[..., Any]], Any]
 IN_SUMMARY = classified(DataClass.TRAINING, masks={SUMMARY: shown_whole})
 """Of a TRAINING field that a friend's shortened view shows too."""
 TRIMMABLE = classified(DataClass.LOCATION, masks={TRIMMED: lambda track: track.trimmed()})
+"""Of a Track, which loses its ends where the policy says so."""
 ROUNDABLE = classified(DataClass.WELLNESS, masks={ROUNDED: lambda rate: rate.rounded()})
+"""Of a HeartRate, which is rounded where the policy says so."""
 
 
 def in_summary(description: str | None = None) -> Any:
@@ -25,26 +27,7 @@ def in_summary(description: str | None = None) -> Any:
     return strawberry.field(description=description, directives=[IN_SUMMARY])
 
 
-def summary_field() -> Decorated:
-    """A resolver whose value the view `summary` shows."""
-    return cast(Decorated, strawberry.field(directives=[IN_SUMMARY]))
-
-
-def location_field() -> Decorated:
-    """A resolver of a Track, which is trimmed where the policy says so."""
-    return cast(Decorated, strawberry.field(directives=[TRIMMABLE]))
-
-
-def wellness_field() -> Decorated:
-    """A resolver of a HeartRate, which is rounded where the policy says so."""
-    return cast(Decorated, strawberry.field(directives=[ROUNDABLE]))
-
-
-def authenticated_field() -> Decorated:
-    """A root field for callers who have logged in."""
-    return cast(Decorated, strawberry.federation.field(authenticated=True))
-
-
-def authenticated_subscription() -> Decorated:
+def authenticated_subscription(description: str) -> Decorated:
     """A stream for callers who have logged in."""
-    return cast(Decorated, strawberry.subscription(directives=[Authenticated()]))
+    made = strawberry.subscription(description=description, directives=[Authenticated()])
+    return cast(Decorated, made)

@@ -8,12 +8,21 @@ import strawberry
 
 from authz.classes import DataClass, Visibility
 from datastores.errors import Conflict, NotFound
-from subgraphs.kit import PublicError, Upload, UploadedFile, classified, clean_text, not_found
+from subgraphs.kit import (
+    PublicError,
+    Upload,
+    UploadedFile,
+    UserError,
+    classified,
+    clean_text,
+    not_found,
+    resolved,
+)
 from subgraphs.training import edits
 from subgraphs.training.access import may_write, row_access, visible_rows
 from subgraphs.training.events import ACTIVITY_ADDED
 from subgraphs.training.files.problems import FileWarning
-from subgraphs.training.graph.fields import authenticated_field, authenticated_subscription
+from subgraphs.training.graph.fields import authenticated_subscription
 from subgraphs.training.graph.types import ActivityType, Info, visible_activity
 from subgraphs.training.graph.values import ThresholdType
 from subgraphs.training.graph.words import CreateActivityInput, SetThresholdInput, UpdateActivityInput
@@ -23,16 +32,6 @@ from subgraphs.training.store.activities import by_ids
 
 NAME_CHARACTERS_MAX = 200
 CHUNK_BYTES = 256 * 1024
-
-
-@classified(DataClass.PUBLIC)
-@strawberry.federation.type(shareable=True, description="What was wrong with an input, and where.")
-class UserError:
-    """One problem of an input."""
-
-    code: str
-    field: str | None
-    message: str
 
 
 @classified(DataClass.PUBLIC)
@@ -105,7 +104,7 @@ def _errors(refused: Sequence[edits.ValueRefused]) -> list[UserError]:
 class Query:
     """Reads."""
 
-    @authenticated_field()
+    @resolved(authenticated=True)
     async def activity(self, info: Info, id: strawberry.ID) -> ActivityType | None:
         """An activity; NOT_FOUND for a missing, a hidden and a malformed id alike."""
         found = await visible_activity(info, str(id))
@@ -141,7 +140,7 @@ async def _content(file: UploadedFile, bytes_max: int) -> bytes:
 class Mutation:
     """Writes; each to the caller's own training."""
 
-    @authenticated_field()
+    @resolved(authenticated=True)
     async def upload_activity_file(self, info: Info, file: Upload) -> UploadActivityFilePayload | None:
         """Import a FIT, GPX or TCX file, plain or gzipped. What can be read is read; the rest is told."""
         athlete_id, ports = info.context.caller_id, info.context.ports
@@ -160,7 +159,7 @@ class Mutation:
             user_errors=errors,
         )
 
-    @authenticated_field()
+    @resolved(authenticated=True)
     async def create_activity(
         self,
         info: Info,
@@ -182,7 +181,7 @@ class Mutation:
         )
         return ActivityPayload.of(await edits.create_activity(info.context.ports, athlete_id, draft))
 
-    @authenticated_field()
+    @resolved(authenticated=True)
     async def update_activity(
         self,
         info: Info,
@@ -207,7 +206,7 @@ class Mutation:
             raise not_found() from None
         return ActivityPayload.of(result)
 
-    @authenticated_field()
+    @resolved(authenticated=True)
     async def delete_activity(self, info: Info, id: strawberry.ID) -> DeleteActivityPayload | None:
         """Remove an activity with its streams, and its file when it was the last one of it."""
         row = await _own_activity(info, str(id), "delete")
@@ -215,7 +214,7 @@ class Mutation:
             raise not_found()
         return DeleteActivityPayload(deleted_id=id, user_errors=[])
 
-    @authenticated_field()
+    @resolved(authenticated=True)
     async def set_threshold(
         self,
         info: Info,
@@ -265,7 +264,7 @@ def _plain(filename: str | None) -> str | None:
 class Subscription:
     """Streams."""
 
-    @authenticated_subscription()
+    @authenticated_subscription("Each new activity of an athlete that the caller may see then.")
     async def activity_added(
         self, info: Info, athlete_id: strawberry.ID | None = None
     ) -> AsyncIterator[ActivityType | None]:

@@ -21,6 +21,7 @@ from subgraphs.kit import (
     classified,
     connection,
     page_request,
+    resolved,
 )
 from subgraphs.training.access import (
     athlete_access,
@@ -28,7 +29,7 @@ from subgraphs.training.access import (
     visible_rows,
 )
 from subgraphs.training.graph.context import TrainingContext
-from subgraphs.training.graph.fields import in_summary, location_field, summary_field, wellness_field
+from subgraphs.training.graph.fields import IN_SUMMARY, ROUNDABLE, TRIMMABLE, in_summary
 from subgraphs.training.graph.values import (
     ActivitySummary,
     BestEffortType,
@@ -119,23 +120,23 @@ class ActivityType:
         """The real row; a hidden one is as absent as a missing one."""
         return await visible_activity(info, str(id))
 
-    @summary_field()
+    @resolved(IN_SUMMARY)
     def athlete(self) -> Annotated[UserType, strawberry.lazy("subgraphs.training.graph.types")] | None:
         """Who did it."""
         return UserType.of(self.row.athlete_id)
 
-    @strawberry.field
+    @resolved()
     async def laps(self, info: Info) -> list[LapType] | None:
         """In order."""
         laps = await info.context.laps.load(self.row.id)
         return [LapType.of(lap, self.row_access) for lap in laps or []]
 
-    @strawberry.field
+    @resolved()
     async def intervals(self, info: Info) -> list[IntervalType] | None:
         """Pool lengths and strength sets, in order."""
         return [IntervalType.of(each) for each in await info.context.intervals.load(self.row.id) or []]
 
-    @strawberry.field
+    @resolved()
     async def streams(
         self, info: Info, types: list[OpenStreamType], resolution: int | None = None
     ) -> list[Stream] | None:
@@ -150,7 +151,7 @@ class ActivityType:
             if (column := found.get(StreamType(kind.value))) is not None
         ]
 
-    @location_field()
+    @resolved(TRIMMABLE)
     async def track(self, info: Info, simplify_m: float = 0.0) -> Track | None:
         """Where it went; no left-out place is further than `simplifyM` metres from the line."""
         if not 0.0 <= simplify_m <= SIMPLIFY_M_MAX:
@@ -161,7 +162,7 @@ class ActivityType:
             return None
         return Track.of(await info.context.ports.off_the_loop(simplified, positions, simplify_m))
 
-    @wellness_field()
+    @resolved(ROUNDABLE)
     async def heart_rate(self, info: Info, resolution: int | None = None) -> HeartRate | None:
         """The heart rate, where one was recorded."""
         metrics = {each.name: each.value for each in await info.context.metrics.load(self.row.id) or []}
@@ -175,7 +176,7 @@ class ActivityType:
             values=nullable(column[thinned(found, resolution)]),
         )
 
-    @strawberry.field
+    @resolved()
     async def metrics(self, info: Info, names: list[str] | None = None) -> list[MetricType] | None:
         """Every number with its algorithm. Those of heart rate itself need the right to it."""
         metrics = await info.context.metrics.load(self.row.id) or []
@@ -183,7 +184,7 @@ class ActivityType:
             metrics = _without_heart(metrics)
         return [MetricType.of(each) for each in metrics if names is None or each.name in names]
 
-    @strawberry.field
+    @resolved()
     async def best_efforts(self, info: Info) -> list[BestEffortType] | None:
         """The best stretch of each size."""
         return [BestEffortType.of(each) for each in await info.context.efforts.load(self.row.id) or []]
@@ -229,7 +230,7 @@ class RecordType:
     started_at: dt.datetime | None
     activity_id: strawberry.Private[str]
 
-    @strawberry.field
+    @resolved()
     async def activity(self, info: Info) -> ActivityType | None:
         """Who deletes or edits it leaves the record to the next best."""
         return await visible_activity(info, self.activity_id)
@@ -253,7 +254,7 @@ class UserType:
         """Any id: an unknown athlete has no activities, as a hidden one."""
         return cls.of(str(id))
 
-    @summary_field()
+    @resolved(IN_SUMMARY)
     async def activities(
         self,
         info: Info,
@@ -296,7 +297,7 @@ class UserType:
             total_count=total,
         )
 
-    @strawberry.field
+    @resolved()
     async def load(self, info: Info, range: DateRange) -> list[DailyLoadType] | None:
         """Every day of the range, folded from the first activity on."""
         days = range.checked()
@@ -305,7 +306,7 @@ class UserType:
         )
         return [DailyLoadType.of(day) for day in daily_loads(loads, days.first, days.last)]
 
-    @strawberry.field
+    @resolved()
     async def thresholds(self, info: Info, at: dt.date | None = None) -> list[ThresholdType] | None:
         """All, oldest first, or those that hold on a day. The resting heart rate needs the right to it."""
         known = await info.context.in_one_hop(lambda store: history(store, str(self.id)))
@@ -320,7 +321,7 @@ class UserType:
             if resting or each.kind is not ThresholdKind.REST_HR
         ]
 
-    @strawberry.field
+    @resolved()
     async def records(self, info: Info, sport: Sport | None = None) -> list[RecordType] | None:
         """The best of each sport, kind and size."""
         sports = (sport,) if sport is not None else ()

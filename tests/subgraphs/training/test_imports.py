@@ -191,3 +191,20 @@ async def test_a_heart_rate_stream_is_kept_where_it_came_from_the_strap(world):
 def test_where_a_file_is_kept_tells_nobody_whose_it_is():
     assert "anna" not in blob_key("anna@example.org/../x", "ab" * 32)
     assert Path(blob_key("a", "ab" * 32)).parts[0] == "activities"
+
+
+async def test_a_name_of_a_file_is_kept_as_it_can_be_shown(world):
+    body = track((46.0, 14.0, "2026-03-01T08:00:00Z")).replace(
+        "<type>", "<name>Morning&#9;\u202erun \u0301e\u0301</name><type>"
+    )
+    outcome = await import_content(world.ports, "anna", gpx(body))
+    assert outcome.activities[0].name == "Morning run \u0301\u00e9"
+
+
+async def test_a_gzipped_file_comes_out_as_it_came_in(world):
+    packed = (FOLDER / "tcx" / "walk.tcx.gz").read_bytes()
+    outcome = await import_content(world.ports, "anna", packed, file_name="walk.tcx.gz")
+    assert outcome.activities[0].distance_m == pytest.approx(3988.82)
+    assert await kept_bytes(world, outcome.sha256) == packed
+    [kept] = await world.ports.relational.read(lambda store: rows.read_files(store, "anna"))
+    assert kept.format == "TCX.GZ"

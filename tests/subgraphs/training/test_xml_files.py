@@ -248,6 +248,8 @@ def test_tcx_laps_begin_where_their_track_begins():
         assert times[number] == pytest.approx(start, abs=15.0)
 
 
-def test_a_control_character_in_a_name_does_not_survive():
-    data = gpx(TWO.replace("<type>", "<name>a&#9;b</name><type>"))
-    assert read_file(data).activities[0].name == "a\tb"
+def test_more_activities_than_the_limit_are_cut_and_told():
+    tracks = "".join(track((46.0, 14.0, f"2026-03-{day:02}T08:00:00Z")) for day in range(1, 8))
+    file = read_file(gpx(tracks), limits=FileLimits(activities_max=5))
+    assert len(file.activities) == 5
+    assert [warning.code for warning in file.warnings] == [WarningCode.TOO_MANY_ACTIVITIES]
