@@ -21,6 +21,7 @@ from deploy.settings import Settings
 from deploy.stores import Stores, stores_of
 from subgraphs.accounts.passwords import Passwords
 from subgraphs.kit import Subgraph
+from subgraphs.profiles import events as profile_events
 from subgraphs.training.ports import TrainingPorts
 
 RELATIONSHIP_CHANGED = "relationship.changed"
@@ -56,6 +57,7 @@ async def platform(
     def secret(name: str) -> bytes:
         return kept_secret(keys_folder, name)
 
+    keys_folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     async with opened(stores.in_order()):
         await stores.facts.open()
         await prepare_domains(stores)
@@ -71,7 +73,7 @@ async def platform(
             secret=secret,
             now=now,
         )
-        follow_facts(stores, revoked)
+        follow_events(stores, revoked)
         async with opened({"events": stores.events}):
             built = build_domains(shared)
             try:
@@ -90,8 +92,8 @@ async def platform(
                 shared.passwords.close()
 
 
-def follow_facts(stores: Stores, revoked: RevokedSessions) -> None:
-    """What domains publish about people's rights reaches authorization: facts kept, sessions refused."""
+def follow_events(stores: Stores, revoked: RevokedSessions) -> None:
+    """What domains publish reaches who acts on it: facts kept, sessions refused, profiles begun."""
 
     async def keep_fact(event: Event) -> None:
         await stores.facts.apply_event(event.payload)
@@ -100,4 +102,9 @@ def follow_facts(stores: Stores, revoked: RevokedSessions) -> None:
         revoked.apply_event(event.payload)
 
     stores.events.consume("authorization-facts", (RELATIONSHIP_CHANGED, CONSENT_CHANGED), keep_fact)
+    stores.events.consume(
+        profile_events.CONSUMER,
+        profile_events.CONSUMED_TOPICS,
+        profile_events.consumer(stores.relational["profiles"]),
+    )
     stores.events.consume("revoked-sessions", (SESSION_REVOKED,), refuse_session)

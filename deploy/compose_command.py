@@ -25,13 +25,14 @@ def compose_command(
     output: Annotated[
         Path | None, typer.Option(help="Where to write the supergraph; standard output if left out.")
     ] = None,
+    satisfiability: Annotated[bool, typer.Option(help="Check that every operation can be answered.")] = True,
     form: Annotated[str, typer.Option("--format", help="How to report: text or json.")] = "text",
 ) -> None:
     """Compose subgraphs into a supergraph. Exits with 1 when they do not compose."""
     if form not in ("text", "json"):
         _fail(f"`--format` is text or json, not `{form}`")
     try:
-        result = compose(load_supergraph_yaml(config))
+        result = compose(load_supergraph_yaml(config), satisfiability=satisfiability)
     except ConfigInvalid as error:
         _fail(str(error))
     if result.supergraph_sdl is not None and output is not None:
@@ -48,7 +49,7 @@ def compose_command(
 def as_text(result: CompositionResult) -> str:
     """The findings as a person reads them, hints for debugging left out."""
     hints = [hint for hint in result.hints if hint.severity in _SHOWN_HINTS]
-    blocks = [_block(problem) for problem in (*result.problems, *hints)]
+    blocks = [problem.describe() for problem in (*result.problems, *hints)]
     outcome = "composed" if result.supergraph_sdl is not None else "not composed"
     counts = f"{outcome}: {len(result.problems)} problem(s), {len(hints)} hint(s)"
     return "\n\n".join([*blocks, counts])
@@ -65,14 +66,6 @@ def as_json(result: CompositionResult) -> str:
         indent=2,
         ensure_ascii=False,
     )
-
-
-def _block(problem: Problem) -> str:
-    lines = [f"{problem.severity.value}[{problem.code}] {problem.message}"]
-    lines += [f"  at {location}" for location in problem.locations]
-    if problem.mend:
-        lines.append(f"  mend: {problem.mend}")
-    return "\n".join(lines)
 
 
 def _plain(problem: Problem) -> dict[str, object]:

@@ -81,7 +81,7 @@ async def _serve(settings: Settings, listening: socket.socket, *, demo: bool) ->
     from deploy.assemble import platform
     from deploy.demo.seed import seed_demo
     from deploy.endpoint import config_of, endpoint
-    from router.edge.serve import serve
+    from router.edge.serve import draining_server
 
     async with platform(settings) as running:
         seeded = (settings.data_folder / DEMO_MARK).exists()
@@ -89,9 +89,10 @@ async def _serve(settings: Settings, listening: socket.socket, *, demo: bool) ->
             await seed_demo(running, mark=settings.data_folder / DEMO_MARK)
         app = endpoint(running)
         address = _address(settings.host, listening)
-        await serve(
-            app, listening, config_of(settings), ready=lambda: _announce(address, demo=demo or seeded)
+        server = draining_server(
+            app, config_of(settings), ready=lambda: _announce(address, demo=demo or seeded)
         )
+        await server.serve(sockets=[listening])
         typer.echo("Stopped.")
 
 

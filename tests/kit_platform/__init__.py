@@ -1,0 +1,1 @@
+"""Drives a real `stadion up`, as a user's clients do."""
