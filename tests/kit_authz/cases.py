@@ -23,6 +23,7 @@ FACT_SCOPED = ("coach", "guardian", "break_glass")
 class PolicyCase:
     """One line, or one cell of a matrix."""
 
+    line: str
     where: str
     subject: Subject
     question: Question
@@ -43,7 +44,7 @@ def policy_cases() -> list[PolicyCase]:
     return [
         *_matrix("matrix_read.csv", "read"),
         *_matrix("matrix_write.csv", "write"),
-        *(_case(f"special.csv:{number}", row) for number, row in _rows("special.csv")),
+        *(_case(f"special.csv:{number}", "", row) for number, row in _rows("special.csv")),
     ]
 
 
@@ -51,7 +52,8 @@ def _matrix(name: str, action: str) -> Iterator[PolicyCase]:
     for number, row in _rows(name):
         for data_class in DataClass:
             yield _case(
-                f"{name}:{number}:{data_class}",
+                f"{name}:{number}",
+                f" {data_class}",
                 {
                     **row,
                     "class": data_class.value,
@@ -73,7 +75,7 @@ def _rows(name: str) -> Iterator[tuple[int, dict[str, str]]]:
         yield number, row
 
 
-def _case(where: str, row: dict[str, str]) -> PolicyCase:
+def _case(line: str, cell: str, row: dict[str, str]) -> PolicyCase:
     owner_id = SUBJECT if row["relation"] == "self" else OWNER
     question = Question(
         owner_id=owner_id,
@@ -83,7 +85,8 @@ def _case(where: str, row: dict[str, str]) -> PolicyCase:
         resource_type="Observation",
     )
     return PolicyCase(
-        where,
+        line,
+        line + cell,
         _subject(row),
         _with_row(question, row["row"]),
         tuple(_facts(row)),
