@@ -6,9 +6,7 @@ makes it ask (CORS preflight) before. Source: Fetch standard, CORS-safelisted re
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from starlette.datastructures import Headers
+from collections.abc import Mapping, Sequence
 
 from router.edge.negotiation import media_type
 from router.errors import ClientError
@@ -16,7 +14,7 @@ from router.errors import ClientError
 UNASKED_CONTENT_TYPES = frozenset({"application/x-www-form-urlencoded", "multipart/form-data", "text/plain"})
 
 
-def check_preflight(method: str, headers: Headers, trusted: Sequence[str]) -> None:
+def check_preflight(method: str, headers: Mapping[str, str], trusted: Sequence[str]) -> None:
     """Refuse a request that no preflight can have preceded. Errors: CSRF_PREVENTED.
 
     A GET without `Sec-Fetch-Site` comes from no browser of this decade and can only read.

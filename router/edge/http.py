@@ -9,11 +9,10 @@ from __future__ import annotations
 import asyncio
 import gzip
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 
-from starlette.datastructures import Headers
 from starlette.types import Receive, Scope, Send
 
 from authz.identity.subject import Subject
@@ -46,7 +45,7 @@ class Exchange:
     scope: Scope
     receive: Receive
     send: Send
-    headers: Headers
+    headers: Mapping[str, str]
     trace_id: str
 
     @property
@@ -82,7 +81,7 @@ class GraphQLEndpoint:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; whatever happens, the client gets a GraphQL response."""
         began = time.perf_counter()
-        headers = Headers(scope=scope)
+        headers = headers_of(scope)
         exchange = Exchange(scope, receive, send, headers, trace_id_of(headers.get("traceparent")))
         accept = Accepted((Wire.JSON,))
         try:
@@ -140,7 +139,7 @@ class GraphQLEndpoint:
         if headers.get("content-encoding", "identity") != "identity":
             raise ClientError("send the body without content encoding", code="UNSUPPORTED_MEDIA_TYPE")
         if media is not None and media.name == "multipart/form-data":
-            return await from_form(exchange.receive, headers, self._config.http, forwarded)
+            return await from_form(exchange.scope, exchange.receive, self._config.http, forwarded)
         charset = (media.parameter("charset") if media else None) or "utf-8"
         if media is None or media.name != "application/json" or charset.lower() not in {"utf-8", "utf8"}:
             raise ClientError("send the content type `application/json`", code="UNSUPPORTED_MEDIA_TYPE")
@@ -237,6 +236,15 @@ class GraphQLEndpoint:
             await exchange.send({"type": "http.response.body", "body": b""})
 
 
+def headers_of(scope: Scope) -> dict[str, str]:
+    """The request's headers by lower-case name; one sent several times has its values joined by commas."""
+    headers: dict[str, str] = {}
+    for raw_name, raw_value in scope["headers"]:
+        name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
+        headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    return headers
+
+
 def _headers(exchange: Exchange, content_type: str) -> list[tuple[bytes, bytes]]:
     return [
         (b"content-type", content_type.encode()),
@@ -258,7 +266,7 @@ def _advice(status: int, method: str, retry_after_s: int) -> list[tuple[bytes, b
     return []
 
 
-def _takes_gzip(headers: Headers) -> bool:
+def _takes_gzip(headers: Mapping[str, str]) -> bool:
     return "gzip" in headers.get("accept-encoding", "")
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from starlette.datastructures import FormData, Headers, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
-from starlette.types import Receive
+from starlette.types import Receive, Scope
 
 from router.config import HttpLimits
 from router.edge.requests import batch_of, chunks, decode, request_of, too_large
@@ -23,12 +23,13 @@ FIELDS_MAX = 2
 
 
 async def from_form(
-    receive: Receive, headers: Headers, limits: HttpLimits, forwarded: Mapping[str, str]
+    scope: Scope, receive: Receive, limits: HttpLimits, forwarded: Mapping[str, str]
 ) -> GraphQLRequest | list[GraphQLRequest]:
     """The request of a form with `operations`, `map` and files.
 
     Errors: REQUEST_TOO_LARGE past the upload limit, BAD_REQUEST naming what is wrong with the form.
     """
+    headers = Headers(scope=scope)
     announced = headers.get("content-length", "")
     if announced.isdigit() and int(announced) > limits.upload_bytes_max:
         raise too_large(limits.upload_bytes_max)
