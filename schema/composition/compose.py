@@ -32,15 +32,18 @@ class CompositionResult:
         return self.supergraph_sdl
 
 
-def compose(sources: Sequence[SubgraphSource]) -> CompositionResult:
+def compose(sources: Sequence[SubgraphSource], *, satisfiability: bool = True) -> CompositionResult:
     """The supergraph of these subgraphs, or every problem of the first stage that finds any.
 
-    The order of `sources` does not matter: the same subgraphs give the same text.
+    The order of `sources` does not matter: the same subgraphs give the same text. Without `satisfiability`, a
+    supergraph is printed even if some operations cannot be answered: for graphs that are known to have such holes.
     """
     problems: list[Problem] = []
     hints: list[Problem] = []
     ordered = sorted(sources, key=lambda source: source.name)
     problems.extend(check_names(ordered))
+    if not sources:
+        problems.append(Problem("NO_QUERIES", "there are no subgraphs", mend="list at least one"))
     parsed = [p for source in ordered if (p := parse_subgraph(source, problems)) is not None]
     if problems:
         return _failed(problems, hints)
@@ -56,7 +59,8 @@ def compose(sources: Sequence[SubgraphSource]) -> CompositionResult:
     check_merged(merged, valid, problems)
     if problems:
         return _failed(problems, hints)
-    check_satisfiability(merged, problems)
+    if satisfiability:
+        check_satisfiability(merged, problems)
     if problems:
         return _failed(problems, hints)
     return CompositionResult(print_supergraph(merged), (), _sorted(hints))
