@@ -19,6 +19,7 @@ from graphql import (
     GraphQLOutputType,
 )
 
+from router.execution.generate import generate_projection
 from router.execution.shape import AnswerField, AnswerSelection, Composite
 
 Complete: TypeAlias = Callable[[Any], Any]
@@ -26,21 +27,28 @@ Complete: TypeAlias = Callable[[Any], Any]
 
 _INT_MAX: Final = 2**31 - 1
 
+HOT_AFTER_RUNS: Final = 3
+"""From this run on the projection is generated code; before, compiling it would cost more than it saves."""
+
 
 class Projection:
     """The compiled projection for one shape. Not for use by two threads at once: `irregular` is shared."""
 
-    __slots__ = ("_project", "irregular", "shape")
+    __slots__ = ("_project", "_runs", "irregular", "shape")
 
     def __init__(self, shape: AnswerSelection) -> None:
         self.shape = shape
         self.irregular: list[None] = []
         """Grows by an item for each value that was refused or missing where none may be."""
         self._project = _by_runtime_type(shape, self.irregular)
+        self._runs = 0
 
     def project(self, root: dict[str, Any]) -> dict[str, Any] | None:
         """The answer's `data`. `irregular` is empty afterwards if every value was as it must be."""
         self.irregular.clear()
+        self._runs += 1
+        if self._runs == HOT_AFTER_RUNS:
+            self._project = generate_projection(self.shape, self.irregular)
         answer: dict[str, Any] | None = self._project(root)
         return answer
 
