@@ -32,11 +32,13 @@ from strawberry.schema.validation_rules.maybe_null import MaybeNullValidationRul
 from strawberry.schema.validation_rules.one_of import OneOfInputValidationRule
 from strawberry.types.info import Info
 
+from authz.classes import DataClass
 from authz.identity.subject import Subject
+from authz.question import Decision
 from subgraphs.kit.classification import FederatedSchema, NotClassified, problems_of, rules_of
 from subgraphs.kit.entities import entity_types, resolve_entities
 from subgraphs.kit.errors import PublicError, Unauthenticated, formatted
-from subgraphs.kit.guard import Decides, Fence, FieldGuard, Needs
+from subgraphs.kit.guard import Decides, Fence, FieldGuard, Needs, RowAccess
 from subgraphs.kit.scalars import schema_config
 
 DOCUMENTS_CACHED_MAX = 512
@@ -64,6 +66,12 @@ class RequestContext:
         if self.subject.id is None:
             raise Unauthenticated
         return self.subject.id
+
+    async def decision(
+        self, owner: RowAccess | str | None, data_class: DataClass, action: str = "read"
+    ) -> Decision:
+        """The decision about a row of `owner`, for what is no field: a filter, a write, an aggregate."""
+        return await self.guard.verdict((owner, (data_class.value, str(action))))
 
 
 C = TypeVar("C", bound=RequestContext)
@@ -174,6 +182,8 @@ class Subgraph(Generic[C]):
             if self._seconds_left(subject) == 0:
                 expired = PublicError("SUBSCRIPTION_EXPIRED", "the token that opened the stream has expired")
                 yield self._refusal([GraphQLError(expired.message, original_error=expired)])
+        except Exception as fault:  # the domain's source broke: told like any other fault, then the end
+            yield self._refusal([GraphQLError("the stream broke", original_error=fault)])
         finally:
             close = getattr(source, "aclose", None)
             if close is not None:

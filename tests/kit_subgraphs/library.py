@@ -201,6 +201,11 @@ class Subscription:
         while True:
             yield Book.of(await info.context.added.get())
 
+    @strawberry.subscription
+    async def book_lost(self) -> AsyncIterator[Book | None]:
+        yield None
+        raise RuntimeError("the shelf of hunter2 fell over")
+
 
 @dataclass
 class Library:

@@ -188,6 +188,24 @@ async def test_a_stream_that_waits_ends_with_its_token_too(library: Library) -> 
     assert response["errors"][0]["extensions"]["code"] == "SUBSCRIPTION_EXPIRED"
 
 
+async def test_a_source_that_breaks_ends_the_stream_with_a_masked_error(library: Library) -> None:
+    stream = library.subgraph.subscribe("subscription {bookLost {id}}", {}, None, ANN)
+    responses = [response async for response in stream]
+    assert responses[0] == {"data": {"bookLost": None}}
+    assert [error["message"] for error in responses[1]["errors"]] == ["internal error"]
+    assert "hunter2" not in str(responses)
+
+
+async def test_closing_a_stream_closes_its_source(library: Library) -> None:
+    stream = library.subgraph.subscribe(SUBSCRIPTION, {}, None, BOB)
+    await library.added.put(BookRow("n1", "bob", "Mine"))
+    await anext(stream)
+    await stream.aclose()  # type: ignore[attr-defined]
+    await library.added.put(BookRow("n2", "bob", "Unread"))
+    await asyncio.sleep(0)
+    assert library.added.qsize() == 1
+
+
 async def test_a_subscription_is_no_query_and_a_query_is_one_event(library: Library) -> None:
     refused = await library.ask(SUBSCRIPTION, ANN)
     assert refused["data"] is None
