@@ -126,7 +126,9 @@ class EmbeddedEvents:
             loop.call_soon_threadsafe(self._wake, source)
 
     def _wake(self, source: Relational) -> None:
-        for wake in self._wakes.get(id(source), ()):
+        # A store that is none of the sources is within one of them, as a vault's is: we cannot tell which.
+        wakes = self._wakes.get(id(source)) or [wake for each in self._wakes.values() for wake in each]
+        for wake in wakes:
             wake.set()
 
 

@@ -20,6 +20,8 @@ T = TypeVar("T")
 
 # Source: PostgreSQL, appendix A "Error Codes". The server rolled back and asks to try again.
 _RETRY = {"40001", "40P01"}
+# Of two overlapping transactions that look and then insert, one may meet the other's row in place of a 40001.
+_UNIQUE_VIOLATION = "23505"
 _UNAVAILABLE_CLASSES = {"08", "53", "57", "58", "28", "3D"}
 _UNAVAILABLE_STATES = {"25006", "55P03"}
 
@@ -36,6 +38,7 @@ class PostgresqlLimits:
     attempts_max: int = 12
     backoff_first_s: float = 0.005
     backoff_max_s: float = 0.5
+    conflict_retries_max: int = 2
 
 
 class PostgresqlRelational:
@@ -122,13 +125,19 @@ class PostgresqlRelational:
             except exc.TimeoutError:
                 raise Unavailable(f"the store {self._place} has no free connection") from None
             except exc.DBAPIError as error:
-                if _sqlstate(error) not in _RETRY or attempt == self._limits.attempts_max:
+                if not self._worth_another(_sqlstate(error), attempt):
                     raise self._translated(error) from None
             except OSError as error:
                 raise Unavailable(f"the store {self._place} cannot be reached: {error.strerror}") from None
             await asyncio.sleep(random.uniform(0, wait_s))  # noqa: S311  # jitter, not a secret
             wait_s = min(wait_s * 2, self._limits.backoff_max_s)
         raise AssertionError("the last attempt returns or raises")
+
+    def _worth_another(self, state: str, attempt: int) -> bool:
+        """Whether the work may end otherwise on a fresh snapshot. A conflict that stays is a conflict."""
+        if state == _UNIQUE_VIOLATION:
+            return attempt <= self._limits.conflict_retries_max
+        return state in _RETRY and attempt < self._limits.attempts_max
 
     async def _try_once(self, engine: AsyncEngine, work: Callable[[Connection], T], *, read_only: bool) -> T:
         async with engine.connect() as connection:

@@ -2,47 +2,20 @@
 
 from __future__ import annotations
 
-import os
-import secrets
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
 
 from datastores.relational.opening import open_relational
 from datastores.relational.port import Relational
 from datastores.vault.keys import FileKeyProvider
 from datastores.vault.sealed import SealedVault
-from tests.servers.postgresql import NoPostgresql, running_postgresql
+from tests.kit_datastores import postgresql_schema, postgresql_url
+
+__all__ = ["postgresql_schema", "postgresql_url"]
 
 ADAPTERS = ["sqlite", "postgresql"]
-
-
-@pytest.fixture(scope="session")
-def postgresql_url() -> Iterator[str]:
-    """A server for this run: the one that is named, else a throw-away one, else the tests are skipped."""
-    named = os.environ.get("STADION_TEST_POSTGRESQL_URL")
-    if named:
-        yield named
-        return
-    try:
-        with running_postgresql() as server:
-            yield server.url
-    except NoPostgresql as absent:
-        pytest.skip(str(absent))
-
-
-@pytest.fixture
-async def postgresql_schema(postgresql_url: str) -> AsyncIterator[str]:
-    """A fresh schema on the server, dropped afterwards."""
-    schema = f"t{secrets.token_hex(6)}"
-    server = open_relational(postgresql_url)
-    await server.open()
-    await server.write(lambda c: c.execute(text(f"CREATE SCHEMA {schema}")))
-    yield schema
-    await server.write(lambda c: c.execute(text(f"DROP SCHEMA {schema} CASCADE")))
-    await server.close()
 
 
 @pytest.fixture(params=ADAPTERS)

@@ -19,6 +19,7 @@ from datastores.events.port import Event
 from datastores.events.relay import EventsLimits
 from datastores.relational.port import Relational
 from datastores.relational.sqlite import SqliteRelational
+from datastores.vault.sealed import SealedVault
 
 QUICK = EventsLimits(retry_first_s=0.001, retry_max_s=0.002)
 
@@ -133,6 +134,15 @@ async def test_an_event_reaches_a_subscriber_within_50_ms(events: EmbeddedEvents
         await take(stream, 1)
         waits_s.append(time.perf_counter() - started_s)
     assert sorted(waits_s)[10] < 0.05
+
+
+async def test_an_event_of_a_vault_is_told_at_once_too(vault: SealedVault) -> None:
+    events = EmbeddedEvents([vault], limits=EventsLimits(poll_s=60.0))
+    await events.open()
+    stream = events.subscribe(["thing.changed"])
+    await publish(events, vault, event(1))
+    assert await take(stream, 1) == [1]
+    await events.close()
 
 
 async def test_what_another_process_appends_is_found_by_looking(store: Relational) -> None:

@@ -59,6 +59,19 @@ async def test_a_hundred_concurrent_writers_on_one_row_count_exactly(counting: R
     assert await value_of(counting) == 100
 
 
+async def test_who_looks_before_inserting_never_meets_a_conflict(counting: Relational) -> None:
+    def insert_if_absent(connection: Connection) -> bool:
+        if connection.execute(sa.select(counters.c.id).where(counters.c.id == 7)).scalar() is not None:
+            return False
+        connection.execute(sa.insert(counters).values(id=7, value=0))
+        return True
+
+    for _ in range(5):
+        answers = await asyncio.gather(*(counting.write(insert_if_absent) for _ in range(20)))
+        assert answers.count(True) == 1
+        await counting.write(lambda c: c.execute(sa.delete(counters).where(counters.c.id == 7)))
+
+
 async def test_a_failing_work_changes_nothing_and_its_own_error_comes_out(counting: Relational) -> None:
     def fails(connection: Connection) -> None:
         increment(connection)

@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.kit_datastores import postgresql_schema, postgresql_url
 from tests.kit_medical import Medical, running_medical
+
+__all__ = ["postgresql_schema", "postgresql_url"]
 
 
 @pytest.fixture
