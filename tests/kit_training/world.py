@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from authz.classes import Relation, Role
@@ -125,11 +126,30 @@ def errors_of(response: dict[str, Any]) -> list[tuple[str, tuple[Any, ...]]]:
     return [(each["extensions"]["code"], tuple(each.get("path", ()))) for each in response.get("errors", [])]
 
 
+async def _migrated_file() -> bytes:
+    """A database with all tables and no rows, made once a process: each test copies it."""
+    if not _MIGRATED:
+        with TemporaryDirectory() as folder:
+            path = Path(folder) / "training.sqlite"
+            relational = SqliteRelational(path)
+            await relational.open()
+            await prepare(relational)
+            await relational.close()
+            _MIGRATED.append(path.read_bytes())
+    return _MIGRATED[0]
+
+
+_MIGRATED: list[bytes] = []
+
+
 @asynccontextmanager
 async def world_in(folder: Path) -> AsyncIterator[World]:
     """A world on stores in `folder`."""
     clock = Clock()
-    relational, blobs = SqliteRelational(folder / "training.sqlite"), FileBlobs(folder / "blobs")
+    path = folder / "training.sqlite"
+    if not path.exists():
+        path.write_bytes(await _migrated_file())
+    relational, blobs = SqliteRelational(path), FileBlobs(folder / "blobs")
     await relational.open()
     await blobs.open()
     await prepare(relational)

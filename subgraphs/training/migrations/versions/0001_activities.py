@@ -19,6 +19,12 @@ def _belongs() -> sa.Column[str]:
 
 
 def upgrade() -> None:
+    _create_files_and_activities()
+    _create_parts()
+    _create_numbers()
+
+
+def _create_files_and_activities() -> None:
     op.create_table(
         "training_files",
         sa.Column("athlete_id", sa.String(64), primary_key=True),
@@ -60,6 +66,9 @@ def upgrade() -> None:
         "training_activities_by_start", "training_activities", ["athlete_id", "started_at_utc", "id"]
     )
     op.create_index("training_activities_by_day", "training_activities", ["athlete_id", "local_day"])
+
+
+def _create_parts() -> None:
     op.create_table(
         "training_laps",
         _belongs(),
@@ -95,6 +104,9 @@ def upgrade() -> None:
         sa.Column("encoding", sa.String(16), nullable=False),
         sa.Column("body", sa.LargeBinary(), nullable=False),
     )
+
+
+def _create_numbers() -> None:
     op.create_table(
         "training_metrics",
         _belongs(),
