@@ -11,7 +11,7 @@ from typing import Any, Final
 from router.errors import SubgraphCallFailed
 from router.execution.merge import merge_object
 from router.execution.paths import ResponsePath, TreePath
-from router.execution.representations import Representation, Representations, identity_of
+from router.execution.representations import Representations, identity_of
 from router.execution.rewrites import CONDITION, compile_rewrites, renamed_keys
 from router.execution.run import Run
 from router.execution.subgraph_errors import report_errors, report_failure
@@ -95,51 +95,32 @@ class EntityFetch:
             await self._ask(run, found, {})
 
     async def _ask(self, run: Run, found: Sequence[dict[str, Any]], extra: dict[str, Any]) -> None:
-        representations, groups = self._represent(run, found)
-        if not representations:
+        asked = self._representations.of_all(found, run.failed)
+        if not asked.representations:
             return
         variables = _client_variables(self._variables, run)
         variables.update(extra)
-        variables["representations"] = representations
+        variables["representations"] = asked.representations
         try:
             response = await run.call(_request(self.fetch, run, variables))
         except SubgraphCallFailed as failure:
-            self._fail(run, failure, groups)
+            self._fail(run, failure, asked.groups)
             return
-        self._merge(run, response, groups)
-
-    def _represent(self, run: Run, found: Sequence[dict[str, Any]]) -> tuple[list[Representation], Groups]:
-        representations: list[Representation] = []
-        groups: Groups = []
-        known: dict[bytes, list[dict[str, Any]]] = {}
-        represent, failed = self._representations.of, run.failed
-        for it in found:
-            representation = represent(it, failed)
-            if representation is None:
-                continue
-            identity = identity_of(representation)
-            group = known.get(identity)
-            if group is None:
-                group = known[identity] = [it]
-                representations.append(representation)
-                groups.append(group)
-            else:
-                group.append(it)
-        return representations, groups
+        self._merge(run, response, asked.groups)
 
     def _merge(self, run: Run, response: SubgraphResponse, groups: Groups) -> None:
         if response.errors:
             self._place_errors(run, response.errors, groups)
         entities = response.data.get("_entities") if response.data is not None else None
         if entities.__class__ is not list or len(entities) != len(groups):
+            # which entity an item of a list of another length stands for cannot be told: none is taken
             if not response.errors or entities is not None:
                 self._fail(run, _wrong_length(self.fetch.service, entities, len(groups)), groups)
             else:
                 _mark_failed(run, groups)
-            if entities.__class__ is not list:
-                return
+            return
         rewrite, objects = self._rewrite, self._objects
-        for entity, group in zip(entities, groups, strict=False):
+        for entity, group in zip(entities, groups, strict=True):
             if entity.__class__ is not dict:
                 continue
             if rewrite is not None:
@@ -185,7 +166,7 @@ class ContextualFetch(EntityFetch):
 
     async def run(self, run: Run) -> None:
         """Fetch and merge, calls with different values side by side."""
-        calls: dict[bytes, tuple[dict[str, Any], list[dict[str, Any]]]] = {}
+        calls: dict[bytes | str, tuple[dict[str, Any], list[dict[str, Any]]]] = {}
         for line in self._path.ancestors(run.root):
             values: dict[str, Any] = {}
             for name, path in self._sources:

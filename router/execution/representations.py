@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any, Final, TypeAlias
 
 import orjson
@@ -37,11 +38,37 @@ class _Entry:
 
 @dataclass(frozen=True, slots=True)
 class _Recipe:
-    """How objects of one runtime type are represented; `keys` are those of which one must be filled."""
+    """How objects of one runtime type are represented; `keys` are those of which one must be filled.
+
+    `leaves` reads all values at once where every entry is a leaf, and raises KeyError where one is missing.
+    """
 
     typename: str
     entries: tuple[_Entry, ...]
     keys: tuple[tuple[str, ...], ...]
+    leaves: Callable[[dict[str, Any]], Any] | None
+
+    def quick(self, it: dict[str, Any]) -> tuple[Any, ...] | None:
+        """The values of an object whose required leaves are all there as texts or integers."""
+        if self.leaves is None:
+            return None
+        try:
+            values = self.leaves(it)
+        except KeyError:
+            return None
+        several: tuple[Any, ...] = values if values.__class__ is tuple else (values,)
+        for value in several:
+            if value.__class__ is not str and value.__class__ is not int:
+                return None
+        return several
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a fetch asks for: each different representation once, and the objects that it stands for."""
+
+    representations: list[Representation]
+    groups: list[list[dict[str, Any]]]
 
 
 class Representations:
@@ -58,6 +85,36 @@ class Representations:
         conditions = {it.type_condition for it in fetch.requires if not isinstance(it, RequiresField)}
         self._only_type = conditions.pop() if len(conditions) == 1 else None
 
+    def of_all(self, found: Sequence[dict[str, Any]], failed: Collection[int]) -> Asked:
+        """Representations for all of them, equal ones once. `failed` as in `of`."""
+        asked = Asked([], [])
+        known: dict[Any, list[dict[str, Any]]] = {}
+        for it in found:
+            recipe = self._recipe_for(it)
+            if recipe is None:
+                continue
+            representation: Representation | None = None
+            values = recipe.quick(it)
+            # texts and integers are compared as they are, the rest as JSON, where 1, 1.0 and true differ
+            identity: Any = (recipe.typename, *values) if values is not None else None
+            if identity is None:
+                representation = self.of(it, failed)
+                if representation is None:
+                    continue
+                identity = identity_of(representation)
+            group = known.get(identity)
+            if group is not None:
+                group.append(it)
+                continue
+            if representation is None and values is not None:
+                representation = {"__typename": recipe.typename}
+                for entry, value in zip(recipe.entries, values, strict=True):
+                    representation[entry.name] = value
+            known[identity] = group = [it]
+            asked.representations.append(representation or {})
+            asked.groups.append(group)
+        return asked
+
     def of(self, it: dict[str, Any], failed: Collection[int]) -> Representation | None:
         """The representation of one object, or None where it cannot be asked for.
 
@@ -65,12 +122,7 @@ class Representations:
         leaf that may not be null is. A required leaf that may be null is sent as null; one that is missing
         too, except in an object whose identity is in `failed`: what it lacks is unknown.
         """
-        typename = it.get("__typename") or self._only_type
-        if typename is None:
-            return None
-        recipe = self._recipes.get(typename, _MISSING)
-        if recipe is _MISSING:
-            recipe = self._recipe(typename)
+        recipe = self._recipe_for(it)
         if recipe is None:
             return None
         representation: Representation = {"__typename": recipe.typename}
@@ -79,6 +131,15 @@ class Representations:
         if recipe.keys and not any(_filled(representation, key) for key in recipe.keys):
             return None
         return representation
+
+    def _recipe_for(self, it: dict[str, Any]) -> _Recipe | None:
+        typename = it.get("__typename") or self._only_type
+        if typename is None:
+            return None
+        try:
+            return self._recipes[typename]
+        except KeyError:
+            return self._recipe(typename)
 
     def _recipe(self, typename: str) -> _Recipe | None:
         """INVARIANT: names unknown to the supergraph are not kept, so a subgraph cannot fill memory."""
@@ -92,6 +153,7 @@ class Representations:
                 typename=self._sent_as(typename),
                 entries=entries,
                 keys=self._keys(self._sent_as(typename), entries),
+                leaves=_leaves(entries),
             )
         self._recipes[typename] = recipe
         return recipe
@@ -115,9 +177,19 @@ class Representations:
         return tuple(covered)
 
 
-def identity_of(representation: Representation) -> bytes:
+def identity_of(representation: Representation) -> bytes | str:
     """Equal for equal representations: the same entity is asked for once."""
-    return orjson.dumps(representation, option=orjson.OPT_SORT_KEYS)
+    try:
+        return orjson.dumps(representation, option=orjson.OPT_SORT_KEYS)
+    except TypeError:
+        # a subgraph in this process may hand over what JSON has no word for
+        return repr(representation)
+
+
+def _leaves(entries: Sequence[_Entry]) -> Callable[[dict[str, Any]], Any] | None:
+    if not entries or any(it.copy is not None for it in entries):
+        return None
+    return itemgetter(*(it.source for it in entries))
 
 
 def _filled(representation: Representation, key: tuple[str, ...]) -> bool:
