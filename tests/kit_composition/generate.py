@@ -30,10 +30,10 @@ class _Plan:
         self.shape = {
             entity: {f"f{i}": self._type() for i in range(random.randint(2, 4))} for entity in _ENTITIES
         }
-        self.arguments = {f"f{i}": self._arguments() for i in range(4)}
+        self.arguments = {f"f{i}": self._arguments() if i else "" for i in range(4)}
         self.has_interface = random.random() < 0.5
         self.home_of_interface = random.choice(["one", "two"])
-        self.shares = random.random()
+        self.shares = random.choice([1.0, 1.0, 1.0, 0.9])
 
     def _type(self) -> str:
         base = self.random.choice([*_SCALARS, *_ENTITIES, "V", "E", "U"])
@@ -48,10 +48,10 @@ class _Plan:
 
     def _entity(self, entity: str, name: str, names: list[str]) -> str:
         pick = self.random.random
-        key = "" if pick() < 0.12 else ' @key(fields: "id")'
+        key = "" if pick() < 0.05 else ' @key(fields: "id")'
         if key and pick() < 0.15:
             key += ' @key(fields: "id f0")' if self.shape[entity]["f0"].strip("!") in _SCALARS else ""
-        if key and pick() < 0.08:
+        if key and pick() < 0.04:
             key = key.replace(')', ", resolvable: false)", 1)
         fields = ["id: ID!" + ("" if key else " @shareable")]
         interface = " implements N" if self._knows_interface(name) and entity != "C" else ""
@@ -59,7 +59,7 @@ class _Plan:
             fields.append("n: Int @shareable")
         for field, type_name in self.shape[entity].items():
             if pick() < 0.5 or "f0" in key and field == "f0":
-                fields.append(self._field(entity, field, type_name, names))
+                fields.append(self._field(field, type_name, name, names))
         if pick() < 0.25 and "f1" in self.shape[entity] and not any(f.startswith("f1") for f in fields):
             scalar = self.shape[entity]["f1"]
             if scalar.strip("![]") in _SCALARS:
@@ -68,20 +68,20 @@ class _Plan:
         body = "\n  ".join(fields)
         return f"type {entity}{interface}{key} {{\n  {body}\n}}"
 
-    def _field(self, entity: str, field: str, type_name: str, names: list[str]) -> str:
+    def _field(self, field: str, type_name: str, name: str, names: list[str]) -> str:
         pick = self.random.random
-        if pick() < 0.06:
+        if pick() < 0.01:
             type_name = self._type()
         elif pick() < 0.15:
             type_name = type_name.removesuffix("!")
         directives = " @shareable" if pick() < self.shares else ""
         if pick() < 0.07:
-            directives += f' @override(from: "{self.random.choice(names)}")'
-        if pick() < 0.05:
+            directives += f' @override(from: "{self.random.choice([n for n in names if n != name])}")'
+        if pick() < 0.03:
             directives += " @inaccessible"
         if pick() < 0.05:
             directives += f' @tag(name: "{self.random.choice("xyz")}")'
-        arguments = self.arguments[field] if pick() < 0.93 else self._arguments()
+        arguments = self.arguments[field] if pick() < 0.98 or field == "f0" else self._arguments()
         return f"{field}{arguments}: {type_name}{directives}"
 
     def _knows_interface(self, name: str) -> bool:
@@ -89,10 +89,10 @@ class _Plan:
 
     def _values(self) -> str:
         pick = self.random.random
-        values = "P Q" if pick() < 0.85 else self.random.choice(["P", "Q R", "P Q R @inaccessible"])
-        inputs = "a: Int e: E" if pick() < 0.85 else self.random.choice(["a: Int", "a: Int! e: E", "a: Int e: E z: Int"])
-        members = "A | B" if pick() < 0.8 else self.random.choice(["A", "A | C", "B | C"])
-        value_fields = "v: Int w: String" if pick() < 0.85 else self.random.choice(["v: Int", "v: Int! w: String"])
+        values = "P Q" if pick() < 0.95 else self.random.choice(["P", "Q R", "P Q R @inaccessible"])
+        inputs = "a: Int e: E" if pick() < 0.95 else self.random.choice(["a: Int", "a: Int! e: E", "a: Int e: E z: Int"])
+        members = "A | B" if pick() < 0.9 else self.random.choice(["A", "A | C", "B | C"])
+        value_fields = "v: Int w: String" if pick() < 0.95 else self.random.choice(["v: Int", "v: Int! w: String"])
         return (
             f"enum E {{ {values} }}\ninput I {{ {inputs} }}\nunion U = {members}\n"
             f"type V @shareable {{ {value_fields} }}"

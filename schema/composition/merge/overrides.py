@@ -70,6 +70,7 @@ def _resolve(
         return
     if not _is_sound(ctx, coordinate, item, sources.get(origin), overriding, index, origin):
         return
+    verdict.origins[index] = name
     if origin not in sources:
         ctx.hint(
             "OVERRIDE_DIRECTIVE_CAN_BE_REMOVED",
@@ -94,7 +95,6 @@ def _hand_over(
     item = sources[index]
     at = (owner, item.name)
     coordinate = f"{owner}.{item.name}"
-    verdict.origins[index] = ctx.name(origin)
     facts = ctx.subgraphs[origin].facts
     if facts.is_external(at):
         ctx.hint(
