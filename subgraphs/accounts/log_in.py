@@ -125,6 +125,9 @@ async def log_in(
         if renewed is not None:
             store.set_password(connection, credentials.user.id, renewed)
         acr = 1 if credentials.totp_sealed is None else 2
+        sessions.forget_ended(connection, credentials.user.id, now=now)
+        surplus = sessions.running_ids(connection, credentials.user.id)[: -sessions.SESSIONS_MAX + 1]
+        _end(accounts, connection, credentials.user.id, surplus, reason="too many sessions")
         rotated = sessions.open_session(
             connection, accounts.refresh_key, user_id=credentials.user.id, acr=acr, device=device, now=now
         )
@@ -267,6 +270,7 @@ async def _attempt(
 
     def work(connection: Connection) -> tuple[timedelta, Credentials | None]:
         now = accounts.now()
+        store.forget_old_failures(connection, now=now)
         attempts, everywhere = store.attempts(connection, login, origin)
         wait = wait_after(attempts, account_failures=everywhere, now=now)
         if not wait:

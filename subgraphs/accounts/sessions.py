@@ -26,10 +26,12 @@ from subgraphs.accounts.model import Session
 from subgraphs.accounts.tables import sessions
 
 IDLE_MAX = timedelta(days=30)
-SESSION_MAX = timedelta(days=180)
+LIFETIME_MAX = timedelta(days=180)
 RETRY_WINDOW = timedelta(seconds=10)
 DEVICE_CHARACTERS_MAX = 200
-SESSIONS_LISTED_MAX = 100
+SESSIONS_MAX = 100
+"""A user's sessions at a time; the next log-in ends the oldest."""
+ENDED_KEPT = timedelta(days=30)
 TOKEN_CHARACTERS_MAX = 200
 
 
@@ -75,7 +77,7 @@ def open_session(
         device=device[:DEVICE_CHARACTERS_MAX],
         created_at_utc=now,
         last_seen_at_utc=now,
-        expires_at_utc=now + SESSION_MAX,
+        expires_at_utc=now + LIFETIME_MAX,
         revoked_at_utc=None,
     )
     seed = os.urandom(16)
@@ -176,7 +178,7 @@ def sessions_of(
     )
     found: dict[str, list[Session]] = {user_id: [] for user_id in user_ids}
     for row in connection.execute(query):
-        if len(found[row.user_id]) < SESSIONS_LISTED_MAX:
+        if len(found[row.user_id]) < SESSIONS_MAX:
             found[row.user_id].append(_session(row))
     return found
 
@@ -199,9 +201,23 @@ def revoke(connection: Connection, session_ids: Sequence[str], *, now: datetime)
 
 
 def running_ids(connection: Connection, user_id: str) -> list[str]:
-    """The ids of a user's sessions that were not ended."""
-    query = sa.select(sessions.c.id).where(sessions.c.user_id == user_id, sessions.c.revoked_at_utc.is_(None))
+    """The ids of a user's sessions that were not ended, oldest first."""
+    query = (
+        sa.select(sessions.c.id)
+        .where(sessions.c.user_id == user_id, sessions.c.revoked_at_utc.is_(None))
+        .order_by(sessions.c.created_at_utc, sessions.c.id)
+    )
     return list(connection.execute(query).scalars())
+
+
+def forget_ended(connection: Connection, user_id: str, *, now: datetime) -> None:
+    """Delete a user's sessions that ended more than 30 days ago."""
+    over = sa.or_(
+        sessions.c.revoked_at_utc < now - ENDED_KEPT,
+        sessions.c.expires_at_utc < now - ENDED_KEPT,
+        sessions.c.rotated_at_utc < now - IDLE_MAX - ENDED_KEPT,
+    )
+    connection.execute(sa.delete(sessions).where(sessions.c.user_id == user_id, over))
 
 
 def _parsed(token: str) -> tuple[str, int] | None:

@@ -14,6 +14,7 @@ from authz.classes import Role
 from datastores.events.outbox import time_ordered_id
 from datastores.relational.columns import insert
 from subgraphs.accounts.model import (
+    FAILURES_FORGOTTEN_AFTER,
     SELF_SERVICE_ROLES,
     AssignmentState,
     Attempts,
@@ -296,6 +297,12 @@ def note_failure(connection: Connection, login: str, origin: str, *, now: dateti
             set_={"failures": log_in_failures.c.failures + 1, "last_failure_at_utc": now},
         )
     )
+
+
+def forget_old_failures(connection: Connection, *, now: datetime) -> None:
+    """Drop the counts that no longer make anybody wait, so that guessed names do not fill the table."""
+    stale = log_in_failures.c.last_failure_at_utc < now - FAILURES_FORGOTTEN_AFTER
+    connection.execute(sa.delete(log_in_failures).where(stale))
 
 
 def take_back_failure(connection: Connection, login: str, origin: str) -> None:

@@ -147,6 +147,17 @@ async def test_attempts_made_at_once_do_not_pass_the_limit_together(world: World
     assert told.count("THROTTLED") == 40 - FAILURES_FREE
 
 
+async def test_guessed_names_do_not_fill_the_store(world: World) -> None:
+    for n in range(5):
+        await world.log_in(f"guess{n}", "wrong")
+    world.later(hours=25)
+    await world.log_in("guess", "wrong")
+    count = await world.relational.read(
+        lambda c: c.exec_driver_sql("SELECT count(*) FROM accounts_log_in_failures").scalar()
+    )
+    assert count == 1
+
+
 async def test_a_second_factor_raises_the_level_and_its_code_is_good_for_once(any_world: World) -> None:
     world = any_world
     await world.person("lind", Role.MEDICAL_SPECIALIST, totp=True)

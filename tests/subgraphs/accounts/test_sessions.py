@@ -8,6 +8,7 @@ import pytest
 from authz.classes import Role
 from authz.errors import InvalidToken
 from authz.identity.subject import Subject
+from subgraphs.accounts import sessions
 from tests.kit_subgraphs.accounts import PASSWORD, World
 
 SESSIONS = "{me {sessions {id device acr current}}}"
@@ -162,6 +163,27 @@ async def test_sessions_are_listed_and_one_or_all_others_are_ended(any_world: Wo
     ]
     outcomes = [codes(await world.refresh(payload["refreshToken"])) for payload in payloads]
     assert outcomes == [["BAD_REFRESH_TOKEN"], ["BAD_REFRESH_TOKEN"], []]
+
+
+async def test_a_user_has_a_bounded_number_of_sessions_and_old_ones_are_forgotten(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sessions, "SESSIONS_MAX", 3)
+    await world.person("mira")
+    payloads = []
+    for _ in range(5):
+        payloads.append(await world.log_in("mira"))
+        world.later(seconds=1)
+    outcomes = [codes(await world.refresh(payload["refreshToken"])) for payload in payloads]
+    assert outcomes == [["BAD_REFRESH_TOKEN"]] * 2 + [[]] * 3
+    told = [event.payload["reason"] for event in await world.events("session.revoked")]
+    assert told == ["too many sessions"] * 2
+    world.later(days=61)
+    await world.log_in("mira")
+    count = await world.relational.read(
+        lambda c: c.exec_driver_sql("SELECT count(*) FROM accounts_sessions").scalar()
+    )
+    assert count == 1
 
 
 async def test_a_new_password_ends_every_other_session(world: World) -> None:

@@ -65,6 +65,7 @@ def upgrade() -> None:
         sa.Column("failures", sa.Integer(), nullable=False),
         sa.Column("last_failure_at_utc", UtcDateTime(), nullable=False),
     )
+    op.create_index("accounts_log_in_failures_age", "accounts_log_in_failures", ["last_failure_at_utc"])
 
 
 def downgrade() -> None:
