@@ -12,7 +12,7 @@ from datastores.relational.migrate import downgrade
 from subgraphs.accounts.subgraph import MIGRATIONS, VERSION_TABLE, prepare
 from tests.kit_subgraphs.accounts import NOON, World, stepped_down
 
-SDL = Path(__file__).parent / "accounts.graphql"
+SDL = Path(__file__).parents[3] / "schema/published/accounts.graphql"
 GRANT = """mutation($u: ID!, $r: Role!, $until: DateTime) {
   grantRole(input: {userId: $u, role: $r, validUntil: $until}) {role {id state} userErrors {code field}}}"""
 APPROVE = "mutation($id: ID!) {approveRole(id: $id) {role {state approvedBy} userErrors {code}}}"

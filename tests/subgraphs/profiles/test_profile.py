@@ -248,5 +248,5 @@ async def test_the_profile_tables_go_up_and_down_on_both_stores(any_club: Club) 
 
 
 def test_the_profiles_sdl_is_what_was_published(club: Club) -> None:
-    published = Path(__file__).parent / "profiles.graphql"
+    published = Path(__file__).parents[3] / "schema/published/profiles.graphql"
     assert club.subgraph.sdl() == published.read_text(encoding="utf-8")
