@@ -88,7 +88,8 @@ async def import_content(
     Errors: Unavailable where a store is gone; what is wrong with the file is in the outcome.
     """
     try:
-        made = await ports.off_the_loop(read_and_measure, content, ports.limits)
+        async with ports.reading:
+            made = await ports.off_the_loop(read_and_measure, content, ports.limits)
     except FileRefused as refused:
         return ImportOutcome(
             file_name,

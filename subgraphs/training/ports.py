@@ -15,6 +15,8 @@ from datastores.events.port import Outbox
 from datastores.relational.port import Relational
 from subgraphs.training.files.imported import FileLimits
 
+FILES_READ_AT_ONCE_MAX = 2
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -32,6 +34,8 @@ class TrainingPorts:
     # A file's bytes and its row are written, and deleted, by one task at a time: else a deletion could take
     # the bytes from under a new import of the same file.
     files_lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    # The largest allowed file takes some 400 MB while it is read: so many are read at once, the rest wait.
+    reading: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(FILES_READ_AT_ONCE_MAX))
 
     def new_id(self) -> str:
         """A fresh id, ordered by time."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from subgraphs.training.metrics.motion import EARTH_RADIUS_M, haversine_m
+from subgraphs.training.metrics.motion import EARTH_RADIUS_M, distance_along_m, haversine_m
 from subgraphs.training.model import BoolArray, FloatArray, Streams, StreamType
 
 ENDS_M = 200.0
@@ -52,11 +52,22 @@ def without_ends(positions: Positions, *, ends_m: float = ENDS_M) -> Positions:
     return positions.kept(keep)
 
 
+def heights_without_ends(altitude: FloatArray, streams: Streams, *, ends_m: float = ENDS_M) -> FloatArray:
+    """The altitude with NaN within `ends_m` along the way of both ends; all NaN where no way is known."""
+    along = distance_along_m(streams)
+    if along is None:
+        return np.full_like(altitude, np.nan)
+    inside = (along > ends_m) & (along < along[-1] - ends_m)
+    return np.where(inside, altitude, np.nan)
+
+
 def simplified(positions: Positions, tolerance_m: float) -> Positions:
     """Douglas-Peucker on a local plane: no left-out place is further than `tolerance_m` from the line."""
+    # First of all bounded: a malicious zigzag costs the square of its length.
+    positions = _thinned(positions)
     count = len(positions.latitudes)
     if count < 3 or tolerance_m <= 0.0:
-        return _thinned(positions)
+        return positions
     middle = np.radians(float(positions.latitudes.mean()))
     unwound = np.unwrap(np.radians(positions.longitudes))
     plane = np.column_stack((unwound * np.cos(middle), np.radians(positions.latitudes))) * EARTH_RADIUS_M
@@ -73,7 +84,7 @@ def simplified(positions: Positions, tolerance_m: float) -> Positions:
             middle_place = first + 1 + worst
             keep[middle_place] = True
             spans += [(first, middle_place), (middle_place, last)]
-    return _thinned(positions.kept(keep))
+    return positions.kept(keep)
 
 
 def _distances_m(points: FloatArray, start: FloatArray, end: FloatArray) -> FloatArray:

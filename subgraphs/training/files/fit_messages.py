@@ -28,7 +28,7 @@ RECORD_FIELDS: tuple[tuple[str, ...], ...] = (
     ("enhanced_altitude", "altitude"),
     ("distance",),
     ("heart_rate",),
-    ("power",),
+    ("power", "Power"),  # Stryd writes its own into a developer field of that name
     ("cadence",),
     ("enhanced_speed", "speed"),
     ("temperature",),

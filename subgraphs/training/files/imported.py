@@ -16,7 +16,7 @@ class FileLimits:
     file_bytes_max: int = 64 * 1024 * 1024
     expansion_ratio_max: int = 60
     points_max: int = 1_000_000
-    messages_max: int = 4_000_000
+    messages_max: int = 2_000_000
     depth_max: int = 48
     text_characters_max: int = 10_000
     activities_max: int = 50

@@ -59,7 +59,7 @@ from subgraphs.training.model import (
 )
 from subgraphs.training.store import lists
 from subgraphs.training.store.thresholds import history
-from subgraphs.training.track import SIMPLIFY_M_MAX, positions_of, simplified
+from subgraphs.training.track import SIMPLIFY_M_MAX, heights_without_ends, positions_of, simplified
 
 Info: TypeAlias = StrawberryInfo[TrainingContext, Any]
 STREAM_SAMPLES_MAX = 20_000
@@ -68,9 +68,9 @@ HEART_METRICS = frozenset({"heartRateAverage", "heartRateMax", "efficiencyFactor
 HEART_INPUTS = frozenset({"restHr", "maxHr", "lthr"})
 
 
-async def wellness_is_open(info: Info, access: RowAccess) -> bool:
-    """Whether the caller may read wellness values of this row unrounded."""
-    verdict = await info.context.guard.verdict((access, (DataClass.WELLNESS, "read")))
+async def is_open_whole(info: Info, access: RowAccess, data_class: DataClass) -> bool:
+    """Whether the caller may read values of this class of this row, and unshortened."""
+    verdict = await info.context.guard.verdict((access, (data_class, "read")))
     return verdict.allowed and verdict.mask is None
 
 
@@ -145,10 +145,15 @@ class ActivityType:
         if found is None:
             return []
         places = thinned(found, resolution)
+        columns = {kind: found.get(StreamType(kind.value)) for kind in types}
+        altitude = columns.get(OpenStreamType.ALTITUDE)
+        if altitude is not None and not await is_open_whole(info, self.row_access, DataClass.LOCATION):
+            # The heights of the first and last metres tell where they are.
+            columns[OpenStreamType.ALTITUDE] = heights_without_ends(altitude, found)
         return [
             Stream(type=kind, unit=STREAM_UNITS[StreamType(kind.value)], values=nullable(column[places]))
-            for kind in dict.fromkeys(types)
-            if (column := found.get(StreamType(kind.value))) is not None
+            for kind, column in columns.items()
+            if column is not None
         ]
 
     @resolved(TRIMMABLE)
@@ -180,7 +185,7 @@ class ActivityType:
     async def metrics(self, info: Info, names: list[str] | None = None) -> list[MetricType] | None:
         """Every number with its algorithm. Those of heart rate itself need the right to it."""
         metrics = await info.context.metrics.load(self.row.id) or []
-        if not await wellness_is_open(info, self.row_access):
+        if not await is_open_whole(info, self.row_access, DataClass.WELLNESS):
             metrics = _without_heart(metrics)
         return [MetricType.of(each) for each in metrics if names is None or each.name in names]
 
@@ -312,7 +317,7 @@ class UserType:
         known = await info.context.in_one_hop(lambda store: history(store, str(self.id)))
         if at is not None:
             known = _held(known, at)
-        resting = await wellness_is_open(info, self.row_access)
+        resting = await is_open_whole(info, self.row_access, DataClass.WELLNESS)
         return [
             ThresholdType(
                 kind=each.kind, value=each.value, unit=THRESHOLD_UNITS[each.kind], valid_from=each.valid_from

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import pickle
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -13,7 +16,16 @@ import pytest
 from datastores.errors import NotFound
 from datastores.events.outbox import events_after
 from subgraphs.training.edits import delete_activity
-from subgraphs.training.imports import ImportState, blob_key, import_content, import_file, import_files
+from subgraphs.training.files.imported import FileLimits
+from subgraphs.training.files.problems import FileRefused
+from subgraphs.training.imports import (
+    ImportState,
+    blob_key,
+    import_content,
+    import_file,
+    import_files,
+    read_and_measure,
+)
 from subgraphs.training.model import Sport, StreamType
 from subgraphs.training.store import activities as rows
 from tests.kit_training.files import FOLDER, content, gpx, names, read, track
@@ -208,3 +220,44 @@ async def test_a_gzipped_file_comes_out_as_it_came_in(world):
     assert await kept_bytes(world, outcome.sha256) == packed
     [kept] = await world.ports.relational.read(lambda store: rows.read_files(store, "anna"))
     assert kept.format == "TCX.GZ"
+
+
+def test_what_is_read_travels_between_processes():
+    made = read_and_measure(content(RIDE), FileLimits())
+    back = pickle.loads(pickle.dumps(made))
+    assert back.measured == made.measured
+    assert back.file.sha256 == made.file.sha256
+    try:
+        read_and_measure(content("fit/settings-garmin-edge510.fit"), FileLimits())
+    except FileRefused as refused:
+        again = pickle.loads(pickle.dumps(refused))
+        assert (type(again), again.message, again.contents) == (
+            type(refused),
+            refused.message,
+            refused.contents,
+        )
+
+
+class CountingThreads(ThreadPoolExecutor):
+    """Threads that know how many of them worked at once."""
+
+    def __init__(self) -> None:
+        super().__init__(max_workers=8)
+        self.waiting = self.most = 0
+
+    def submit(self, work, /, *arguments, **named):
+        self.waiting += 1
+        self.most = max(self.most, self.waiting)
+        future = super().submit(work, *arguments, **named)
+        future.add_done_callback(self._done)
+        return future
+
+    def _done(self, _) -> None:
+        self.waiting -= 1
+
+
+async def test_two_files_are_read_at_once_and_no_more(world):
+    with CountingThreads() as threads:
+        ports = replace(world.ports, workers=threads)
+        await asyncio.gather(*(import_content(ports, f"anna-{each}", content(RIDE)) for each in range(6)))
+        assert threads.most == 2

@@ -174,6 +174,25 @@ async def test_a_coach_sees_training_a_trimmed_track_and_no_heart_rate(world):
     assert seen["track"]["latitudes"][0] != whole["track"]["latitudes"][0]
 
 
+async def test_heights_at_the_ends_are_for_those_who_see_the_whole_track(world):
+    ride = await ride_of(world)
+    world.relate(COACH, Relation.COACH, "training")
+    query = activity("streams(types: [ALTITUDE, DISTANCE]) { type values }")
+
+    async def heights(who) -> tuple[list[float | None], list[float]]:
+        data = await world.answer(who, query, r=[{"__typename": "Activity", "id": ride}])
+        altitude, distance = (each["values"] for each in data["_entities"][0]["streams"])
+        return altitude, distance
+
+    whole, along = await heights(ANNA)
+    trimmed, _ = await heights(COACH)
+    assert None not in whole
+    inside = [200.0 < metres < along[-1] - 200.0 for metres in along]
+    assert trimmed == [height if shown else None for height, shown in zip(whole, inside, strict=True)]
+    world.relate(COACH, Relation.COACH, "training", "location")
+    assert (await heights(COACH))[0] == whole
+
+
 async def test_no_metric_tells_a_coach_the_heart_rate(world):
     for kind, value in (
         (ThresholdKind.REST_HR, 48.0),
