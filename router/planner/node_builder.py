@@ -205,7 +205,8 @@ class NodeBuilder:
                 continue
             join = self._resolves(visit, field)
             if join is not None or self._is_nested(visit):
-                if join is None or self._needs_nothing(visit, join):
+                fits = set(visit.conditions) <= set(field.conditions)
+                if fits and (join is None or self._needs_nothing(visit, join)):
                     reused.add(visit.graph)
                 yield _Way(visit.graph, visit.index, visit.kind, visit.key, join)
         yield from self._new_ways(field, banned | tried | reused, only)
@@ -387,16 +388,14 @@ class NodeBuilder:
         """Let the visit serve a field under weaker conditions than its key was obtained for.
 
         False where its requirements stand under conditions that may exclude them while the field is
-        asked for: then its representations would lack something.
+        asked for, or where neither conditions imply the other: the request would be made for nobody.
         """
         if visit.kind is not VisitKind.ENTITY or set(visit.conditions) <= set(field.conditions):
             return True
-        if visit.requires or visit.key is None:
+        if visit.requires or visit.key is None or not set(field.conditions) < set(visit.conditions):
             return False
-        shared = tuple(c for c in visit.conditions if c in field.conditions)
-        weaker = self.search.pool.with_(field, conditions=shared)
-        visit.conditions = shared
-        return self._obtain(visit, visit.key.fields, "key", weaker, frozenset({visit.graph}))
+        visit.conditions = field.conditions
+        return self._obtain(visit, visit.key.fields, "key", field, frozenset({visit.graph}))
 
     def _with_requirement(self, visit: Visit, way: _Way, field: Field, consumer: int | None) -> Visit | None:
         """The visit with the field's requirement in its representations, or a new one that has it."""

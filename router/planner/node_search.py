@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
 from router.planner.node_builder import NodeBuilder
-from router.planner.selections import Field, Fragment, Item, Selections, joined
+from router.planner.selections import Conditions, Field, Fragment, Item, Selections, joined
 from router.planner.tree import NodePlan, Resolved, VisitKind
 
 if TYPE_CHECKING:
@@ -112,22 +112,33 @@ def _sorted_out(search: Search, state: State, selections: Selections) -> tuple[l
     narrowed: list[Item] = [field for field in fields if field.name == "__typename" and not field.purpose]
     fields = [field for field in fields if field.name != "__typename"]
     keys = {field.key for field in fields}
+    for type_name, inner, conditions in _narrowing(search, state, selections, ()):
+        if isinstance(inner, Field) and _same_here(search, state, type_name, inner, keys):
+            keys.add(inner.key)
+            fields.append(search.pool.with_(inner, conditions=conditions))
+            inner = search.pool.typename(state.type_name)
+            narrowed.append(inner)
+        else:
+            one = search.pool.selections([inner])
+            narrowed.append(search.pool.fragment(Fragment(type_name, one, conditions)))
+    return list(search.pool.merge(fields)), narrowed
+
+
+def _narrowing(
+    search: Search, state: State, selections: Selections, conditions: Conditions
+) -> Iterator[tuple[str, Item, Conditions]]:
+    """The items in fragments on narrower types: type, item, and all conditions above and on it."""
     for item in selections.items:
-        if not isinstance(item, Fragment) or search.pool.applies(item.type_condition, state.type_name):
+        together = joined(conditions, item.conditions)
+        if not isinstance(item, Fragment) or together is None:
+            continue
+        if search.pool.applies(item.type_condition, state.type_name):
+            yield from _narrowing(search, state, item.selections, together)
             continue
         for inner in item.selections.items:
-            conditions = joined(item.conditions, inner.conditions)
-            if conditions is None:
-                continue
-            if isinstance(inner, Field) and _same_here(search, state, item.type_condition, inner, keys):
-                keys.add(inner.key)
-                fields.append(search.pool.with_(inner, conditions=conditions))
-                inner = search.pool.typename(state.type_name)
-                narrowed.append(inner)
-            else:
-                one = search.pool.selections([inner])
-                narrowed.append(search.pool.fragment(Fragment(item.type_condition, one, item.conditions)))
-    return list(search.pool.merge(fields)), narrowed
+            whole = joined(together, inner.conditions)
+            if whole is not None:
+                yield item.type_condition, inner, whole
 
 
 def _same_here(search: Search, state: State, type_name: str, field: Field, keys: set[str]) -> bool:

@@ -17,7 +17,7 @@ from router.planner.grouping import Grouping
 from router.planner.groups import FetchGroups
 from router.planner.limits import DEFAULT_LIMITS, PlannerLimits
 from router.planner.node_builder import NO_GRAPH, NodeBuilder
-from router.planner.node_search import finished, weigh
+from router.planner.node_search import weigh
 from router.planner.passes import run_passes
 from router.planner.plan import PlanNode, QueryPlan, Subscription
 from router.planner.search import Alternative, Search, State

@@ -41,8 +41,11 @@ def _mergeable(groups: FetchGroups, left: FetchGroup, right: FetchGroup) -> bool
 def _same_sent(left: FetchGroup, right: FetchGroup) -> bool:
     """Whether one representation serves both: nothing clashes, and nothing that one needs can be excluded
     by a condition while the other is asked for."""
-    if set(left.conditions) == set(right.conditions):
+    ours, theirs = set(left.conditions), set(right.conditions)
+    if ours == theirs:
         return not left.representation.clashes(right.representation)
+    if not (ours <= theirs or theirs <= ours):
+        return False  # together they would be made even where both are excluded
     return left.representation.selections() == right.representation.selections()
 
 
