@@ -100,11 +100,13 @@ class RouterConfig:
     `introspection_by_caller`: each caller reads the schema that their rights can reach, and errors
     suggest nothing. `compression` is for those without a proxy in front: it costs more than all other
     work on an answer.
+    `shared_queries`: equal queries of one caller that are under way together are answered once.
     `override_labels`: named labels of `@override` that are on; `percent(n)` labels need no setting.
     """
 
     introspection: bool = True
     introspection_by_caller: bool = False
+    shared_queries: bool = True
     explorer: bool = True
     csrf_prevention: bool = True
     persisted_queries: bool = True

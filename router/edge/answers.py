@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import orjson
@@ -21,11 +21,15 @@ NO_GRAPHQL_REQUEST = frozenset({"BAD_REQUEST", "BATCHING_NOT_SUPPORTED", "BATCH_
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One GraphQL response map; `http_status` is the one under `application/graphql-response+json`."""
+    """One GraphQL response map; `http_status` is the one under `application/graphql-response+json`.
+
+    `json` is the body as text, where it was made already.
+    """
 
     body: Mapping[str, Any]
     http_status: int = 200
     code: str | None = None
+    json: bytes | None = None
 
     def status_as(self, wire: Wire) -> int:
         """The HTTP status under a media type: legacy JSON answers 200 to every well-formed request."""
@@ -35,7 +39,11 @@ class Answer:
 
     def text(self) -> bytes:
         """The answer as JSON."""
-        return orjson.dumps(self.body)
+        return orjson.dumps(self.body) if self.json is None else self.json
+
+    def encoded(self) -> Answer:
+        """The same answer with its text made, to be sent more than once."""
+        return replace(self, json=self.text())
 
 
 def answer_of_failure(failure: BaseException, trace_id: str) -> Answer:

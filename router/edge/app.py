@@ -19,7 +19,7 @@ from router.edge.credentials import Credentials
 from router.edge.drain import Drain
 from router.edge.explorer import explorer_files
 from router.edge.http import GraphQLEndpoint
-from router.edge.rate import Rate
+from router.edge.parts import parts_of
 from router.edge.websocket import SocketEndpoint
 from router.pipeline import Router
 
@@ -60,13 +60,8 @@ def build_app(
     `background` runs as long as the app does. The app closes `router` when it shuts down.
     `app.state.drain` is its Drain.
     """
-    config = router.config
-    credentials = credentials or Credentials()
-    drain = drain or Drain(
-        in_flight_max=config.http.in_flight_max, streams_max=config.streams.connections_max
-    )
-
-    rate = Rate(config.rate)
+    parts = parts_of(router, credentials, drain)
+    drain, endpoint = parts.drain, GraphQLEndpoint(parts)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -80,14 +75,13 @@ def build_app(
             await asyncio.gather(*tasks, return_exceptions=True)
             await router.close()
 
-    endpoint = GraphQLEndpoint(router, config, credentials, drain, rate)
     app = RouterApp(
         endpoint,
         routes=[
             Route(GRAPHQL_PATH, endpoint, methods=METHODS),
-            WebSocketRoute(GRAPHQL_PATH, SocketEndpoint(router, config, credentials, drain, rate)),
+            WebSocketRoute(GRAPHQL_PATH, SocketEndpoint(parts)),
             *health_routes(drain),
-            *explorer_routes(explorer=config.explorer),
+            *explorer_routes(explorer=router.config.explorer),
             *routes,
         ],
         middleware=cors_of(router),

@@ -16,23 +16,23 @@ from dataclasses import dataclass
 from starlette.types import Receive, Scope, Send
 
 from authz.identity.subject import Subject
-from router.config import RouterConfig
 from router.edge.answers import Answer, answer_of_failure
-from router.edge.credentials import Credentials
 from router.edge.csrf import check_preflight
 from router.edge.disconnect import Departure
-from router.edge.drain import Drain
 from router.edge.explorer import explorer_page
 from router.edge.framing import EVENTS, Framing, framed, framing_of
 from router.edge.negotiation import CONTENT_TYPES, Accepted, Wire, accepted, media_type
+from router.edge.parts import Parts
 from router.edge.persisted import PersistedDocuments
-from router.edge.rate import Rate, RateExceeded, caller_of
+from router.edge.rate import RateExceeded, caller_of
 from router.edge.requests import ClientGone, body, from_json, from_url
-from router.edge.streams import StreamRules, answers, watched
+from router.edge.sharing import key_of
+from router.edge.streams import answers, watched
 from router.edge.uploads import from_form, uploads_of
 from router.errors import ClientError
 from router.operation.model import OperationKind
-from router.pipeline import GraphQLRequest, Router
+from router.pipeline import GraphQLRequest
+from router.snapshot import Document, Snapshot
 from router.telemetry import requests_duration_s, trace_id_of
 
 COMPRESSED_BYTES_MIN = 1_024
@@ -65,18 +65,15 @@ class Stream:
 class GraphQLEndpoint:
     """The ASGI app behind `/graphql` for HTTP. One an app."""
 
-    def __init__(
-        self, router: Router, config: RouterConfig, credentials: Credentials, drain: Drain, rate: Rate
-    ) -> None:
-        self._router = router
-        self._config = config
-        self._credentials = credentials
-        self._drain = drain
-        self._rate = rate
-        self._persisted = PersistedDocuments(config)
-        self._rules = StreamRules(
-            credentials=credentials, drain=drain, events_max=config.streams.queue_events_max
-        )
+    def __init__(self, parts: Parts) -> None:
+        self._router = parts.router
+        self._config = parts.config
+        self._credentials = parts.credentials
+        self._drain = parts.drain
+        self._rate = parts.rate
+        self._shared = parts.shared
+        self._persisted = PersistedDocuments(parts.config)
+        self._rules = parts.stream_rules()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; whatever happens, the client gets a GraphQL response."""
@@ -195,9 +192,18 @@ class GraphQLEndpoint:
             if exchange.method == "GET":
                 raise ClientError("mutations are not allowed over GET; use POST", code="METHOD_NOT_ALLOWED")
             departure.ignore()
-        response = await self._router.answer(request, document, subject, graph)
-        answer = Answer(response.body())
+            with self._shared.mutation():
+                answer = await self._answer(request, document, subject, graph)
+        else:
+            answer = await self._shared.answer(
+                key_of(request, subject, graph), lambda: self._answer(request, document, subject, graph)
+            )
         return _as_events(answer) if accept.only_events else answer
+
+    async def _answer(
+        self, request: GraphQLRequest, document: Document, subject: Subject, graph: Snapshot
+    ) -> Answer:
+        return Answer((await self._router.answer(request, document, subject, graph)).body())
 
     async def _send(
         self,

@@ -17,17 +17,16 @@ from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from authz.identity.subject import Subject
-from router.config import RouterConfig
 from router.edge.answers import Answer, answer_of_failure
-from router.edge.credentials import Credentials
-from router.edge.drain import Drain, overloaded
-from router.edge.rate import Rate, caller_of
+from router.edge.drain import overloaded
+from router.edge.parts import Parts
+from router.edge.rate import caller_of
 from router.edge.requests import request_of
 from router.edge.streams import StreamRules, expired, watched
 from router.errors import ClientError
 from router.execution import GraphQLResponse
 from router.operation.model import OperationKind
-from router.pipeline import GraphQLRequest, Router
+from router.pipeline import GraphQLRequest
 from router.telemetry import trace_id_of
 
 SUBPROTOCOL = "graphql-transport-ws"
@@ -60,16 +59,8 @@ class Closing(Exception):
 class SocketEndpoint:
     """The ASGI app behind `/graphql` for WebSockets. One an app."""
 
-    def __init__(
-        self, router: Router, config: RouterConfig, credentials: Credentials, drain: Drain, rate: Rate
-    ) -> None:
-        self._router = router
-        self._rate = rate
-        self._config = config
-        self._drain = drain
-        self._rules = StreamRules(
-            credentials=credentials, drain=drain, events_max=config.streams.queue_events_max
-        )
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection until either side closes it."""
@@ -80,8 +71,8 @@ class SocketEndpoint:
             return
         await socket.accept(subprotocol=SUBPROTOCOL)
         try:
-            with self._drain.stream():
-                await _Connection(socket, self._router, self._config, self._rules, self._rate).serve()
+            with self._parts.drain.stream():
+                await _Connection(socket, self._parts, self._parts.stream_rules()).serve()
         except ClientError:
             await _close(socket, Closing(Close.TRY_AGAIN_LATER, "too many connections"))
 
@@ -97,10 +88,8 @@ class _Connection:
     """One client's connection. `operations` are those under way, by the client's ids."""
 
     socket: WebSocket
-    router: Router
-    config: RouterConfig
+    parts: Parts
     rules: StreamRules
-    rate: Rate
     subject: Subject | None = None
     initialised: bool = False
     headers: dict[str, str] = field(default_factory=dict)
@@ -113,7 +102,7 @@ class _Connection:
         """Read messages until the client leaves or `closing` says why the server does."""
         self.headers = {
             name: value
-            for name in self.config.forward_headers
+            for name in self.parts.config.forward_headers
             if (value := self.socket.headers.get(name)) is not None
         }
         tasks = [asyncio.create_task(it) for it in (self._read(), self._await_init(), self._await_stop())]
@@ -133,7 +122,7 @@ class _Connection:
             self.closing.set_result(Closing(close, reason))
 
     async def _await_init(self) -> None:
-        await asyncio.sleep(self.config.streams.init_wait_ms_max / 1_000)
+        await asyncio.sleep(self.parts.config.streams.init_wait_ms_max / 1_000)
         if not self.initialised:
             self._end(Close.INIT_TIMEOUT, "Connection initialisation timeout")
 
@@ -157,7 +146,7 @@ class _Connection:
         if received["type"] == "websocket.disconnect":
             raise WebSocketDisconnect(received.get("code", 1005))
         text = received.get("text")
-        if text is None or len(text) > self.config.streams.message_bytes_max:
+        if text is None or len(text) > self.parts.config.streams.message_bytes_max:
             raise Closing(Close.BAD_MESSAGE, "Messages are JSON texts within the size limit")
         try:
             message = orjson.loads(text)
@@ -192,7 +181,7 @@ class _Connection:
             raise Closing(Close.TOO_MANY_INITS, "Too many initialisation requests")
         self.initialised = True
         authorization = _authorization(payload) or self.socket.headers.get("authorization")
-        if authorization is not None and "authorization" in self.config.forward_headers:
+        if authorization is not None and "authorization" in self.parts.config.forward_headers:
             self.headers["authorization"] = authorization
         try:
             self.subject = await self.rules.credentials.subject_of(authorization)
@@ -214,7 +203,7 @@ class _Connection:
             request = request_of(payload, self.headers)
         except ClientError as refusal:
             raise Closing(Close.BAD_MESSAGE, f"Invalid message: {refusal.message}") from None
-        full = len(self.operations) >= self.config.streams.operations_per_connection_max
+        full = len(self.operations) >= self.parts.config.streams.operations_per_connection_max
         self.operations[id_] = asyncio.create_task(self._run(id_, request, subject, full=full))
 
     def _complete(self, id_: object) -> None:
@@ -228,7 +217,7 @@ class _Connection:
         try:
             if full:
                 raise overloaded()
-            self.rate.take(caller_of(subject, self.socket.scope))
+            self.parts.rate.take(caller_of(subject, self.socket.scope))
             async for response in self._responses(request, subject):
                 await self._send({"id": id_, "type": "next", "payload": response.body()})
         except Exception as raised:
@@ -248,12 +237,17 @@ class _Connection:
             self._end(Close.FORBIDDEN, "Forbidden")
 
     async def _responses(self, request: GraphQLRequest, subject: Subject) -> AsyncIterator[GraphQLResponse]:
-        graph = self.router.snapshot
-        document = await self.router.read(request, graph)
-        if document.kind is not OperationKind.SUBSCRIPTION:
-            yield await self.router.answer(request, document, subject, graph)
+        graph = self.parts.router.snapshot
+        document = await self.parts.router.read(request, graph)
+        if document.kind is OperationKind.QUERY:
+            yield await self.parts.router.answer(request, document, subject, graph)
             return
-        source = await self.router.events(request, document, subject, graph)
+        if document.kind is OperationKind.MUTATION:
+            with self.parts.shared.mutation():
+                response = await self.parts.router.answer(request, document, subject, graph)
+            yield response
+            return
+        source = await self.parts.router.events(request, document, subject, graph)
         events = watched(source, subject, self.rules)
         try:
             async for response in events:

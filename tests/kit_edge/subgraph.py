@@ -31,7 +31,7 @@ class Hall:
     """The subgraph; tests read `bumps`, open `gate` to let `slow` answer, and put events into `ticks`."""
 
     def __init__(self) -> None:
-        self.bumps = 0
+        self.bumps = self.slow_count = 0
         self.started = asyncio.Event()
         self.gate = asyncio.Event()
         self.cancelled = asyncio.Event()
@@ -111,6 +111,7 @@ def _stream_fields(schema: GraphQLSchema) -> None:
 
 
 async def _slow(hall: Hall, *_: Any) -> str:
+    hall.slow_count += 1
     hall.started.set()
     try:
         await hall.gate.wait()

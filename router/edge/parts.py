@@ -1,0 +1,50 @@
+"""What every endpoint of the edge works with; one value an app."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from router.config import RouterConfig
+from router.edge.credentials import Credentials
+from router.edge.drain import Drain
+from router.edge.rate import Rate
+from router.edge.sharing import SharedQueries
+from router.edge.streams import StreamRules
+from router.pipeline import Router
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """The router and what guards it."""
+
+    router: Router
+    credentials: Credentials
+    drain: Drain
+    rate: Rate
+    shared: SharedQueries
+
+    @property
+    def config(self) -> RouterConfig:
+        """The settings."""
+        return self.router.config
+
+    def stream_rules(self) -> StreamRules:
+        """What holds for every stream to a client."""
+        return StreamRules(
+            credentials=self.credentials,
+            drain=self.drain,
+            events_max=self.config.streams.queue_events_max,
+        )
+
+
+def parts_of(router: Router, credentials: Credentials | None, drain: Drain | None) -> Parts:
+    """The parts as the router's settings ask for them."""
+    config = router.config
+    limits = {"in_flight_max": config.http.in_flight_max, "streams_max": config.streams.connections_max}
+    return Parts(
+        router=router,
+        credentials=credentials or Credentials(),
+        drain=drain or Drain(**limits),
+        rate=Rate(config.rate),
+        shared=SharedQueries(on=config.shared_queries),
+    )

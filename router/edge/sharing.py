@@ -1,0 +1,78 @@
+"""Sharing: equal queries of equal callers that are under way at the same time are answered once.
+
+A query shares only with queries that began after the last mutation seen here, so that whoever has changed
+something reads it. INVARIANT: the key holds all that can change an answer: the operation, its variables,
+the caller, the headers that subgraphs get, the snapshot.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from typing import TypeAlias
+
+import orjson
+
+from authz.identity.subject import Subject
+from router.edge.answers import Answer
+from router.pipeline import GraphQLRequest
+from router.snapshot import Snapshot
+
+Key: TypeAlias = tuple[object, ...]
+
+
+class SharedQueries:
+    """Queries under way by key. The first to ask runs it; if its client leaves, the next one does."""
+
+    def __init__(self, *, on: bool) -> None:
+        self._on = on
+        self._under_way: dict[Key, asyncio.Future[Answer]] = {}
+        self._mutations_seen = 0
+
+    @contextmanager
+    def mutation(self) -> Iterator[None]:
+        """A mutation under way: queries that begin after it do not share with those from before."""
+        self._mutations_seen += 1
+        try:
+            yield
+        finally:
+            self._mutations_seen += 1
+
+    async def answer(self, key: Key, run: Callable[[], Awaitable[Answer]]) -> Answer:
+        """The answer of `run`, or of an equal query's run that is under way."""
+        if not self._on:
+            return await run()
+        key = (*key, self._mutations_seen)
+        while (under_way := self._under_way.get(key)) is not None:
+            try:
+                return await asyncio.shield(under_way)
+            except asyncio.CancelledError:
+                if not under_way.cancelled():
+                    raise  # this client left; the one who runs the query did not
+        return await self._run(key, run)
+
+    async def _run(self, key: Key, run: Callable[[], Awaitable[Answer]]) -> Answer:
+        under_way = asyncio.get_running_loop().create_future()
+        self._under_way[key] = under_way
+        try:
+            answer = (await run()).encoded()
+        except asyncio.CancelledError:
+            under_way.cancel()
+            raise
+        except BaseException as failure:
+            under_way.set_exception(failure)
+            under_way.exception()  # seen, even if nobody shares it
+            raise
+        else:
+            under_way.set_result(answer)
+            return answer
+        finally:
+            del self._under_way[key]
+
+
+def key_of(request: GraphQLRequest, subject: Subject, graph: Snapshot) -> Key:
+    """All that can change the answer to a query."""
+    variables = orjson.dumps(request.variables, option=orjson.OPT_SORT_KEYS) if request.variables else b""
+    headers = tuple(request.headers.items())
+    return (id(graph), request.text, request.operation_name, variables, headers, subject)
