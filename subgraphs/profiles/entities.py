@@ -158,6 +158,18 @@ class CoachLink:
         return User(id=strawberry.ID(self.row.coach_id))
 
     @resolved()
+    async def athlete_name(self, info: ProfilesInfo) -> str | None:
+        """Who opens, by the name that both ends of a link know each other by."""
+        athlete = await info.context.people.load(self.row.athlete_id)
+        return None if athlete is None else athlete.display_name
+
+    @resolved()
+    async def coach_name(self, info: ProfilesInfo) -> str | None:
+        """Who is let in, by the name that both ends of a link know each other by."""
+        coach = await info.context.people.load(self.row.coach_id)
+        return None if coach is None else coach.display_name
+
+    @resolved()
     def state(self, info: ProfilesInfo) -> model.LinkState | None:
         """Where the link stands now."""
         return self.row.current_state(info.context.profiles.now())

@@ -140,6 +140,18 @@ async def test_both_ends_see_the_link_and_nobody_sees_it_through_them(pair: Club
         ]
 
 
+async def test_both_ends_know_each_others_names_before_anything_is_open(pair: Club) -> None:
+    id_ = (await invite(pair))["coachLink"]["id"]
+    for end in (MIRA, TOMAS):
+        query = "query($id: ID!) {coachLink(id: $id) {athleteName coachName coach {profile {displayName}}}}"
+        answer = await pair.ask(query, end, id=id_)
+        link = answer["data"]["coachLink"]
+        assert (link["athleteName"], link["coachName"]) == ("Mira", "Tomás")
+        # Elsewhere a name has the circle that its owner chose.
+        shown = link["coach"]["profile"]["displayName"]
+        assert shown == ("Tomás" if end is TOMAS else None)
+
+
 async def test_the_athlete_opens_and_closes_but_the_coach_only_gives_away(pair: Club) -> None:
     id_ = (await invite(pair))["coachLink"]["id"]
     await act(pair, "acceptCoach", TOMAS, id_)
