@@ -10,14 +10,22 @@ from router.planner.tree import VisitKind
 
 
 def merge_siblings(groups: FetchGroups) -> bool:
-    """Merge what can be merged; true where something was."""
+    """Merge what can be merged; true where something was.
+
+    Requests that send the same come first: merging one of them with a third could keep the two apart.
+    """
+    return _merge_all(groups, same_sent=True) or _merge_all(groups, same_sent=False)
+
+
+def _merge_all(groups: FetchGroups, *, same_sent: bool) -> bool:
     changed = False
     by_place: dict[tuple[object, ...], list[FetchGroup]] = {}
     for group in groups:
         place = (group.graph, group.kind, tuple(_bare(step) for step in group.path), group.defer)
         candidates = by_place.setdefault(place, [])
         for other in candidates:
-            if _mergeable(groups, other, group):
+            alike = not same_sent or other.representation.selections() == group.representation.selections()
+            if alike and _mergeable(groups, other, group):
                 _merge(groups, other, group)
                 changed = True
                 break
