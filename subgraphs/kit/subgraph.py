@@ -280,10 +280,14 @@ class Subgraph(Generic[C]):
 
     def _parsed(self, query: str) -> _Prepared:
         try:
-            document = parse(query, max_tokens=DOCUMENT_TOKENS_MAX)
+            # Without positions: an error of a resolver would count the lines of the router's text each time.
+            document = parse(query, max_tokens=DOCUMENT_TOKENS_MAX, no_location=True)
+            if validate(self.schema, document, _RULES, hide_suggestions=True):
+                placed = parse(query, max_tokens=DOCUMENT_TOKENS_MAX)
+                return _Prepared(None, tuple(validate(self.schema, placed, _RULES, hide_suggestions=True)))
         except GraphQLError as error:
             return _Prepared(None, (error,))
-        return _Prepared(document, tuple(validate(self.schema, document, _RULES, hide_suggestions=True)))
+        return _Prepared(document, ())
 
     def _lay_federation_fields(self) -> None:
         """Put our own resolvers behind `_service` and `_entities`."""
