@@ -2,6 +2,7 @@
 
 from router.execution.compiled import CompiledPlan, compile_plan
 from router.execution.execute import execute, subscribe
+from router.execution.incremental import IncrementalFormat, execute_incrementally
 from router.execution.response import GraphQLResponse
 from router.execution.run import ExecutionOptions
 
@@ -9,7 +10,9 @@ __all__ = [
     "CompiledPlan",
     "ExecutionOptions",
     "GraphQLResponse",
+    "IncrementalFormat",
     "compile_plan",
     "execute",
+    "execute_incrementally",
     "subscribe",
 ]

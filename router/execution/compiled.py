@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
 from graphql import GraphQLSchema
 
+from router.execution.defer_split import has_deferred, split_plan
 from router.execution.fetches import RootFetch
 from router.execution.paths import TreePath
 from router.execution.projection import Projection
@@ -22,6 +24,14 @@ PROJECTIONS_MAX: Final = 64
 """Projections kept for one plan: one an assignment of its @skip and @include variables."""
 
 
+@dataclass(frozen=True, slots=True)
+class SplitPlan:
+    """What runs before the first part of an incremental answer, and what after it."""
+
+    first: Step | None
+    later: Step | None
+
+
 class CompiledPlan:
     """A plan ready to run, any number of times and side by side. Belongs to one event loop's thread."""
 
@@ -31,6 +41,7 @@ class CompiledPlan:
         "_introspected",
         "_introspection",
         "_projections",
+        "_split",
         "_visible",
         "allowed",
         "event",
@@ -60,7 +71,8 @@ class CompiledPlan:
         self._introspection = introspection_document(allowed.normal)
         self._introspected: dict[str, Any] | None = None
         self._condition_variables = condition_variables(allowed.original)
-        self._projections: dict[tuple[bool, ...], Projection] = {}
+        self._projections: dict[tuple[bool, tuple[bool, ...]], Projection] = {}
+        self._split: SplitPlan | None = None
 
     def _compile(self) -> None:
         node = self.plan.node
@@ -81,17 +93,29 @@ class CompiledPlan:
             self._introspected = introspect(document, self._visible, {})
         return self._introspected
 
-    def projection(self, variables: Mapping[str, Any]) -> Projection:
-        """How the answer is built for these variables."""
+    def projection(self, variables: Mapping[str, Any], *, deferred: bool = True) -> Projection:
+        """How the answer is built for these variables; with `deferred` off, without `@defer` fragments."""
         truths = tuple(bool(variables.get(name)) for name in self._condition_variables)
-        known = self._projections.get(truths)
+        known = self._projections.get((deferred, truths))
         if known is None:
             by_name = dict(zip(self._condition_variables, truths, strict=True))
-            known = Projection(answer_shape(self.allowed, self._api_schema, by_name))
+            shape = answer_shape(self.allowed, self._api_schema, by_name, deferred=deferred)
+            known = Projection(shape)
             if len(self._projections) >= PROJECTIONS_MAX:
                 self._projections.clear()
-            self._projections[truths] = known
+            self._projections[deferred, truths] = known
         return known
+
+    def split(self) -> SplitPlan | None:
+        """The plan cut for incremental delivery; None where the operation defers nothing."""
+        selections = self.allowed.normal.selections
+        if self._split is None and self.event is None and has_deferred(selections):
+            first, later = split_plan(self.plan.node, selections)
+            self._split = SplitPlan(
+                None if first is None else compile_node(first, self.facts),
+                None if later is None else compile_node(later, self.facts),
+            )
+        return self._split
 
 
 def compile_plan(

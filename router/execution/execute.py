@@ -73,10 +73,14 @@ async def subscribe(
 
 def answer(compiled: CompiledPlan, run: Run) -> GraphQLResponse:
     """The response tree of a finished run as the client's answer."""
+    return answer_by(compiled, run, compiled.projection(run.variables))
+
+
+def answer_by(compiled: CompiledPlan, run: Run, projection: Projection) -> GraphQLResponse:
+    """As `answer`, in the shape of this projection of the plan."""
     introspected = compiled.introspected(run.variables)
     if introspected is not None:
         run.root.update(introspected)
-    projection = compiled.projection(run.variables)
     data = projection.project(run.root)
     errors = [_placed(entry, projection) for entry in run.errors]
     extensions: dict[str, Any] = {}

@@ -6,8 +6,8 @@ Built from the original operation (denied fields included) for one assignment of
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from graphql import (
@@ -30,6 +30,7 @@ from router.operation.model import (
     Condition,
     Denial,
     NormalField,
+    NormalFragment,
     NormalOperation,
     NormalSelection,
 )
@@ -62,12 +63,16 @@ class AnswerField:
 
 @dataclass(frozen=True, slots=True)
 class _Context:
-    """What the whole answer shares. `kept` is None where nothing was denied."""
+    """What the whole answer shares. `kept` is None where nothing was denied.
+
+    With `deferred` off, `@defer` fragments are left out: they are answered later.
+    """
 
     schema: GraphQLSchema
     truths: Mapping[str, bool]
     kept: _Kept | None
     denials: tuple[Denial, ...]
+    deferred: bool = True
 
 
 class AnswerSelection:
@@ -128,8 +133,30 @@ class AnswerSelection:
                 continue
             if isinstance(it, NormalField):
                 into.setdefault(it.response_key, (it, []))[1].extend(it.selections)
-            elif self._applies(it.type_condition, runtime_type):
+            elif self._applies(it.type_condition, runtime_type) and (
+                self._context.deferred or not it.deferred
+            ):
                 self._collect(it.selections, runtime_type, into)
+
+    def later(self, runtime_type: Composite) -> tuple[tuple[str | None, AnswerSelection], ...]:
+        """The `@defer` fragments that objects of this type have here: label and what they select."""
+        whole = replace(self._context, deferred=True)
+        return tuple(
+            (it.defer_label, AnswerSelection(runtime_type, it.selections, self.keys, whole))
+            for it in self._deferred(self._selections, runtime_type)
+        )
+
+    def _deferred(
+        self, selections: Sequence[NormalSelection], runtime_type: Composite
+    ) -> Iterator[NormalFragment]:
+        for it in selections:
+            if isinstance(it, NormalField) or not _included(it.conditions, self._context.truths):
+                continue
+            if self._applies(it.type_condition, runtime_type):
+                if it.deferred:
+                    yield it
+                else:
+                    yield from self._deferred(it.selections, runtime_type)
 
     def _applies(self, type_condition: str, runtime_type: Composite) -> bool:
         if type_condition == runtime_type.name:
@@ -168,16 +195,18 @@ class AnswerSelection:
 
 
 def answer_shape(
-    allowed: AllowedOperation, schema: GraphQLSchema, truths: Mapping[str, bool]
+    allowed: AllowedOperation, schema: GraphQLSchema, truths: Mapping[str, bool], *, deferred: bool = True
 ) -> AnswerSelection:
-    """The shape of the whole answer; `truths` has a value for each of `condition_variables`."""
+    """The shape of the answer; `truths` has a value for each of `condition_variables`.
+
+    With `deferred` off it is the shape of the first part of an incremental answer.
+    """
     root = schema.get_type(allowed.original.root_type)
     if not isinstance(root, GraphQLObjectType):
         raise PlanInvariantBroken(f"root type `{allowed.original.root_type}` is not an object type")
     kept = frozenset(_kept(allowed.normal.selections, ())) if allowed.denials else None
-    return AnswerSelection(
-        root, allowed.original.selections, (), _Context(schema, truths, kept, allowed.denials)
-    )
+    context = _Context(schema, truths, kept, allowed.denials, deferred)
+    return AnswerSelection(root, allowed.original.selections, (), context)
 
 
 def condition_variables(operation: NormalOperation) -> tuple[str, ...]:
