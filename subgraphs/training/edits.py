@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
@@ -9,7 +10,7 @@ from datetime import date, datetime, timedelta
 from sqlalchemy import Connection
 
 from authz.classes import Visibility
-from datastores.errors import NotFound
+from datastores.errors import NotFound, StoreError
 from subgraphs.training.events import (
     ACTIVITY_ADDED,
     ACTIVITY_CHANGED,
@@ -35,7 +36,10 @@ from subgraphs.training.model import (
 from subgraphs.training.ports import TrainingPorts
 from subgraphs.training.store import activities as rows
 from subgraphs.training.store import remeasure
+from subgraphs.training.store.doomed import doom, doomed, spare
 from subgraphs.training.store.thresholds import history, rederive, set_threshold
+
+log = logging.getLogger("stadion.training")
 
 ELAPSED_S_MAX = 14 * 86_400.0
 DISTANCE_M_MAX = 5_000_000.0
@@ -218,25 +222,44 @@ def _changed(before: Activity, change: Change) -> Activity:
 
 
 async def delete_activity(ports: TrainingPorts, activity_id: str) -> bool:
-    """Delete an activity, and its file's bytes when it was the file's last; whether it was there."""
+    """Delete an activity, and its file's bytes when it was the file's last; whether it was there.
+
+    Where the bytes cannot be deleted now, they are by the next sweep.
+    """
     now = ports.clock()
 
-    def write(connection: Connection) -> tuple[bool, str | None]:
+    def write(connection: Connection) -> bool:
         activity = rows.by_ids(connection, [activity_id]).get(activity_id)
         if activity is None:
-            return False, None
+            return False
         rows.delete(connection, activity)
         _tell(ports, connection, ACTIVITY_DELETED, activity, now)
         sha256 = activity.file_sha256
-        if sha256 is None or rows.file_is_kept(connection, activity.athlete_id, sha256):
-            return True, None
-        return True, blob_key(activity.athlete_id, sha256)
+        if sha256 is not None and not rows.file_is_kept(connection, activity.athlete_id, sha256):
+            doom(connection, blob_key(activity.athlete_id, sha256))
+        return True
 
-    async with ports.files_lock:
-        gone, key = await ports.relational.write(write)
-        if key is not None:
-            await ports.blobs.delete(key)
+    gone = await ports.relational.write(write)
+    if gone:
+        await sweep_files(ports)
     return gone
+
+
+async def sweep_files(ports: TrainingPorts) -> int:
+    """Delete the bytes of files whose last activity is gone; how many. Also what a killed process left."""
+    async with ports.files_lock:
+        keys = await ports.relational.read(doomed)
+        deleted = []
+        for key in keys:
+            try:
+                await ports.blobs.delete(key)
+            except StoreError:
+                log.warning("%d files could not be deleted now; the next sweep tries again", len(keys))
+                break
+            deleted.append(key)
+        if deleted:
+            await ports.relational.write(lambda connection: spare(connection, deleted))
+    return len(deleted)
 
 
 async def put_threshold(

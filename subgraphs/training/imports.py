@@ -24,6 +24,7 @@ from subgraphs.training.metrics.compute import Measurement, derive, measure
 from subgraphs.training.model import Activity, Metric, Threshold, thresholds_on
 from subgraphs.training.ports import TrainingPorts
 from subgraphs.training.store import activities as rows
+from subgraphs.training.store.doomed import spare
 from subgraphs.training.store.thresholds import history
 
 FUTURE_MAX = timedelta(hours=24)
@@ -111,9 +112,12 @@ async def import_content(
         imported_at_utc=now,
     )
 
+    key = blob_key(athlete_id, file.sha256)
+
     def write(connection: Connection) -> tuple[list[str], list[Activity]]:
         known = history(connection, athlete_id)
         rows.keep_file(connection, kept)
+        spare(connection, [key])
         added = [
             draft.activity.id
             for draft in (_derived(each, known) for each in drafts)
@@ -129,7 +133,6 @@ async def import_content(
         return added, rows.of_file(connection, athlete_id, file.sha256)
 
     async with ports.files_lock:
-        key = blob_key(athlete_id, file.sha256)
         await ports.blobs.put(key, _chunks(content), size_bytes_max=ports.limits.file_bytes_max)
         added, there = await ports.relational.write(write)
     state = ImportState.IMPORTED if added else ImportState.ALREADY_THERE

@@ -82,6 +82,8 @@ def timeline(
     Rows without time between timed ones get one by interpolation; rows of one instant that complete each
     other become one; rows out of order are sorted; each such act leaves a warning.
     """
+    if not len(rows):
+        return Timeline(Streams({StreamType.TIME: np.zeros(0)}), None, ())
     found: list[FileWarning] = []
     breaks = [number for number in breaks if 0 < number < len(rows)]
     rows = _without_unbelievable(rows, found, at)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from collections import Counter
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
 
-from subgraphs.training.files.columns import COLUMNS, Timeline, timeline
+from subgraphs.training.files.columns import COLUMNS, EARLIEST_S, Timeline, timeline
 from subgraphs.training.files.fit_chain import parts_of
 from subgraphs.training.files.fit_heart import with_heart_rates
 from subgraphs.training.files.fit_laps import intervals_of, laps_of
@@ -198,6 +199,8 @@ def _activity(document: FitDocument, span: _Span, line: Timeline) -> ImportedAct
         sport, sub_sport = sport_words[0].get("sport"), sport_words[0].get("sub_sport")
     kept = str(sub_sport) if isinstance(sub_sport, str) and sub_sport != "generic" else None
     start = line.start_utc
+    if start is None and not line.streams.samples and span.zero_s is not None and span.zero_s >= EARLIEST_S:
+        start = datetime.fromtimestamp(span.zero_s, UTC)
     zero_s = start.timestamp() if start else span.zero_s
     return ImportedActivity(
         sport=sport_of(kept, sport),

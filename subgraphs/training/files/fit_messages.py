@@ -28,7 +28,7 @@ RECORD_FIELDS: tuple[tuple[str, ...], ...] = (
     ("enhanced_altitude", "altitude"),
     ("distance",),
     ("heart_rate",),
-    ("power", "Power"),  # Stryd writes its own into a developer field of that name
+    ("power",),  # developer fields called `Power` are of any unit: none is believed
     ("cadence",),
     ("enhanced_speed", "speed"),
     ("temperature",),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 from subgraphs.training.files.columns import Rows, Timeline, timeline
 from subgraphs.training.files.imported import FileLimits, ImportedActivity, ImportedFile
@@ -144,7 +145,7 @@ def _refuse(elements: _TcxElements, contents: FileContents, warnings: list[FileW
 def _activity(texts: _ActivityTexts, made: Timeline) -> ImportedActivity:
     sport = sport_of(texts.sport_word)
     first = texts.laps[0].start if texts.laps else texts.identity
-    start = made.start_utc or (None if made.streams.samples else moment(first))
+    start = made.start_utc or (None if made.streams.samples else _utc(first))
     return ImportedActivity(
         sport=sport,
         sub_sport=texts.sport_word or None if sport is Sport.OTHER else None,
@@ -155,6 +156,11 @@ def _activity(texts: _ActivityTexts, made: Timeline) -> ImportedActivity:
         totals=_totals(texts.laps),
         laps=_laps(texts.laps),
     )
+
+
+def _utc(text: str | None) -> datetime | None:
+    at = moment(text)
+    return at.astimezone(UTC) if at else None
 
 
 def _word(text: str | None) -> str | None:

@@ -189,13 +189,14 @@ class Mutation:
     ) -> ActivityPayload | None:
         """Change sport, name, exertion or visibility; CONFLICT where `version` is not the current one."""
         row = await _own_activity(info, str(input.id), "write")
-        given = {"name": input.name, "rpe": input.rpe}
+        name = _name(input.name or None)
+        cleared = {"name": input.name is not strawberry.UNSET and name is None, "rpe": input.rpe is None}
         change = edits.Change(
             sport=input.sport,
-            name=_name(input.name or None),
+            name=name,
             rpe=input.rpe if isinstance(input.rpe, int) else None,
             visibility=Visibility(input.visibility.value) if input.visibility is not None else None,
-            clear=frozenset(name for name, value in given.items() if value is None),
+            clear=frozenset(each for each, empty in cleared.items() if empty),
         )
         ports = info.context.ports
         try:

@@ -122,6 +122,7 @@ thresholds = _table(
     sa.Column("value", sa.Float()),
     sa.Column("valid_from", sa.Date()),
 )
+doomed_files = _table("doomed_files", sa.Column("blob_key", sa.String(200), primary_key=True))
 PARTS = (laps, intervals, streams, metrics, efforts)
 """What belongs to an activity and goes with it."""
 

@@ -165,6 +165,26 @@ def test_invalid_utf_8_in_a_name_costs_nothing_but_the_name():
     assert activity.name is None or "\x00" not in activity.name
 
 
+def test_a_session_without_records_has_its_totals_and_start():
+    session = message(
+        2,
+        18,
+        [
+            (253, 0x86, "I", NOON),
+            (2, 0x86, "I", NOON),
+            (5, 0x00, "B", 1),
+            (7, 0x86, "I", 60_000),
+            (9, 0x86, "I", 25_000),
+        ],
+    )
+    file = read_file(fit(file_id(), session))
+    [activity] = file.activities
+    assert (activity.sport, activity.streams.samples) == (Sport.RUNNING, 0)
+    assert activity.start_utc.isoformat() == "2025-10-20T10:09:48+00:00"
+    assert (activity.totals.elapsed_s, activity.totals.distance_m) == (60.0, 250.0)
+    assert file.warnings == ()
+
+
 def test_a_settings_part_before_the_activity_does_not_hide_it():
     chain = fit(file_id(2)) + fit(file_id(), record(NOON), record(NOON + 1))
     file = read_file(chain)

@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from datastores.errors import NotFound
+from datastores.errors import NotFound, Unavailable
 from datastores.events.outbox import events_after
-from subgraphs.training.edits import delete_activity
+from subgraphs.training.edits import delete_activity, sweep_files
 from subgraphs.training.files.imported import FileLimits
 from subgraphs.training.files.problems import FileRefused
 from subgraphs.training.imports import (
@@ -89,6 +89,36 @@ async def test_deleting_the_last_activity_of_a_file_deletes_its_bytes(world):
     with pytest.raises(NotFound):
         await kept_bytes(world, outcome.sha256)
     assert not await delete_activity(world.ports, strength.id)
+
+
+async def test_bytes_that_could_not_be_deleted_are_deleted_by_the_next_sweep(world, monkeypatch):
+    outcome = await world.bring(RIDE)
+
+    async def broken(key: str) -> None:
+        raise Unavailable("the disk is gone")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(world.ports.blobs, "delete", broken)
+        assert await delete_activity(world.ports, outcome.activities[0].id)
+        assert await sweep_files(world.ports) == 0
+    assert await kept_bytes(world, outcome.sha256) == content(RIDE)
+    assert await sweep_files(world.ports) == 1
+    with pytest.raises(NotFound):
+        await kept_bytes(world, outcome.sha256)
+
+
+async def test_bytes_that_are_imported_again_are_spared_by_the_sweep(world, monkeypatch):
+    outcome = await world.bring(RIDE)
+
+    async def broken(key: str) -> None:
+        raise Unavailable("the disk is gone")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(world.ports.blobs, "delete", broken)
+        await delete_activity(world.ports, outcome.activities[0].id)
+    await world.bring(RIDE)
+    assert await sweep_files(world.ports) == 0
+    assert await kept_bytes(world, outcome.sha256) == content(RIDE)
 
 
 async def test_a_deleted_activity_comes_back_when_its_file_is_imported_again(world):

@@ -184,7 +184,7 @@ async def test_migrations_go_up_down_and_up_and_make_the_tables_that_the_code_na
             [tables.VERSION_TABLE],
         )
         await tables.prepare(relational)
-        for table in (*tables.PARTS, tables.activities, tables.files, tables.thresholds):
+        for table in (*tables.PARTS, tables.activities, tables.files, tables.thresholds, tables.doomed_files):
             made = await relational.read(
                 lambda c, name=table.name: {column["name"] for column in sa.inspect(c).get_columns(name)}
             )
