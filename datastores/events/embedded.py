@@ -64,6 +64,13 @@ class EmbeddedEvents:
     async def open(self) -> None:
         """Prepare every outbox and start relaying, first what an earlier process left."""
         self._loop = asyncio.get_running_loop()
+        try:
+            await self._start_relays()
+        except BaseException:
+            await self.close()
+            raise
+
+    async def _start_relays(self) -> None:
         for source in self._sources:
             await prepare_outbox(source)
             wakes = self._wakes.setdefault(id(source), [])

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import random
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
-from sqlalchemy import Connection, exc
+from sqlalchemy import Connection, exc, text
 from sqlalchemy.engine import URL
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
+from datastores.config import StoreUrlProblem
 from datastores.errors import Conflict, StoreError, Unavailable
 from datastores.relational.after_commit import take_callbacks
 from datastores.relational.port import Relational
 
 T = TypeVar("T")
 
+_SCHEMA_NAME = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 # Source: PostgreSQL, appendix A "Error Codes". The server rolled back and asks to try again.
 _RETRY = {"40001", "40P01"}
 # Of two overlapping transactions that look and then insert, one may meet the other's row in place of a 40001.
@@ -42,11 +45,16 @@ class PostgresqlLimits:
 
 
 class PostgresqlRelational:
-    """`Relational` on a PostgreSQL server. `work` runs in SERIALIZABLE and is run again after 40001/40P01."""
+    """`Relational` on a PostgreSQL server. `work` runs in SERIALIZABLE and is run again after 40001/40P01.
+
+    `search_path` is the schema that all tables are in; `open` makes it where it is missing.
+    """
 
     def __init__(
         self, url: URL, *, limits: PostgresqlLimits | None = None, search_path: str | None = None
     ) -> None:
+        if search_path is not None and not _SCHEMA_NAME.fullmatch(search_path):
+            raise StoreUrlProblem("the name of a PostgreSQL schema has letters, digits and `_`")
         self._limits = limits or PostgresqlLimits()
         self._url = url
         self._search_path = search_path
@@ -63,7 +71,10 @@ class PostgresqlRelational:
             return
         self._engine = self._make_engine()
         try:
-            await self.ready()
+            if self._search_path is None:
+                await self.ready()
+            else:
+                await self.write(self._make_schema)
         except BaseException:
             await self.close()
             raise
@@ -105,6 +116,12 @@ class PostgresqlRelational:
             hide_parameters=True,
             connect_args={"timeout": self._limits.connect_timeout_s, "server_settings": settings},
         )
+
+    def _make_schema(self, connection: Connection) -> None:
+        # Looked for first: a role that may use the schema need not be allowed to make one.
+        name = self._search_path
+        if connection.execute(text("SELECT to_regnamespace(:name)"), {"name": name}).scalar() is None:
+            connection.execute(text(f"CREATE SCHEMA IF NOT EXISTS {name}"))
 
     async def _transact(self, work: Callable[[Connection], T], *, read_only: bool, timeout_s: float) -> T:
         if self._engine is None:

@@ -79,8 +79,8 @@ async def events(store: Relational) -> AsyncIterator[EmbeddedEvents]:
 async def test_a_subscriber_gets_what_is_committed_from_now_on(
     events: EmbeddedEvents, store: Relational
 ) -> None:
-    await publish(events, store, event(0))
     early = events.subscribe(["thing.changed"])
+    await publish(events, store, event(0))
     assert await take(early, 1) == [0]
     late = events.subscribe(["thing.changed"])
     sent = event(1)

@@ -9,6 +9,7 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy import make_url
 
+from datastores.config import StoreUrlProblem
 from datastores.errors import Unavailable
 from datastores.relational.postgresql import PostgresqlLimits, PostgresqlRelational
 from tests.servers.postgresql import NoPostgresql, PostgresqlServer, running_postgresql
@@ -99,3 +100,22 @@ async def test_a_pool_without_a_free_connection_is_unavailable(
     await holding
     await store.ready()
     await store.close()
+
+
+async def test_a_missing_schema_is_made_once_by_all_that_open_together(
+    postgresql_url: str, postgresql_schema: str
+) -> None:
+    name = f"{postgresql_schema}_new"
+    stores = [PostgresqlRelational(make_url(postgresql_url), search_path=name) for _ in range(4)]
+    await asyncio.gather(*(store.open() for store in stores))
+    await stores[0].write(lambda c: c.execute(sa.text("CREATE TABLE n (value INT)")))
+    found = sa.text("SELECT schemaname FROM pg_tables WHERE tablename = 'n' AND schemaname = :name")
+    assert await stores[1].read(lambda c: c.execute(found, {"name": name}).scalar()) == name
+    await stores[0].write(lambda c: c.execute(sa.text(f"DROP SCHEMA {name} CASCADE")))
+    for store in stores:
+        await store.close()
+
+
+def test_a_schema_name_is_a_name() -> None:
+    with pytest.raises(StoreUrlProblem):
+        PostgresqlRelational(make_url("postgresql://h/d"), search_path="a; DROP SCHEMA public")

@@ -20,8 +20,8 @@ RESOURCE_BYTES_MAX = 1_000_000
 DEPTH_MAX = 64
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _READING = ("POST", "PUT")
-# A string, which is passed over, or one bracket.
-_TOKENS = re.compile(rb'"(?:[^"\\]|\\.)*"|([\[\]{}])', re.DOTALL)
+# A string, which is passed over, or one bracket. A string need not end: what is cut off is read once, too.
+_TOKENS = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|([\[\]{}])', re.DOTALL)
 
 
 class _Request(msgspec.Struct):
@@ -198,12 +198,22 @@ def parse_resource(source: bytes) -> dict[str, Any]:
         raise
     except json.JSONDecodeError as error:
         raise ResourceUnreadable("NOT_JSON", f"not JSON: {error.msg} at character {error.pos}") from None
-    except (UnicodeDecodeError, RecursionError, ValueError):
-        raise ResourceUnreadable("NOT_JSON", "not JSON in UTF-8") from None
+    except (UnicodeDecodeError, RecursionError, ValueError, ArithmeticError):
+        raise ResourceUnreadable("NOT_JSON", "not JSON in UTF-8, or a number is too long") from None
+    if rb"\u" in source:
+        _check_characters(parsed)
     kind = parsed.get("resourceType") if isinstance(parsed, dict) else None
     if not isinstance(kind, str) or not kind:
         raise ResourceUnreadable("RESOURCE_TYPE_MISSING", "not a FHIR resource: `resourceType` is missing")
     return dict(parsed)
+
+
+def _check_characters(parsed: object) -> None:
+    """Errors: ResourceUnreadable for half a surrogate pair, which JSON can spell and UTF-8 cannot."""
+    try:
+        json.dumps(parsed, ensure_ascii=False, default=str).encode()
+    except UnicodeEncodeError:
+        raise ResourceUnreadable("BAD_CHARACTER", "a text holds half a surrogate pair") from None
 
 
 def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -259,6 +259,7 @@ def test_within_a_day_resources_are_ordered_by_their_instant() -> None:
             "TOO_MANY_ENTRIES",
         ),
         (b'{"resourceType":"Bundle","type":"message"}', "BUNDLE_TYPE_UNKNOWN"),
+        (b'"' + rb"\"" * 2_000_000, "NOT_JSON"),  # in linear time
     ],
 )
 def test_what_cannot_be_read_is_refused(content: bytes, code: str) -> None:
@@ -283,3 +284,27 @@ def test_a_bundle_within_a_bundle_is_left_out() -> None:
     inner = {"resource": {"resourceType": "Bundle", "type": "collection"}}
     bundle = json.dumps({"resourceType": "Bundle", "type": "collection", "entry": [inner]}).encode()
     assert prepare(bundle, None).skipped == {"Bundle": 1}
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        (rb'{"resourceType":"Patient","name":[{"text":"\ud800"}]}', "NOT_JSON"),
+        (b'{"resourceType":"Group"}\n' + rb'{"resourceType":"Group","x":["\ud800"]}', "BAD_CHARACTER"),
+        (b'{"resourceType":"Patient","x":' + b"9" * 5_000 + b"}", "NOT_JSON"),
+        (b'{"resourceType":"Patient","x":1e99999999999999999999}', "NOT_JSON"),
+        (b'{"resourceType":7}', "NOT_FHIR"),
+        (b'{"resourceType":""}', "RESOURCE_TYPE_MISSING"),
+    ],
+)
+def test_texts_and_numbers_that_nothing_can_hold_are_refused(text: bytes, code: str) -> None:
+    try:
+        codes = {problem.code for problem in prepare(text, None).problems}
+    except DocumentRefused as refused:
+        codes = {refused.code}
+    assert codes == {code}
+
+
+def test_a_whole_surrogate_pair_is_a_character() -> None:
+    text = rb'{"resourceType":"Patient","id":"p","name":[{"text":"\ud83d\ude00"}]}'
+    assert len(prepare(text, None).resources) == 1
