@@ -19,6 +19,7 @@ class MergeContext:
 
     subgraphs: tuple[ValidSubgraph, ...]
     supertypes: Mapping[str, frozenset[str]]
+    interface_objects: Mapping[str, tuple[int, ...]]
     composed: Mapping[tuple[int, str], str]
     problems: list[Problem]
     hints: list[Problem]
@@ -86,6 +87,16 @@ def supertypes_of(subgraphs: Iterable[ValidSubgraph]) -> dict[str, frozenset[str
             elif owner.interfaces:
                 found.setdefault(owner.name, set()).update(owner.interfaces)
     return {name: frozenset(supers) for name, supers in found.items()}
+
+
+def interface_objects_of(subgraphs: Iterable[ValidSubgraph]) -> dict[str, tuple[int, ...]]:
+    """For each interface the subgraphs that have it as an interface object."""
+    found: dict[str, tuple[int, ...]] = {}
+    for index, subgraph in enumerate(subgraphs):
+        for owner in subgraph.graph.types.values():
+            if owner.is_interface_object:
+                found[owner.name] = (*found.get(owner.name, ()), index)
+    return found
 
 
 def merge_description(

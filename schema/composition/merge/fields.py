@@ -111,17 +111,11 @@ def supplying_interface_objects(
 ) -> dict[int, str]:
     """The subgraphs that do not know `owner` and still supply the field through an interface object."""
     found: dict[int, str] = {}
-    interfaces = sorted(ctx.supertypes.get(owner, ()))
-    if not interfaces:
-        return found
-    for index, subgraph in enumerate(ctx.subgraphs):
-        if index in types:
-            continue
-        for interface in interfaces:
-            candidate = subgraph.graph.types.get(interface)
-            if candidate is None or not candidate.is_interface_object or name not in candidate.fields:
-                continue
-            if not subgraph.facts.is_external((interface, name)):
+    for interface in sorted(ctx.supertypes.get(owner, ())):
+        for index in ctx.interface_objects.get(interface, ()):
+            subgraph = ctx.subgraphs[index]
+            declares = name in subgraph.graph.types[interface].fields
+            if index not in types and declares and not subgraph.facts.is_external((interface, name)):
                 found[index] = interface
     return found
 

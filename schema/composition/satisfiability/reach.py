@@ -70,9 +70,8 @@ class Reach:
             self._open_fields.discard(mark)
 
     def can_enter(self, type_name: str, states: States, state: State) -> bool:
-        """Whether some key leads into the state's subgraph."""
-        hops = (hop for hop in self.view.hops(type_name) if hop.graph == state.graph)
-        return any(self.obtains(type_name, states, hop.key) for hop in hops)
+        """Whether some key leads back into the state's subgraph; one that is not resolvable from elsewhere will do."""
+        return any(self.obtains(type_name, states, key) for key in self.view.keys(state))
 
     def obtains(self, type_name: str, states: States, selection: SelectionSetNode | None) -> bool:
         """Whether everything selected can be fetched by someone who holds the object in these states."""

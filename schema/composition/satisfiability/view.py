@@ -119,6 +119,12 @@ class GraphView:
             found = self._hops[type_name] = tuple(self._all_hops(type_name))
         return found
 
+    def keys(self, state: State) -> list[SelectionSetNode]:
+        """The keys that the state's subgraph gives its type, resolvable or not."""
+        joins = (join for join in self.merged.types[state.type].joins if join.graph == state.graph)
+        selections = (selection_on(join.key) for join in joins)
+        return [selection for selection in selections if selection is not None]
+
     def _all_hops(self, type_name: str) -> Iterator[Hop]:
         owner = self.merged.types[type_name]
         yield from _own_hops(owner)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from schema.composition.facts import Coordinate, field_facts, selection_on, targets
@@ -28,12 +28,13 @@ class UpgradedSubgraph:
 def upgrade(parsed: Sequence[ParsedSubgraph], problems: list[Problem]) -> list[UpgradedSubgraph]:
     """Every subgraph in Federation 2's terms; those that are so already pass unchanged."""
     graphs = [p.graph for p in parsed]
+    resolving = _resolving(graphs) if any(graph.is_fed1 for graph in graphs) else {}
     upgraded = []
     for graph in graphs:
         others = [other for other in graphs if other is not graph]
         if graph.is_fed1:
             _require_bases(graph, others, problems)
-            upgraded.append(UpgradedSubgraph(_upgrade(graph, others, problems), was_fed1=True))
+            upgraded.append(UpgradedSubgraph(_upgrade(graph, others, resolving, problems), was_fed1=True))
         else:
             upgraded.append(UpgradedSubgraph(graph))
     return upgraded
@@ -55,7 +56,9 @@ def _require_bases(graph: Subgraph, others: Sequence[Subgraph], problems: list[P
             )
 
 
-def _upgrade(graph: Subgraph, others: Sequence[Subgraph], problems: list[Problem]) -> Subgraph:
+def _upgrade(
+    graph: Subgraph, others: Sequence[Subgraph], resolving: Mapping[Coordinate, set[str]], problems: list[Problem]
+) -> Subgraph:
     graph = _normalise_field_sets(graph)
     graph = _without_misplaced_externals(graph)
     graph = _without_extension_externals(graph, others)
@@ -63,7 +66,7 @@ def _upgrade(graph: Subgraph, others: Sequence[Subgraph], problems: list[Problem
     graph = edit_types(graph, lambda owner: replace(owner, is_extension=has(owner.directives, "extends")))
     graph = _without_interface_directives(graph)
     graph = _without_unused_externals(graph, problems)
-    return _without_external_tags(_with_shareable(graph, others), others)
+    return _without_external_tags(_with_shareable(graph, others, resolving), others)
 
 
 def _normalise_field_sets(graph: Subgraph) -> Subgraph:
@@ -175,15 +178,26 @@ def _referenced(graph: Subgraph) -> set[str]:
     return found.union(*(owner.members for owner in graph.types.values()))
 
 
-def _with_shareable(graph: Subgraph, others: Sequence[Subgraph]) -> Subgraph:
+def _resolving(graphs: Sequence[Subgraph]) -> dict[Coordinate, set[str]]:
+    """For each field the subgraphs that resolve it on some path."""
+    found: dict[Coordinate, set[str]] = {}
+    for graph in graphs:
+        facts = field_facts(graph)
+        for owner in graph.types.values():
+            for name in owner.fields:
+                if not facts.is_fully_external((owner.name, name)):
+                    found.setdefault((owner.name, name), set()).add(graph.name)
+    return found
+
+
+def _with_shareable(
+    graph: Subgraph, others: Sequence[Subgraph], resolving: Mapping[Coordinate, set[str]]
+) -> Subgraph:
     facts = field_facts(graph)
-    other_facts = [(other, field_facts(other)) for other in others]
+    elsewhere = {name for other in others for name in other.types}
 
     def resolved_elsewhere(owner: str, name: str) -> bool:
-        return any(
-            other.field(owner, name) is not None and not known.is_fully_external((owner, name))
-            for other, known in other_facts
-        )
+        return bool(resolving.get((owner, name), set()) - {graph.name})
 
     def edit(owner: TypeDef, item: FieldDef) -> FieldDef:
         if (
@@ -197,7 +211,7 @@ def _with_shareable(graph: Subgraph, others: Sequence[Subgraph]) -> Subgraph:
                 owner.name, item.name
             )
         else:
-            is_shared = any(owner.name in other.types for other in others)
+            is_shared = owner.name in elsewhere
         return (
             replace(item, directives=(*item.directives, applied("shareable", item.at))) if is_shared else item
         )
