@@ -33,10 +33,15 @@ class OperationLimits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpLimits:
-    """What one HTTP request may weigh. `batch_operations_max=0`: a list of operations is refused."""
+    """What one HTTP request may weigh, and how long it may take to arrive.
+
+    `batch_operations_max=0`: a list of operations is refused.
+    """
 
     body_bytes_max: int = 2_000_000
+    body_wait_ms_max: int = 10_000
     upload_bytes_max: int = 50_000_000
+    upload_wait_ms_max: int = 300_000
     uploads_max: int = 10
     url_bytes_max: int = 32_000
     batch_operations_max: int = 0

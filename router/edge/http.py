@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import re
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing
@@ -36,6 +37,7 @@ from router.snapshot import Document, Snapshot
 from router.telemetry import requests_duration_s, trace_id_of
 
 COMPRESSED_BYTES_MIN = 1_024
+GZIP_REFUSED = re.compile(r"gzip;q=0(\.0*)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,11 +142,7 @@ class GraphQLEndpoint:
         charset = (media.parameter("charset") if media else None) or "utf-8"
         if media is None or media.name != "application/json" or charset.lower() not in {"utf-8", "utf8"}:
             raise ClientError("send the content type `application/json`", code="UNSUPPORTED_MEDIA_TYPE")
-        text = await body(
-            exchange.receive,
-            bytes_max=self._config.http.body_bytes_max,
-            announced=headers.get("content-length"),
-        )
+        text = await body(exchange.receive, self._config.http, announced=headers.get("content-length"))
         return from_json(text, self._config.http, forwarded)
 
     async def _outcome(
@@ -273,7 +271,8 @@ def _advice(status: int, method: str, retry_after_s: int) -> list[tuple[bytes, b
 
 
 def _takes_gzip(headers: Mapping[str, str]) -> bool:
-    return "gzip" in headers.get("accept-encoding", "")
+    accepted_encodings = headers.get("accept-encoding", "").replace(" ", "").lower().split(",")
+    return any(one.startswith("gzip") and not GZIP_REFUSED.fullmatch(one) for one in accepted_encodings)
 
 
 def _failure(outcome: Answer | Stream | BaseException) -> BaseException:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -40,11 +42,26 @@ async def chunks(receive: Receive, *, bytes_max: int) -> AsyncIterator[bytes]:
             return
 
 
-async def body(receive: Receive, *, bytes_max: int, announced: str | None) -> bytes:
-    """The whole request body; one that announces too much is refused unread."""
+async def body(receive: Receive, limits: HttpLimits, *, announced: str | None) -> bytes:
+    """The whole request body; one that announces too much is refused unread.
+
+    Errors: REQUEST_TOO_LARGE, REQUEST_TIMEOUT where it takes too long to arrive.
+    """
+    bytes_max = limits.body_bytes_max
     if announced is not None and announced.isdigit() and int(announced) > bytes_max:
         raise too_large(bytes_max)
-    return b"".join([chunk async for chunk in chunks(receive, bytes_max=bytes_max)])
+    async with arriving(limits.body_wait_ms_max):
+        return b"".join([chunk async for chunk in chunks(receive, bytes_max=bytes_max)])
+
+
+@asynccontextmanager
+async def arriving(wait_ms_max: int) -> AsyncIterator[None]:
+    """Bounds how long a body may take to arrive: a slow sender holds a place among those under way."""
+    try:
+        async with asyncio.timeout(wait_ms_max / 1_000):
+            yield
+    except TimeoutError:
+        raise ClientError("the request body took too long to arrive", code="REQUEST_TIMEOUT") from None
 
 
 def too_large(bytes_max: int) -> ClientError:

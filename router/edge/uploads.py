@@ -14,7 +14,7 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.types import Receive, Scope
 
 from router.config import HttpLimits
-from router.edge.requests import batch_of, chunks, decode, request_of, too_large
+from router.edge.requests import arriving, batch_of, chunks, decode, request_of, too_large
 from router.errors import ClientError
 from router.operation.upload import Upload, uploads_in
 from router.pipeline import GraphQLRequest
@@ -33,11 +33,14 @@ async def from_form(
     announced = headers.get("content-length", "")
     if announced.isdigit() and int(announced) > limits.upload_bytes_max:
         raise too_large(limits.upload_bytes_max)
-    form = await _parsed(receive, headers, limits)
+    async with arriving(limits.upload_wait_ms_max):
+        form = await _parsed(receive, headers, limits)
     try:
         operations, places = _texts(form)
         for key, paths in places.items():
             _put(operations, _upload(form, key), paths)
+        if len(form.multi_items()) != len(places) + FIELDS_MAX:
+            raise _bad("the form has files that `map` does not name, or names of files twice")
         if isinstance(operations, list):
             return batch_of(operations, limits, forwarded)
         return request_of(operations, forwarded)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import io
 import json
@@ -232,3 +233,18 @@ async def test_a_client_that_leaves_stops_a_slow_query_but_not_a_mutation(
     router.hall.gate.set()
     _, body, _ = await router.post({"query": "{ counted }"})
     assert body == {"data": {"counted": 1}}
+
+
+async def test_a_body_that_trickles_in_is_given_up() -> None:
+    gate = asyncio.Event()
+
+    async def trickle():
+        yield b"{"
+        await gate.wait()
+
+    async with running(RouterConfig(http=HttpLimits(body_wait_ms_max=50))) as router:
+        headers = {"content-type": "application/json"}
+        async with router.http.post(router.url, data=trickle(), headers=headers) as it:
+            assert code(await it.json()) == "REQUEST_TIMEOUT"
+            assert router.app.state.drain.in_flight == 0
+        gate.set()

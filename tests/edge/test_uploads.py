@@ -93,3 +93,9 @@ async def test_a_form_without_a_boundary_is_400(router: Running) -> None:
     headers = {**PREFLIGHT, "content-type": "multipart/form-data"}
     async with router.http.post(router.url, data=b"x", headers=headers) as response:
         assert response.status == 400
+
+
+async def test_a_file_that_the_map_does_not_name_is_400(router: Running) -> None:
+    status, body = await send(router, form(QUERY, {"a": ["variables.file"]}, a=b"x", b=b"y"))
+    assert status == 400
+    assert "does not name" in body["errors"][0]["message"]
