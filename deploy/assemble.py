@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from authz.decide import Authorizer
+from authz.identity.kept_revocations import KeptRevocations
 from authz.identity.keys import KeyRing, open_key_ring
 from authz.identity.revocation import TOPIC as SESSION_REVOKED
 from authz.identity.revocation import RevokedSessions
@@ -64,6 +65,8 @@ async def platform(
         keys = open_key_ring(keys_folder, clock=now)
         terms = TokenTerms(settings.issuer, settings.audience)
         revoked = RevokedSessions()
+        kept = KeptRevocations(stores.facts_rows, revoked, clock=now)
+        await kept.open()
         authorizer = Authorizer(stores.facts, clock=now)
         shared = Shared(
             stores=stores,
@@ -73,7 +76,7 @@ async def platform(
             secret=secret,
             now=now,
         )
-        follow_events(stores, revoked)
+        follow_events(stores, kept)
         async with opened({"events": stores.events}):
             built = build_domains(shared)
             try:
@@ -92,14 +95,14 @@ async def platform(
                 shared.passwords.close()
 
 
-def follow_events(stores: Stores, revoked: RevokedSessions) -> None:
+def follow_events(stores: Stores, revoked: KeptRevocations) -> None:
     """What domains publish reaches who acts on it: facts kept, sessions refused, profiles begun."""
 
     async def keep_fact(event: Event) -> None:
         await stores.facts.apply_event(event.payload)
 
     async def refuse_session(event: Event) -> None:
-        revoked.apply_event(event.payload)
+        await revoked.apply_event(event.payload)
 
     stores.events.consume("authorization-facts", (RELATIONSHIP_CHANGED, CONSENT_CHANGED), keep_fact)
     stores.events.consume(
