@@ -125,6 +125,29 @@ async def suspend(accounts: Accounts, *, actor_id: str, user_id: str) -> None:
     await accounts.relational.write(work)
 
 
+async def reset_factor(accounts: Accounts, *, actor_id: str, user_id: str) -> None:
+    """Take away a second factor that was lost, and end every session of its owner.
+
+    Their password still stands, and roles that need a second factor are not in force until there is a new
+    one. Errors: RuleBroken.
+    """
+
+    def work(connection: Connection) -> None:
+        now = accounts.now()
+        if user_id == actor_id:
+            raise RuleBroken("OWN_ACCOUNT", "id", "another administrator must do this")
+        if not store.with_totp(connection, [user_id]).get(user_id, False):
+            raise RuleBroken("NOT_ENROLLED", "id", "there is no account with a second factor of this id")
+        store.remove_totp(connection, user_id)
+        ended = sessions.revoke(connection, sessions.running_ids(connection, user_id), now=now)
+        accounts.outbox.append(
+            connection,
+            [events.session_revoked(user_id, id_, reason="second factor reset", at_utc=now) for id_ in ended],
+        )
+
+    await accounts.relational.write(work)
+
+
 async def reinstate(accounts: Accounts, *, user_id: str) -> None:
     """Open a suspended account again; its owner logs in anew.  Errors: RuleBroken."""
 

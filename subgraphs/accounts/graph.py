@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Awaitable
 
 import strawberry
 
-from authz.classes import DataClass, Role
+from authz.classes import DataClass
 from subgraphs.accounts import administration, log_in, model, store
 from subgraphs.accounts.access import require_administrator
 from subgraphs.accounts.entities import AccountsInfo, RoleAssignment, User
 from subgraphs.accounts.model import RuleBroken
+from subgraphs.accounts.payloads import (
+    ChangePasswordInput,
+    GrantRoleInput,
+    LogInInput,
+    LogInPayload,
+    RefreshInput,
+    RegisterInput,
+    RolePayload,
+    SecondFactorPayload,
+    SessionsPayload,
+    UserPayload,
+)
 from subgraphs.kit import (
     Connection,
     UserError,
@@ -90,102 +101,6 @@ class Query:
             lambda c: store.pending_roles(c, limit=PENDING_LISTED_MAX)
         )
         return [RoleAssignment.of(each) for each in pending]
-
-
-@strawberry.input
-class RegisterInput:
-    """A new account."""
-
-    handle: str
-    email: str
-    password: str = strawberry.field(description="15 characters or more.")
-
-
-@strawberry.input
-class LogInInput:
-    """What somebody proves with."""
-
-    login: str = strawberry.field(description="A handle or an e-mail address.")
-    password: str
-    otp: str | None = strawberry.field(default=None, description="The code of the second factor.")
-    device: str | None = strawberry.field(default=None, description="What the session list shows.")
-
-
-@strawberry.input
-class RefreshInput:
-    """A refresh token, and an id that a client repeats when it got no answer."""
-
-    refresh_token: str
-    request_id: str | None = None
-
-
-@strawberry.input
-class ChangePasswordInput:
-    """The password that holds and the one to come."""
-
-    current: str
-    new: str
-
-
-@strawberry.input
-class GrantRoleInput:
-    """A role for somebody."""
-
-    user_id: strawberry.ID
-    role: Role
-    valid_until: dt.datetime | None = None
-
-
-# What a payload tells is its actor's own, just made or just proven: hence PUBLIC, tokens included.
-
-
-@classified(DataClass.PUBLIC)
-@strawberry.type
-class UserPayload:
-    """An account, or what was wrong."""
-
-    user: User | None = None
-    user_errors: list[UserError] = strawberry.field(default_factory=list)
-
-
-@classified(DataClass.PUBLIC)
-@strawberry.type
-class LogInPayload:
-    """Tokens, or what was wrong."""
-
-    access_token: str | None = None
-    refresh_token: str | None = None
-    expires_in_s: int | None = strawberry.field(default=None, description="Seconds the access token holds.")
-    user: User | None = None
-    user_errors: list[UserError] = strawberry.field(default_factory=list)
-
-
-@classified(DataClass.PUBLIC)
-@strawberry.type
-class SessionsPayload:
-    """How many sessions were ended, or what was wrong."""
-
-    ended: int = 0
-    user_errors: list[UserError] = strawberry.field(default_factory=list)
-
-
-@classified(DataClass.PUBLIC)
-@strawberry.type
-class SecondFactorPayload:
-    """A secret to enter into an authenticator app, or what was wrong."""
-
-    secret: str | None = None
-    uri: str | None = None
-    user_errors: list[UserError] = strawberry.field(default_factory=list)
-
-
-@classified(DataClass.PUBLIC)
-@strawberry.type
-class RolePayload:
-    """A role as it stands now, or what was wrong."""
-
-    role: RoleAssignment | None = None
-    user_errors: list[UserError] = strawberry.field(default_factory=list)
 
 
 @classified(DataClass.PUBLIC)
@@ -336,6 +251,14 @@ class Mutation:
         actor_id = require_administrator(info.context.subject)
         return await _done(
             info, administration.suspend(info.context.accounts, actor_id=actor_id, user_id=str(id)), id
+        )
+
+    @resolved(authenticated=True)
+    async def reset_second_factor(self, info: AccountsInfo, id: strawberry.ID) -> UserPayload | None:
+        """Take away a second factor that its owner has lost; every session of theirs ends."""
+        actor_id = require_administrator(info.context.subject)
+        return await _done(
+            info, administration.reset_factor(info.context.accounts, actor_id=actor_id, user_id=str(id)), id
         )
 
     @resolved(authenticated=True)

@@ -126,6 +126,7 @@ ADMINISTRATION = [
     'mutation {revokeRole(id: "x") {userErrors {code}}}',
     'mutation {suspendUser(id: "id-mira") {userErrors {code}}}',
     'mutation {reinstateUser(id: "id-mira") {userErrors {code}}}',
+    'mutation {resetSecondFactor(id: "id-mira") {userErrors {code}}}',
 ]
 
 
@@ -216,6 +217,26 @@ async def test_a_suspended_account_is_shut_at_once_until_it_is_reinstated(
     world.later(seconds=2)
     await world.ask('mutation {reinstateUser(id: "id-mira") {userErrors {code}}}', ada)
     assert codes(await world.log_in("mira")) == []
+
+
+async def test_a_lost_second_factor_is_reset_by_another_administrator(
+    any_world: World, admins: tuple[Subject, Subject]
+) -> None:
+    world, (ada, grace) = any_world, admins
+    reset = "mutation($id: ID!) {resetSecondFactor(id: $id) {user {id} userErrors {code}}}"
+    assert codes(await world.log_in("ada")) == ["OTP_REQUIRED"]
+    own = (await world.ask(reset, ada, id="id-ada"))["data"]["resetSecondFactor"]
+    assert codes(own) == ["OWN_ACCOUNT"]
+    done = (await world.ask(reset, grace, id="id-ada"))["data"]["resetSecondFactor"]
+    assert done == {"user": {"id": "id-ada"}, "userErrors": []}
+    assert [event.payload["session_id"] for event in await world.events("session.revoked")] == [
+        ada.session_id
+    ]
+    payload = await world.log_in("ada")
+    subject = world.verifier.verify(payload["accessToken"])
+    assert (subject.acr, Role.ADMINISTRATOR in subject.roles) == (1, False)
+    again = (await world.ask(reset, grace, id="id-ada"))["data"]["resetSecondFactor"]
+    assert codes(again) == ["NOT_ENROLLED"]
 
 
 async def test_a_user_is_an_entity_and_a_forged_one_is_the_real_row(world: World) -> None:

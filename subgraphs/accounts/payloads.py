@@ -1,0 +1,107 @@
+"""What accounts' mutations take and give back.
+
+What a payload tells is its actor's own, just made or just proven: hence PUBLIC, tokens included.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import strawberry
+
+from authz.classes import DataClass, Role
+from subgraphs.accounts.entities import RoleAssignment, User
+from subgraphs.kit import UserError, classified
+
+
+@strawberry.input
+class RegisterInput:
+    """A new account."""
+
+    handle: str
+    email: str
+    password: str = strawberry.field(description="15 characters or more.")
+
+
+@strawberry.input
+class LogInInput:
+    """What somebody proves with."""
+
+    login: str = strawberry.field(description="A handle or an e-mail address.")
+    password: str
+    otp: str | None = strawberry.field(default=None, description="The code of the second factor.")
+    device: str | None = strawberry.field(default=None, description="What the session list shows.")
+
+
+@strawberry.input
+class RefreshInput:
+    """A refresh token, and an id that a client repeats when it got no answer."""
+
+    refresh_token: str
+    request_id: str | None = None
+
+
+@strawberry.input
+class ChangePasswordInput:
+    """The password that holds and the one to come."""
+
+    current: str
+    new: str
+
+
+@strawberry.input
+class GrantRoleInput:
+    """A role for somebody."""
+
+    user_id: strawberry.ID
+    role: Role
+    valid_until: dt.datetime | None = None
+
+
+@classified(DataClass.PUBLIC)
+@strawberry.type
+class UserPayload:
+    """An account, or what was wrong."""
+
+    user: User | None = None
+    user_errors: list[UserError] = strawberry.field(default_factory=list)
+
+
+@classified(DataClass.PUBLIC)
+@strawberry.type
+class LogInPayload:
+    """Tokens, or what was wrong."""
+
+    access_token: str | None = None
+    refresh_token: str | None = None
+    expires_in_s: int | None = strawberry.field(default=None, description="Seconds the access token holds.")
+    user: User | None = None
+    user_errors: list[UserError] = strawberry.field(default_factory=list)
+
+
+@classified(DataClass.PUBLIC)
+@strawberry.type
+class SessionsPayload:
+    """How many sessions were ended, or what was wrong."""
+
+    ended: int = 0
+    user_errors: list[UserError] = strawberry.field(default_factory=list)
+
+
+@classified(DataClass.PUBLIC)
+@strawberry.type
+class SecondFactorPayload:
+    """A secret to enter into an authenticator app, or what was wrong."""
+
+    secret: str | None = None
+    uri: str | None = None
+    user_errors: list[UserError] = strawberry.field(default_factory=list)
+
+
+@classified(DataClass.PUBLIC)
+@strawberry.type
+class RolePayload:
+    """A role as it stands now, or what was wrong."""
+
+    role: RoleAssignment | None = None
+    user_errors: list[UserError] = strawberry.field(default_factory=list)
