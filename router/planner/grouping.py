@@ -123,7 +123,13 @@ class Grouping:
             return touched
         at_top = place.tree is place.group.tree
         type_ = join.type if join is not None else None
-        entry = place.tree.add(place.condition, field, type_, together if at_top else field.conditions)
+        entry = place.tree.add(
+            place.condition,
+            field,
+            type_,
+            conditions=together if at_top else field.conditions,
+            arguments=self._arguments(field, place.group),
+        )
         if resolved.child is None or entry.below is None or join is None:
             return touched
         if self._is_narrowed(field, join):
@@ -131,6 +137,16 @@ class Grouping:
         below = (*path, PathKey(field.key), *(PathList() for _ in range(join.type.list_depth)))
         inner = _Place(place.group, entry.below, under=together)
         return touched | self._child(resolved.child, inner, entry.below, below)
+
+    def _arguments(self, field: Field, group: FetchGroup) -> str:
+        """The client's arguments, and those that this subgraph takes from objects above."""
+        values = [value for value in field.context if value.graph == group.graph]
+        if not values:
+            return field.arguments
+        group.contexts.update((value.variable, value) for value in values)
+        own = field.arguments[1:-1]
+        given = ", ".join(f"{value.argument}: ${value.variable}" for value in values)
+        return f"({own}, {given})" if own else f"({given})"
 
     def _is_narrowed(self, field: Field, join: FieldJoin) -> bool:
         """Whether clients see an abstract type here although the subgraph returns an object type."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from router.planner.plan import PathStep, ValueSetter
+from router.planner.contexts import ContextValue
+from router.planner.plan import PathKey, PathStep, ValueSetter
 from router.planner.representation import Representation
 from router.planner.selections import Conditions, Field
 from router.planner.tree import VisitKind
@@ -33,7 +34,13 @@ class SelectionTree:
     fields: dict[tuple[str, str, Conditions], TreeField] = field(default_factory=dict)
 
     def add(
-        self, condition: str, selected: Field, type_: TypeRef | None, conditions: Conditions
+        self,
+        condition: str,
+        selected: Field,
+        type_: TypeRef | None,
+        *,
+        conditions: Conditions,
+        arguments: str,
     ) -> TreeField:
         """The entry for this field under these conditions, new or known."""
         slot = (condition, selected.key, conditions)
@@ -45,7 +52,7 @@ class SelectionTree:
             known = self.fields[slot] = TreeField(
                 selected.key,
                 selected.name,
-                selected.arguments,
+                arguments,
                 selected.variables,
                 conditions,
                 type_,
@@ -102,6 +109,7 @@ class FetchGroup:
     rewrites: list[ValueSetter] = field(default_factory=list)
     depends_on: set[int] = field(default_factory=set)
     conditions: Conditions = ()
+    contexts: dict[str, ContextValue] = field(default_factory=dict)
     defer: int | None = None
 
     def __str__(self) -> str:
@@ -160,6 +168,35 @@ class FetchGroups:
 
     def __str__(self) -> str:
         return "\n".join(str(group) for group in self)
+
+
+def connect_contexts(groups: FetchGroups) -> None:
+    """Let requests with values from above wait for the requests that fetch these values."""
+    for group in groups:
+        keys = [step.key for step in group.path if isinstance(step, PathKey)]
+        for value in group.contexts.values():
+            for path in value.paths:
+                below = [element for element in path if element != ".." and not element.startswith("...")]
+                generations = path.count("..")
+                wanted = keys[: len(keys) - generations] + below
+                for other in groups:
+                    if other.id != group.id and _fetches(other, wanted):
+                        if not groups.waits_for(other.id, group.id):
+                            group.depends_on.add(other.id)
+
+
+def _fetches(group: FetchGroup, keys: list[str]) -> bool:
+    """Whether the group fetches the value at these response keys."""
+    own = [step.key for step in group.path if isinstance(step, PathKey)]
+    if keys[: len(own)] != own:
+        return False
+    trees = [group.tree]
+    for key in keys[len(own) :]:
+        entries = [entry for tree in trees for entry in tree.fields.values() if entry.key == key]
+        if not entries:
+            return False
+        trees = [entry.below for entry in entries if entry.below is not None]
+    return True
 
 
 def print_path(path: Iterable[PathStep]) -> str:

@@ -400,7 +400,7 @@ class NodeBuilder:
     def _with_requirement(self, visit: Visit, way: _Way, field: Field, consumer: int | None) -> Visit | None:
         """The visit with the field's requirement in its representations, or a new one that has it."""
         join = way.join
-        if join is None or join.context_arguments:
+        if join is None or not _has_contexts(field, join):
             return None
         with self.search.requiring(self.type_name, way.graph, field.name) as first:
             if not first:
@@ -435,7 +435,7 @@ class NodeBuilder:
             return None
         self.visits = attempt.visits
         visit = self.visits[index]
-        if requires not in visit.requires:
+        if requires and requires not in visit.requires:
             visit.requires = (*visit.requires, requires)
         return visit
 
@@ -479,6 +479,12 @@ class NodeBuilder:
         return Placed(
             tuple((visit.index, Resolved(i, None, None, True)) for i in items if isinstance(i, Field))
         )
+
+
+def _has_contexts(field: Field, join: FieldJoin) -> bool:
+    """Whether some object above gives each argument that comes from a context."""
+    given = {value.argument for value in field.context if value.graph == join.graph}
+    return all(argument.name in given for argument in join.context_arguments)
 
 
 def _shared_conditions(items: Sequence[Item]) -> Conditions:

@@ -13,8 +13,9 @@ from router.operation.model import (
     NormalSelection,
     OperationKind,
 )
+from router.planner.contexts import Frame
 from router.planner.grouping import Grouping
-from router.planner.groups import FetchGroups
+from router.planner.groups import FetchGroups, connect_contexts
 from router.planner.limits import DEFAULT_LIMITS, PlannerLimits
 from router.planner.node_builder import NO_GRAPH, NodeBuilder
 from router.planner.node_search import weigh
@@ -87,7 +88,9 @@ def explain_operation(
     pool = SelectionPool(supergraph)
     search = Search(graph, pool, limits, explain=weigh_all)
     search.start()
-    selections = pool.of_operation(_without_introspection(operation.selections))
+    selections = pool.of_operation(
+        _without_introspection(operation.selections), (Frame(operation.root_type),)
+    )
     choices = _choices(search, operation, selections)
     groups = tuple(_groups(search, choice, operation.root_type) for choice in choices)
     writer = PlanWriter(graph, operation)
@@ -154,7 +157,7 @@ def _coordinates(items: tuple[Item, ...], type_name: str) -> list[str]:
         if isinstance(item, Fragment):
             found.extend(_coordinates(item.selections.items, item.type_condition))
         elif item.selections is None:
-            found.append(f"{item.asked_on or type_name}.{item.name}")
+            found.append(f"{item.asked_on}.{item.name}")
         else:
             found.extend(_coordinates(item.selections.items, item.asked_on))
     return found
@@ -163,6 +166,7 @@ def _coordinates(items: tuple[Item, ...], type_name: str) -> list[str]:
 def _groups(search: Search, choice: NodePlan, root_type: str) -> FetchGroups:
     groups = FetchGroups()
     Grouping(search.graph, search.pool, search.limits, groups).group_root(choice, root_type)
+    connect_contexts(groups)
     run_passes(groups)
     return groups
 

@@ -148,7 +148,7 @@ class Search:
         graph = self.graph
         for item in selected_on(field_set, state.type_name, graph.supergraph):
             join = graph.resolves(state.type_name, state.graph, item.name, state.provided)
-            if join is None or join.requires or item.arguments:
+            if join is None or join.requires or join.context_arguments or item.arguments:
                 return False
             if not item.selections:
                 continue

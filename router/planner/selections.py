@@ -12,6 +12,7 @@ from typing import TypeAlias
 from graphql import ValueNode, VariableNode, Visitor, print_ast, visit
 
 from router.operation.model import Condition, NormalField, NormalSelection
+from router.planner.contexts import ContextNames, ContextValue, Frame
 from schema.supergraph import Supergraph
 from schema.supergraph.field_sets import FieldSet, FieldSetArgument, FieldSetField
 
@@ -29,6 +30,7 @@ class Field:
         "arguments",
         "asked_on",
         "conditions",
+        "context",
         "id",
         "key",
         "name",
@@ -48,17 +50,19 @@ class Field:
         conditions: Conditions = (),
         selections: Selections | None = None,
         purpose: str = "",
+        context: tuple[ContextValue, ...] = (),
     ) -> None:
         self.key, self.name, self.asked_on = key, name, asked_on
         self.arguments, self.variables, self.conditions = arguments, variables, conditions
-        self.selections, self.purpose = selections, purpose
+        self.selections, self.purpose, self.context = selections, purpose, context
         self.id = -1
 
     @property
     def identity(self) -> tuple[object, ...]:
         """What makes two fields the same."""
         inner = self.selections.id if self.selections is not None else -1
-        return (self.key, self.name, self.asked_on, self.arguments, self.conditions, inner, self.purpose)
+        own = (self.key, self.name, self.asked_on, self.arguments, self.conditions)
+        return (*own, inner, self.purpose, self.context)
 
     def __repr__(self) -> str:
         alias = "" if self.key == self.name else f"{self.key}: "
@@ -122,7 +126,7 @@ class SelectionPool:
         self._collected: dict[tuple[int, str], tuple[Field, ...]] = {}
         self._taken_keys: set[str] = set()
         self._aliases: dict[tuple[str, str], str] = {}
-        self._from_normal: dict[int, tuple[object, Selections]] = {}
+        self._contexts = ContextNames(supergraph)
 
     # -- making ------------------------------------------------------------------------------------
 
@@ -162,17 +166,41 @@ class SelectionPool:
                 conditions=field.conditions if conditions is None else conditions,
                 selections=field.selections if selections is None else selections,
                 purpose=field.purpose,
+                context=field.context,
             )
         )
 
-    def of_operation(self, selections: Iterable[NormalSelection]) -> Selections:
-        """The client's selections; their response keys are taken from now on."""
-        return self.selections(self._of_normal(selection) for selection in selections)
+    def of_operation(
+        self, selections: Iterable[NormalSelection], frames: tuple[Frame, ...] = ()
+    ) -> Selections:
+        """The client's selections; their response keys are taken from now on.
 
-    def _of_normal(self, selection: NormalSelection) -> Item:
+        `frames` are the objects above, nearest first; what contexts want of the nearest is added.
+        """
+        items = [self._of_normal(selection, frames) for selection in selections]
+        for setter, wanted in frames[0].wanted if frames else ():
+            items.extend(self._wanted(frames[0].type_name, setter, wanted))
+        return self.selections(items)
+
+    def _wanted(self, type_name: str, setter: str, wanted: FieldSet) -> tuple[Item, ...]:
+        """A context's field set on a frame's type, within a fragment where only some objects set it."""
+        possible = self._supergraph.possible_types
+        if possible[type_name] <= possible[setter]:
+            return self.of_field_set(wanted, type_name, purpose="requires")
+        inner = self.of_field_set(wanted, setter, purpose="requires")
+        return (self.fragment(Fragment(setter, self.selections(inner))),)
+
+    def _of_normal(self, selection: NormalSelection, frames: tuple[Frame, ...]) -> Item:
         if not isinstance(selection, NormalField):
-            inner = self.of_operation(selection.selections)
+            narrowed = (Frame(selection.type_condition), *frames[1:])
+            inner = self.of_operation(selection.selections, narrowed)
             return self.fragment(Fragment(selection.type_condition, inner, selection.conditions))
+        context: tuple[ContextValue, ...] = ()
+        below = frames
+        definition = self._supergraph.types[selection.parent_type].fields.get(selection.name)
+        if definition is not None and self._supergraph.contexts:
+            context = self._contexts.values(definition, frames)
+            below = (Frame(definition.type.name), *frames)
         arguments = ", ".join(f"{a.name}: {print_ast(a.value)}" for a in selection.arguments)
         if selection.response_key != selection.name or arguments:
             self._taken_keys.add(selection.response_key)
@@ -184,7 +212,8 @@ class SelectionPool:
                 arguments=f"({arguments})" if arguments else "",
                 variables=tuple(dict.fromkeys(v for a in selection.arguments for v in _variables(a.value))),
                 conditions=selection.conditions,
-                selections=self.of_operation(selection.selections) if selection.selections else None,
+                selections=self.of_operation(selection.selections, below) if selection.selections else None,
+                context=context,
             )
         )
 

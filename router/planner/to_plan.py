@@ -9,7 +9,16 @@ from graphql import VariableDefinitionNode, print_ast
 
 from router.operation.model import NormalOperation, OperationKind
 from router.planner.groups import FetchGroup, FetchGroups
-from router.planner.plan import ConditionNode, Fetch, Flatten, Parallel, PlanNode, Rewrite, Sequence
+from router.planner.plan import (
+    ConditionNode,
+    ContextRewrite,
+    Fetch,
+    Flatten,
+    Parallel,
+    PlanNode,
+    Rewrite,
+    Sequence,
+)
 from router.planner.render import Rendering
 from router.planner.selections import Conditions
 from router.planner.tree import VisitKind
@@ -64,6 +73,7 @@ class PlanWriter:
         if not self._variables:
             self._variables = {v.variable.name.value: v for v in self.operation.variables}
         declared = [_declaration(self._variables[name]) for name in rendering.variables]
+        declared.extend(f"${value.variable}: {value.type}" for value in group.contexts.values())
         if is_entity:
             declared.insert(0, "$representations: [_Any!]!")
             selection = "{_entities(representations: $representations)" + selection + "}"
@@ -85,6 +95,11 @@ class PlanWriter:
             requires=group.representation.selections() if is_entity else (),
             input_rewrites=tuple(rewrites),
             output_rewrites=tuple(rendering.renames),
+            context_rewrites=tuple(
+                ContextRewrite(path, value.variable)
+                for value in group.contexts.values()
+                for path in value.paths
+            ),
         )
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from graphql import (
@@ -23,7 +23,7 @@ from graphql import (
 
 from schema.query_graph import selected_on
 from schema.supergraph import FieldDefinition, Supergraph, TypeKind
-from schema.supergraph.field_sets import FieldSet, FieldSetField
+from schema.supergraph.field_sets import FieldSet, FieldSetField, parse_field_set
 from tests.kit_federation.mock_subgraph import MockSubgraph
 
 OBJECTS_OF_A_TYPE = 3
@@ -38,6 +38,7 @@ class Thing:
     seen_as: str = ""
     provided: FieldSet = ()
     sent: Any = None
+    above: Any = field(default=None, compare=False)
 
     def get(self, name: str) -> str | None:
         """The runtime type, as `resolve_type` asks for it."""
@@ -187,13 +188,29 @@ class World:
                 }
         return frozenset(name for name in possible if not supergraph.types[name].inaccessible)
 
+    def from_contexts(self, thing: Thing, field_name: str) -> dict[str, Any]:
+        """The arguments that the nearest object above gives the field."""
+        found: dict[str, Any] = {}
+        for join in self.definition(thing.type_name, field_name).joins.values():
+            for argument in join.context_arguments:
+                setters = self.supergraph.contexts[argument.context]
+                above = thing
+                while not any(above.type_name in self.supergraph.possible_types[s] for s in setters):
+                    above = above.above
+                value: Any = self.project(above, parse_field_set(argument.selection))
+                while isinstance(value, dict):
+                    (value,) = value.values()
+                found[argument.name] = value
+        return found
+
     def monolith(self, query: str, variables: Mapping[str, Any]) -> Any:
         """The answer of one schema that knows everything."""
         schema = self.supergraph.api_schema
 
         def resolve(source: Any, info: GraphQLResolveInfo, **arguments: Any) -> Any:
             thing = source if isinstance(source, Thing) else Thing(info.parent_type.name, 0)
-            return self.value(thing, info.field_name, arguments)
+            arguments.update(self.from_contexts(thing, info.field_name))
+            return _under(thing, self.value(thing, info.field_name, arguments))
 
         result = execute(
             schema,
@@ -203,6 +220,12 @@ class World:
             type_resolver=lambda thing, *_: thing.type_name,
         )
         return result
+
+
+def _under(above: Thing, value: Any) -> Any:
+    if isinstance(value, list):
+        return [_under(above, one) for one in value]
+    return replace(value, above=above) if isinstance(value, Thing) else value
 
 
 class WorldSubgraph(MockSubgraph):

@@ -74,6 +74,7 @@ def _merge(groups: FetchGroups, kept: FetchGroup, gone: FetchGroup) -> None:
     kept.tree.merge(gone.tree)
     kept.representation.merge(gone.representation)
     kept.rewrites.extend(rewrite for rewrite in gone.rewrites if rewrite not in kept.rewrites)
+    kept.contexts.update(gone.contexts)
     kept.depends_on |= gone.depends_on
     kept.conditions = tuple(c for c in kept.conditions if c in gone.conditions)
     kept.depends_on.discard(kept.id)
