@@ -108,9 +108,14 @@ class Router:
     async def events(
         self, request: GraphQLRequest, document: Document, subject: Subject, graph: Snapshot
     ) -> AsyncIterator[GraphQLResponse]:
-        """The responses of a subscription, one an event. Errors before the first one: as `answer`."""
+        """The responses of a subscription, one an event. Errors before the first one: as `answer`.
+
+        Where nothing of it is allowed, one response says so and nothing is subscribed to.
+        """
         variables = coerce(request.variables, document.normal.variables, graph.api_schema)
         compiled = await self._compiled(document, subject, graph)
+        if compiled.event is None:
+            return _once(await execute(compiled, variables, subject, self._transport))
         return subscribe(compiled, variables, subject, self._transport, options=self._options(request))
 
     def _options(self, request: GraphQLRequest, deadline_s: float | None = None) -> ExecutionOptions:
@@ -168,6 +173,10 @@ class Router:
         """Give back connections and threads; requests under way are cancelled."""
         self._planners.shutdown(wait=False, cancel_futures=True)
         await self._transport.close()
+
+
+async def _once(response: GraphQLResponse) -> AsyncIterator[GraphQLResponse]:
+    yield response
 
 
 def read_document(request: GraphQLRequest, graph: Snapshot, config: RouterConfig) -> Document:
