@@ -69,12 +69,13 @@ class Medical:
         self.facts = MemoryFacts()
         self.events = EmbeddedEvents([self.vault], clock=self.clock)
         self.events.consume("authz", TOPICS, self._learn)
+        self.authorizer = Authorizer(self.facts, clock=self.clock)
         self._learnt: set[str] = set()
         self._changed = asyncio.Event()
         self.subgraph: Subgraph[Any] = build(
             vault=self.vault,
             outbox=self.events.outbox,
-            authorizer=Authorizer(self.facts, clock=self.clock),
+            authorizer=self.authorizer,
             cursors=CursorSigner(b"c" * 32),
             now=self.clock,
         )

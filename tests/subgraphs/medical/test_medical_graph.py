@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from graphql import parse
 
-from authz.classes import Relation, Role
+from authz.classes import DataClass, Purpose, Relation, Role
 from authz.identity.subject import ANONYMOUS, Subject
+from authz.question import Question
 from subgraphs.medical.care import Care
 from subgraphs.medical.model import ClearanceStatus
 from tests.kit_medical import (
@@ -30,7 +31,7 @@ from tests.kit_medical import (
 
 SYNTHEA = "r4/synthea/collection-Alfonzo975_Hickle134_cd3d3588-94fc-b980-9e94-0390d989d921.json"
 SMALL = "r4/synthea/transaction-small-Bennett146_Swaniawski813.json"
-SDL = Path(__file__).parent / "medical.graphql"
+PUBLISHED = Path(__file__).parents[3] / "schema" / "published" / "medical.graphql"
 
 ENTITY = (
     'query($id: ID!) { _entities(representations: [{__typename: "User", id: $id}]) { ... on User { %s } } }'
@@ -603,9 +604,54 @@ async def test_an_erased_record_is_empty_and_stays_so(known: Medical) -> None:
 
 
 def test_the_published_schema_is_this(medical: Medical) -> None:
-    if not SDL.exists():
-        SDL.write_text(medical.subgraph.sdl())
-    assert medical.subgraph.sdl() == SDL.read_text(), (
-        f"delete {SDL.name} and run again if it is meant to change"
-    )
-    assert parse(medical.subgraph.sdl())
+    assert medical.subgraph.sdl() == PUBLISHED.read_text(), "run `stadion publish` if it is meant to change"
+
+
+# --- a row is in a list exactly where reading it is allowed
+
+LABELS = [(), ("R",), ("V",), ("PSY",), ("HIV", "R"), ("PSY", "V")]
+CONSENTS = [
+    [],
+    [{"decision": "PERMIT", "labels": ["R"]}],
+    [
+        {"decision": "PERMIT", "labels": ["R", "HIV"]},
+        {"decision": "PERMIT", "labels": ["V"], "purpose": "ETREAT"},
+    ],
+    [{"decision": "PERMIT", "labels": ["PSY", "V"], "actorId": "physician"}],
+    [{"decision": "PERMIT", "labels": ["PSY", "V"], "actorId": "stranger"}],
+    [{"decision": "PERMIT", "labels": ["R", "PSY"]}, {"decision": "DENY", "labels": ["PSY"]}],
+]
+
+
+@pytest.mark.parametrize("consents", CONSENTS)
+async def test_a_row_is_listed_exactly_where_it_may_be_read(
+    medical: Medical, consents: list[dict[str, Any]]
+) -> None:
+    await take_on(medical)
+    for number, labels in enumerate(LABELS):
+        await imported(medical, condition(f"c{number}", "44465007", *labels))
+    for consent in consents:
+        given = {"dataClass": "CLINICAL_RESTRICTED", **consent}
+        assert "errors" not in await medical.ask(ATHLETE, GRANT, input=given)
+    for subject in (ATHLETE, PHYSICIAN, STRANGER, COACH):
+        for purpose in (Purpose.TREATMENT, Purpose.EMERGENCY_TREATMENT, Purpose.RESEARCH):
+            listed = await _listed(medical, subject, purpose)
+            assert listed == await _allowed(medical, subject, purpose), (subject.id, purpose)
+
+
+async def _listed(medical: Medical, subject: Subject, purpose: Purpose) -> set[str]:
+    selection = f"medicalRecord(purpose: {purpose}) {{ conditions {{ nodes {{ fhirId }} }} }}"
+    record = (await of_user(medical, subject, selection))["user"]["medicalRecord"]
+    return set() if record is None else {node["fhirId"] for node in record["conditions"]["nodes"]}
+
+
+async def _allowed(medical: Medical, subject: Subject, purpose: Purpose) -> set[str]:
+    """Asked of the policy row by row, of the whole record first."""
+    decisions = medical.authorizer.for_request(subject)
+    names = [f"c{number}" for number in range(len(LABELS))]
+    record = Question("athlete", DataClass.CLINICAL, purpose=purpose)
+    rows = [replace(record, labels=frozenset(labels), resource_type="Condition") for labels in LABELS]
+    answers = await decisions.decide([record, *rows])
+    if not answers[0].allowed:
+        return set()
+    return {name for name, answer in zip(names, answers[1:], strict=True) if answer.allowed}
