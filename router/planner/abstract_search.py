@@ -98,7 +98,10 @@ def _split(
             shared.append(Resolved(field, None))
             continue
         join = search.graph.resolves_directly(state.type_name, state.graph, field.name, state.provided)
-        if join is None or field.key in narrowed or not _provides_nothing(search, state, field, types):
+        if join is None or field.defer is not None or field.key in narrowed:
+            exploded.append(field)
+            continue
+        if not _provides_nothing(state, field, types):
             exploded.append(field)
             continue
         child = search.child(state, field, join, hopped=False)
@@ -109,7 +112,7 @@ def _split(
     return shared, exploded
 
 
-def _provides_nothing(search: Search, state: State, field: Field, types: tuple[str, ...]) -> bool:
+def _provides_nothing(state: State, field: Field, types: tuple[str, ...]) -> bool:
     """Whether no path-provided set distinguishes the concrete types below this field."""
     return not state.provided or field.selections is None or len(types) == 1
 

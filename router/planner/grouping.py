@@ -49,7 +49,10 @@ class Grouping:
         places = {0: parent} if parent is not None else {}
         for visit in plan.visits:
             if visit.kind is not VisitKind.LOCAL:
-                places[visit.index] = self._open(visit, path, type_name, parent.under if parent else ())
+                opened = self._open(visit, path, type_name, parent.under if parent else ())
+                inherited = parent.group.defer if parent is not None else None
+                opened.group.defer = inherited if visit.defer is None else visit.defer
+                places[visit.index] = opened
         touched: dict[int, set[int]] = {}
         everything: set[int] = set()
         for visit in plan.visits:

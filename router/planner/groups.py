@@ -97,7 +97,8 @@ class SelectionTree:
 class FetchGroup:
     """One request to be: who, where in the answer, from which representations, after which others.
 
-    `path` is where the answer is merged. `conditions` exclude the whole request. For entity groups `tree` has the entity types as conditions.
+    `path` is where the answer is merged. `conditions` exclude the whole request. For entity groups `tree`
+    has the entity types as conditions. `defer` is the deferred fragment that it belongs to.
     """
 
     id: int
@@ -180,9 +181,10 @@ def connect_contexts(groups: FetchGroups) -> None:
                 generations = path.count("..")
                 wanted = keys[: len(keys) - generations] + below
                 for other in groups:
-                    if other.id != group.id and _fetches(other, wanted):
-                        if not groups.waits_for(other.id, group.id):
-                            group.depends_on.add(other.id)
+                    if other.id == group.id or groups.waits_for(other.id, group.id):
+                        continue
+                    if _fetches(other, wanted):
+                        group.depends_on.add(other.id)
 
 
 def _fetches(group: FetchGroup, keys: list[str]) -> bool:

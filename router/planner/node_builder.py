@@ -119,7 +119,7 @@ class NodeBuilder:
         if field.name == "__typename":
             self.visits[0].resolved.append(Resolved(field, None))
             return True
-        if self._interface_objects_for(field):
+        if field.defer is not None or self._interface_objects_for(field):
             return False
         visit = self.visits[0]
         join = self._resolves(visit, field)
@@ -165,10 +165,17 @@ class NodeBuilder:
             found = self._completed(attempt, placed, consumer, banned, tried)
             if found is not None and (best is None or found[0] - before < best[0]):
                 best = (found[0] - before, found[1], found[2])
+        if best is None and field.defer is not None:
+            return self._placed_at_once(field)
         if best is None:
             return Placed(left=field)
         self.visits = best[1].visits
         return best[2]
+
+    def _placed_at_once(self, field: Field) -> Placed:
+        """Place a deferred field that has no way of its own with what is not deferred."""
+        field = self.search.pool.at_once(field)
+        return Placed() if self.place_locally(field) else self.place(field)
 
     def _completed(
         self,
@@ -199,7 +206,9 @@ class NodeBuilder:
         only = self._interface_objects_for(field)
         reused: set[str] = set()
         for visit in self.visits:
-            if visit.graph in tried or visit.graph == NO_GRAPH or not self._usable(visit.index, consumer):
+            if visit.graph in tried or visit.graph == NO_GRAPH or visit.defer != field.defer:
+                continue
+            if not self._usable(visit.index, consumer):
                 continue
             if only and (visit.graph not in only or visit.type_name != field.asked_on):
                 continue
@@ -297,7 +306,7 @@ class NodeBuilder:
         if field.selections is not None:
             return None
         for visit in self.visits:
-            if not self._usable(visit.index, consumer):
+            if visit.defer != field.defer or not self._usable(visit.index, consumer):
                 continue
             for resolved in visit.resolved:
                 other = resolved.field
@@ -355,7 +364,15 @@ class NodeBuilder:
     ) -> Visit | None:
         """A new visit, its key obtained; None where it cannot be."""
         type_name = way.key.type_name if way.key is not None else self.type_name
-        visit = Visit(len(self.visits), way.kind, way.graph, type_name, way.key, conditions=field.conditions)
+        visit = Visit(
+            len(self.visits),
+            way.kind,
+            way.graph,
+            type_name,
+            way.key,
+            conditions=field.conditions,
+            defer=field.defer,
+        )
         if self.visits[0].graph != NO_GRAPH:
             visit.depends_on.add(0)
         self.visits.append(visit)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence as Items
 from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
 from router.errors import PlanNotFound
 from router.operation.model import (
-    NormalField,
     NormalFragment,
     NormalOperation,
     NormalSelection,
@@ -20,9 +20,9 @@ from router.planner.limits import DEFAULT_LIMITS, PlannerLimits
 from router.planner.node_builder import NO_GRAPH, NodeBuilder
 from router.planner.node_search import weigh
 from router.planner.passes import run_passes
-from router.planner.plan import PlanNode, QueryPlan, Subscription
+from router.planner.plan import Defer, DeferredPart, PlanNode, QueryPlan, Subscription
 from router.planner.search import Alternative, Search, State
-from router.planner.selections import Field, Fragment, Item, SelectionPool, Selections
+from router.planner.selections import Deferral, Field, Fragment, Item, SelectionPool, Selections
 from router.planner.to_plan import PlanWriter, sequence
 from router.planner.tree import NodePlan, Visit, VisitKind, print_choice
 from schema.query_graph import QueryGraph
@@ -95,7 +95,7 @@ def explain_operation(
     groups = tuple(_groups(search, choice, operation.root_type) for choice in choices)
     writer = PlanWriter(graph, operation)
     plan = QueryPlan(
-        node=_node(writer, operation, groups),
+        node=_node(writer, operation, groups, pool.deferrals),
         kind=operation.kind,
         cost=sum(choice.cost for choice in choices),
         evaluated_plans=max(1, search.evaluated),
@@ -120,7 +120,7 @@ def _without_introspection(selections: tuple[NormalSelection, ...]) -> tuple[Nor
                         selection.deferred,
                     )
                 )
-        elif not isinstance(selection, NormalField) or not selection.name.startswith("__"):
+        elif not selection.name.startswith("__"):
             kept.append(selection)
     return tuple(kept)
 
@@ -141,25 +141,25 @@ def _root_choice(
     base.once = once
     choice = weigh(search, base, fields)
     if choice.rest is not None:
-        raise PlanNotFound(f"no way through the subgraphs answers {_unreached(choice.rest.items, root_type)}")
+        raise PlanNotFound(f"no way through the subgraphs answers {_unreached(choice.rest.items)}")
     return choice
 
 
-def _unreached(items: tuple[Item, ...], type_name: str) -> str:
+def _unreached(items: tuple[Item, ...]) -> str:
     """The coordinates of the first fields that no way reaches."""
-    found = list(dict.fromkeys(_coordinates(items, type_name)))
+    found = list(dict.fromkeys(_coordinates(items)))
     return ", ".join(f"`{coordinate}`" for coordinate in found[:5])
 
 
-def _coordinates(items: tuple[Item, ...], type_name: str) -> list[str]:
+def _coordinates(items: tuple[Item, ...]) -> list[str]:
     found: list[str] = []
     for item in items:
         if isinstance(item, Fragment):
-            found.extend(_coordinates(item.selections.items, item.type_condition))
+            found.extend(_coordinates(item.selections.items))
         elif item.selections is None:
             found.append(f"{item.asked_on}.{item.name}")
         else:
-            found.extend(_coordinates(item.selections.items, item.asked_on))
+            found.extend(_coordinates(item.selections.items))
     return found
 
 
@@ -171,12 +171,24 @@ def _groups(search: Search, choice: NodePlan, root_type: str) -> FetchGroups:
     return groups
 
 
-def _node(writer: PlanWriter, operation: NormalOperation, groups: tuple[FetchGroups, ...]) -> PlanNode | None:
-    if operation.kind is OperationKind.MUTATION:
-        return sequence([writer.node(one, operation.kind) for one in _adjacent(groups)])
+def _node(
+    writer: PlanWriter,
+    operation: NormalOperation,
+    groups: tuple[FetchGroups, ...],
+    deferrals: Items[Deferral],
+) -> PlanNode | None:
     if operation.kind is OperationKind.SUBSCRIPTION and groups:
         return _subscription(writer, groups[0])
-    return writer.node(groups[0]) if groups else None
+    primaries: list[PlanNode | None] = []
+    parts: list[DeferredPart] = []
+    for one in _adjacent(groups) if operation.kind is OperationKind.MUTATION else groups:
+        primaries.append(writer.node(one, operation.kind))
+        if deferrals:
+            parts.extend(writer.deferred(one, deferrals))
+    primary = sequence(primaries)
+    if not parts:
+        return primary
+    return Defer(primary, tuple(part for part in parts if part.node is not None or len(groups) == 1))
 
 
 def _adjacent(groups: tuple[FetchGroups, ...]) -> list[FetchGroups]:

@@ -7,6 +7,7 @@ requirements) are of the same kind, under response keys that no client field of 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import TypeAlias
 
 from graphql import ValueNode, VariableNode, Visitor, print_ast, visit
@@ -22,7 +23,8 @@ Conditions: TypeAlias = tuple[Condition, ...]
 class Field:
     """One field to resolve; interned: equal fields are the same object.
 
-    `asked_on` is the type it was selected on. `arguments` is printed text, `variables` the names in it.
+    `asked_on` is the type it was selected on, `defer` the number of the deferred fragment that it is in.
+    `arguments` is printed text, `variables` the names in it.
     `purpose` is empty for the client's fields, else `key` or `requires`.
     """
 
@@ -31,6 +33,7 @@ class Field:
         "asked_on",
         "conditions",
         "context",
+        "defer",
         "id",
         "key",
         "name",
@@ -51,10 +54,12 @@ class Field:
         selections: Selections | None = None,
         purpose: str = "",
         context: tuple[ContextValue, ...] = (),
+        defer: int | None = None,
     ) -> None:
         self.key, self.name, self.asked_on = key, name, asked_on
         self.arguments, self.variables, self.conditions = arguments, variables, conditions
         self.selections, self.purpose, self.context = selections, purpose, context
+        self.defer = defer
         self.id = -1
 
     @property
@@ -62,7 +67,7 @@ class Field:
         """What makes two fields the same."""
         inner = self.selections.id if self.selections is not None else -1
         own = (self.key, self.name, self.asked_on, self.arguments, self.conditions)
-        return (*own, inner, self.purpose, self.context)
+        return (*own, inner, self.purpose, self.context, self.defer)
 
     def __repr__(self) -> str:
         alias = "" if self.key == self.name else f"{self.key}: "
@@ -105,6 +110,14 @@ class Selections:
         return bool(self.items)
 
 
+@dataclass(frozen=True, slots=True)
+class Deferral:
+    """One `@defer` fragment of the operation: the response keys above it, and its label."""
+
+    path: tuple[str, ...]
+    label: str | None
+
+
 class _Variables(Visitor):
     def __init__(self) -> None:
         super().__init__()
@@ -127,6 +140,7 @@ class SelectionPool:
         self._taken_keys: set[str] = set()
         self._aliases: dict[tuple[str, str], str] = {}
         self._contexts = ContextNames(supergraph)
+        self.deferrals: list[Deferral] = []
 
     # -- making ------------------------------------------------------------------------------------
 
@@ -167,17 +181,37 @@ class SelectionPool:
                 selections=field.selections if selections is None else selections,
                 purpose=field.purpose,
                 context=field.context,
+                defer=field.defer,
             )
         )
 
+    def at_once(self, field: Field) -> Field:
+        """The field as if it were not deferred."""
+        again = Field(
+            key=field.key,
+            name=field.name,
+            asked_on=field.asked_on,
+            arguments=field.arguments,
+            variables=field.variables,
+            conditions=field.conditions,
+            selections=field.selections,
+            context=field.context,
+        )
+        return self.field(again)
+
     def of_operation(
-        self, selections: Iterable[NormalSelection], frames: tuple[Frame, ...] = ()
+        self,
+        selections: Iterable[NormalSelection],
+        frames: tuple[Frame, ...] = (),
+        path: tuple[str, ...] = (),
+        defer: int | None = None,
     ) -> Selections:
         """The client's selections; their response keys are taken from now on.
 
-        `frames` are the objects above, nearest first; what contexts want of the nearest is added.
+        `frames` are the objects above, nearest first; what contexts want of the nearest is added. `path`
+        are the response keys above, `defer` the deferred fragment around.
         """
-        items = [self._of_normal(selection, frames) for selection in selections]
+        items = [self._of_normal(selection, frames, path, defer) for selection in selections]
         for setter, wanted in frames[0].wanted if frames else ():
             items.extend(self._wanted(frames[0].type_name, setter, wanted))
         return self.selections(items)
@@ -190,10 +224,19 @@ class SelectionPool:
         inner = self.of_field_set(wanted, setter, purpose="requires")
         return (self.fragment(Fragment(setter, self.selections(inner))),)
 
-    def _of_normal(self, selection: NormalSelection, frames: tuple[Frame, ...]) -> Item:
+    def _of_normal(
+        self,
+        selection: NormalSelection,
+        frames: tuple[Frame, ...],
+        path: tuple[str, ...],
+        defer: int | None,
+    ) -> Item:
         if not isinstance(selection, NormalField):
             narrowed = (Frame(selection.type_condition), *frames[1:])
-            inner = self.of_operation(selection.selections, narrowed)
+            if selection.deferred:
+                defer = len(self.deferrals)
+                self.deferrals.append(Deferral(path, selection.defer_label))
+            inner = self.of_operation(selection.selections, narrowed, path, defer)
             return self.fragment(Fragment(selection.type_condition, inner, selection.conditions))
         context: tuple[ContextValue, ...] = ()
         below = frames
@@ -212,8 +255,13 @@ class SelectionPool:
                 arguments=f"({arguments})" if arguments else "",
                 variables=tuple(dict.fromkeys(v for a in selection.arguments for v in _variables(a.value))),
                 conditions=selection.conditions,
-                selections=self.of_operation(selection.selections, below) if selection.selections else None,
+                selections=(
+                    self.of_operation(selection.selections, below, (*path, selection.response_key))
+                    if selection.selections
+                    else None
+                ),
                 context=context,
+                defer=None if selection.name == "__typename" else defer,
             )
         )
 
@@ -295,9 +343,9 @@ class SelectionPool:
 
     def merge(self, fields: Iterable[Field]) -> tuple[Field, ...]:
         """Fields of one object: same response key and conditions become one; covered leaves vanish."""
-        merged: dict[tuple[str, Conditions], Field] = {}
+        merged: dict[tuple[str, Conditions, int | None], Field] = {}
         for field in fields:
-            slot = (field.key, field.conditions)
+            slot = (field.key, field.conditions, field.defer)
             known = merged.get(slot)
             if known is None:
                 merged[slot] = field
@@ -305,12 +353,16 @@ class SelectionPool:
                 both = self.selections((*known.selections.items, *field.selections.items))
                 merged[slot] = self.with_(known, selections=both)
         plain = {
-            key for (key, conditions), field in merged.items() if not conditions and field.selections is None
+            field.key
+            for field in merged.values()
+            if not field.conditions and field.selections is None and field.defer is None
         }
         return tuple(
             field
-            for (key, conditions), field in merged.items()
-            if not (conditions and key in plain and field.selections is None)
+            for field in merged.values()
+            if field.key not in plain
+            or field.selections is not None
+            or not (field.conditions or field.defer is not None)
         )
 
 

@@ -12,6 +12,8 @@ from router.planner.groups import FetchGroup, FetchGroups
 from router.planner.plan import (
     ConditionNode,
     ContextRewrite,
+    DeferDependency,
+    DeferredPart,
     Fetch,
     Flatten,
     Parallel,
@@ -20,7 +22,7 @@ from router.planner.plan import (
     Sequence,
 )
 from router.planner.render import Rendering
-from router.planner.selections import Conditions
+from router.planner.selections import Conditions, Deferral
 from router.planner.tree import VisitKind
 from schema.query_graph import QueryGraph
 
@@ -32,12 +34,29 @@ class PlanWriter:
     graph: QueryGraph
     operation: NormalOperation
     _fetches_count: int = 0
+    _fetch_ids: dict[int, int] = field(default_factory=dict)
     _variables: dict[str, VariableDefinitionNode] = field(default_factory=dict)
 
     def node(self, groups: FetchGroups, kind: OperationKind = OperationKind.QUERY) -> PlanNode | None:
         """The plan of these groups. `kind` is that of root requests at the top of the answer."""
-        members = sorted(groups.groups)
+        self._fetch_ids = {}
+        members = sorted(group.id for group in groups if group.defer is None)
         return self._ordered(members, groups, kind)
+
+    def deferred(self, groups: FetchGroups, deferrals: Items[Deferral]) -> tuple[DeferredPart, ...]:
+        """The parts that follow the groups' `node`, one for each deferred fragment."""
+        parts: list[DeferredPart] = []
+        for number, deferral in enumerate(deferrals):
+            members = sorted(group.id for group in groups if group.defer == number)
+            node = self._ordered(members, groups, OperationKind.QUERY)
+            before = {d for m in members for d in groups.groups[m].depends_on} - set(members)
+            depends = sorted(self._fetch_ids[one] for one in before if one in self._fetch_ids)
+            parts.append(
+                DeferredPart(
+                    deferral.path, deferral.label, tuple(DeferDependency(one) for one in depends), node
+                )
+            )
+        return tuple(parts)
 
     def _ordered(self, members: list[int], groups: FetchGroups, kind: OperationKind) -> PlanNode | None:
         """Independent parts in parallel; in each, first what waits for nothing, then the rest."""
@@ -79,6 +98,7 @@ class PlanWriter:
             selection = "{_entities(representations: $representations)" + selection + "}"
         number = self._fetches_count
         self._fetches_count += 1
+        self._fetch_ids[group.id] = number
         service = self.graph.supergraph.subgraphs[group.graph].name
         name = _operation_name(self.operation.name, service, number)
         head = f"{kind.value} {name or ''}" if name or declared or kind is not OperationKind.QUERY else ""

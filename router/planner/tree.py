@@ -54,6 +54,7 @@ class Visit:
     nested_items: list[Item] = field(default_factory=list)
     nested_plan: AbstractPlan | None = None
     conditions: Conditions = ()
+    defer: int | None = None
 
     def copy(self) -> Visit:
         """A visit that can be changed without changing this one."""
@@ -71,6 +72,7 @@ class Visit:
             list(self.nested_items),
             self.nested_plan,
             self.conditions,
+            self.defer,
         )
 
 

@@ -40,11 +40,14 @@ class QueryGraph:
         self._keys: dict[str, dict[str, tuple[EntityKey, ...]]] = {}
         self._field_graphs: dict[tuple[str, str], tuple[str, ...]] = {}
         self._direct: dict[tuple[str, str, str, FieldSet], FieldJoin | None] = {}
-        self.has_partial_unions = any(
-            len({members for members in type_.members.values()}) > 1
-            for type_ in supergraph.types.values()
-            if type_.kind is TypeKind.UNION
-        ) or self._has_mixed_field_types()
+        self.has_partial_unions = (
+            any(
+                len(set(type_.members.values())) > 1
+                for type_ in supergraph.types.values()
+                if type_.kind is TypeKind.UNION
+            )
+            or self._has_mixed_field_types()
+        )
 
     def _has_mixed_field_types(self) -> bool:
         return any(
@@ -53,7 +56,9 @@ class QueryGraph:
             for field in type_.fields.values()
         )
 
-    def resolves(self, type_name: str, graph: str, field_name: str, provided: FieldSet = ()) -> FieldJoin | None:
+    def resolves(
+        self, type_name: str, graph: str, field_name: str, provided: FieldSet = ()
+    ) -> FieldJoin | None:
         """The field as `graph` resolves it on its own `type_name`; None where it does not.
 
         External and overridden fields count only where the path's `provided` set names them.

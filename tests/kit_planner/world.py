@@ -212,14 +212,13 @@ class World:
             arguments.update(self.from_contexts(thing, info.field_name))
             return _under(thing, self.value(thing, info.field_name, arguments))
 
-        result = execute(
+        return execute(
             schema,
             parse(query),
             variable_values=dict(variables),
             field_resolver=resolve,
             type_resolver=lambda thing, *_: thing.type_name,
         )
-        return result
 
 
 def _under(above: Thing, value: Any) -> Any:

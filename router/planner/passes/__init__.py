@@ -19,5 +19,6 @@ PASSES: Final[tuple[Pass, ...]] = (merge_siblings, drop_idle, reduce_dependencie
 def run_passes(groups: FetchGroups) -> None:
     """Improve the groups in place, to a fixed point or ROUNDS_MAX rounds."""
     for _ in range(ROUNDS_MAX):
-        if not any([one(groups) for one in PASSES]):
+        changed = [one(groups) for one in PASSES]
+        if not any(changed):
             return
