@@ -24,6 +24,7 @@ from subgraphs.training.metrics.compute import Measurement, derive, measure
 from subgraphs.training.model import Activity, Metric, Threshold, thresholds_on
 from subgraphs.training.ports import TrainingPorts
 from subgraphs.training.store import activities as rows
+from subgraphs.training.store.columnar import EncodedColumn, encoded
 from subgraphs.training.store.doomed import spare
 from subgraphs.training.store.thresholds import history
 
@@ -63,6 +64,7 @@ class MeasuredFile:
 
     file: ImportedFile
     measured: tuple[Measurement, ...]
+    columns: tuple[tuple[EncodedColumn, ...], ...]
 
 
 def read_and_measure(content: bytes, limits: FileLimits) -> MeasuredFile:
@@ -72,7 +74,11 @@ def read_and_measure(content: bytes, limits: FileLimits) -> MeasuredFile:
     measured = tuple(
         measure(each.streams, each.totals, each.sport, barometer=barometer) for each in file.activities
     )
-    return MeasuredFile(file, measured)
+    columns = tuple(
+        encoded(each.streams, found.seconds_by_rate)
+        for each, found in zip(file.activities, measured, strict=True)
+    )
+    return MeasuredFile(file, measured, columns)
 
 
 def blob_key(athlete_id: str, sha256: str) -> str:
@@ -182,7 +188,8 @@ def _drafts(
 ) -> tuple[list[rows.NewActivity], list[FileWarning]]:
     drafts: list[rows.NewActivity] = []
     warnings: list[FileWarning] = []
-    for index, (imported, measured) in enumerate(zip(made.file.activities, made.measured, strict=True)):
+    parts = zip(made.file.activities, made.measured, made.columns, strict=True)
+    for index, (imported, measured, columns) in enumerate(parts):
         start = imported.start_utc
         if start is not None and start > now + FUTURE_MAX:
             message = "the file's times lie in the future: the time of the import is used"
@@ -203,7 +210,7 @@ def _drafts(
                 activity=activity if start else _without_start(activity),
                 measured=measured,
                 derived=(),
-                streams=imported.streams,
+                columns=columns,
                 laps=imported.laps,
                 intervals=imported.intervals,
             )

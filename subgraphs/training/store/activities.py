@@ -27,7 +27,7 @@ from subgraphs.training.model import (
     Streams,
     StreamType,
 )
-from subgraphs.training.store.columnar import BREAKS_KIND, HISTOGRAM_KIND, rows_of, streams_of
+from subgraphs.training.store.columnar import BREAKS_KIND, HISTOGRAM_KIND, EncodedColumn, streams_of
 from subgraphs.training.store.tables import (
     PARTS,
     activities,
@@ -49,7 +49,7 @@ class NewActivity:
     activity: Activity
     measured: Measurement
     derived: tuple[Metric, ...]
-    streams: Streams | None = None
+    columns: tuple[EncodedColumn, ...] = ()
     laps: tuple[Lap, ...] = ()
     intervals: tuple[Interval, ...] = ()
 
@@ -97,7 +97,7 @@ def add(connection: Connection, new: NewActivity, *, now: datetime) -> bool:
         return False
     _insert(connection, laps, (_of(activity.id, lap) for lap in new.laps))
     _insert(connection, intervals, (_of(activity.id, each) for each in new.intervals))
-    _insert(connection, streams, rows_of(activity.id, new.streams, new.measured.seconds_by_rate))
+    _insert(connection, streams, (_of(activity.id, column) for column in new.columns))
     _insert(connection, efforts, (_of(activity.id, effort) for effort in new.measured.efforts))
     _insert(connection, metrics, metric_rows(activity.id, new.measured.metrics, derived=False))
     _insert(connection, metrics, metric_rows(activity.id, new.derived, derived=True))
@@ -110,7 +110,7 @@ def _insert(connection: Connection, table: sa.Table, rows: Iterable[Mapping[str,
         connection.execute(sa.insert(table), listed)
 
 
-def _of(activity_id: str, part: Lap | Interval | BestEffort) -> dict[str, Any]:
+def _of(activity_id: str, part: Lap | Interval | BestEffort | EncodedColumn) -> dict[str, Any]:
     return {"activity_id": activity_id, **asdict(part)}
 
 

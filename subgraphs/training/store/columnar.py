@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterable, Mapping
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -42,29 +42,33 @@ def _inflate(body: bytes) -> bytes:
     return raw
 
 
-def rows_of(
-    activity_id: str, streams: Streams | None, seconds_by_rate: Mapping[int, int]
-) -> list[dict[str, Any]]:
-    """The rows that keep `streams` and the heart-rate histogram of an activity."""
-    rows: list[dict[str, Any]] = []
+@dataclass(frozen=True, slots=True)
+class EncodedColumn:
+    """A column ready to be stored. Encoding takes longer than writing: do it before the transaction."""
+
+    kind: str
+    samples: int
+    encoding: str
+    body: bytes
+
+
+def encoded(streams: Streams | None, seconds_by_rate: Mapping[int, int]) -> tuple[EncodedColumn, ...]:
+    """What keeps `streams`, with their breaks, and the heart-rate histogram of an activity."""
+    made: list[EncodedColumn] = []
     if streams is not None and streams.samples:
         for kind, column in streams.columns.items():
-            rows.append(_row(activity_id, kind.value, len(column), EXACT, encode(column)))
+            made.append(EncodedColumn(kind.value, len(column), EXACT, encode(column)))
         if streams.breaks:
             packed = zlib.compress(np.array(streams.breaks, dtype="<i4").tobytes())
-            rows.append(_row(activity_id, BREAKS_KIND, len(streams.breaks), BREAKS, packed))
+            made.append(EncodedColumn(BREAKS_KIND, len(streams.breaks), BREAKS, packed))
     if seconds_by_rate:
         pairs = np.array(sorted(seconds_by_rate.items()), dtype="<i4")
-        rows.append(_row(activity_id, HISTOGRAM_KIND, len(pairs), HISTOGRAM, zlib.compress(pairs.tobytes())))
-    return rows
-
-
-def _row(activity_id: str, kind: str, samples: int, encoding: str, body: bytes) -> dict[str, Any]:
-    return {"activity_id": activity_id, "kind": kind, "samples": samples, "encoding": encoding, "body": body}
+        made.append(EncodedColumn(HISTOGRAM_KIND, len(pairs), HISTOGRAM, zlib.compress(pairs.tobytes())))
+    return tuple(made)
 
 
 def streams_of(rows: Iterable[tuple[str, bytes]]) -> Streams | None:
-    """The streams of (kind, body) rows; None without any."""
+    """The streams of (kind, body) pairs; None without any."""
     columns: dict[StreamType, FloatArray] = {}
     breaks: tuple[int, ...] = ()
     for kind, body in rows:
@@ -76,6 +80,6 @@ def streams_of(rows: Iterable[tuple[str, bytes]]) -> Streams | None:
 
 
 def histogram_of(body: bytes) -> dict[int, int]:
-    """Whole bpm → seconds, as `rows_of` keeps it."""
+    """Whole bpm → seconds, as `encoded` keeps it."""
     pairs = np.frombuffer(_inflate(body), dtype="<i4").reshape(-1, 2)
     return {int(rate): int(seconds) for rate, seconds in pairs}

@@ -18,7 +18,7 @@ from subgraphs.training.edits import Draft, create_activity
 from subgraphs.training.exports import export_activities, export_files, export_thresholds
 from subgraphs.training.model import Sport, Streams, StreamType, ThresholdKind, VisibleRows
 from subgraphs.training.store import lists, tables
-from subgraphs.training.store.columnar import decode, encode, histogram_of, rows_of, streams_of
+from subgraphs.training.store.columnar import decode, encode, encoded, histogram_of, streams_of
 from tests.kit_training.files import content
 from tests.kit_training.world import NOW, World
 
@@ -43,13 +43,13 @@ def test_a_stored_stream_that_is_a_bomb_is_refused():
         decode(zlib.compress(b"\x00" * 9_000_000))
 
 
-def test_streams_and_histogram_come_back_from_their_rows():
+def test_streams_and_histogram_come_back_from_their_columns():
     made = Streams({StreamType.TIME: np.array([0.0, 1.0]), StreamType.POWER: np.array([1.5, np.nan])}, (1,))
-    kept = rows_of("a", made, {120: 30, 121: 40})
-    back = streams_of([(row["kind"], row["body"]) for row in kept])
+    kept = encoded(made, {120: 30, 121: 40})
+    back = streams_of([(column.kind, column.body) for column in kept])
     assert back.breaks == (1,)
     assert back.columns[StreamType.POWER].tobytes() == made.columns[StreamType.POWER].tobytes()
-    assert histogram_of(next(r["body"] for r in kept if r["kind"] == "RATE_SECONDS")) == {120: 30, 121: 40}
+    assert histogram_of(next(each.body for each in kept if each.kind == "RATE_SECONDS")) == {120: 30, 121: 40}
 
 
 async def seven_days(world: World) -> list[str]:
