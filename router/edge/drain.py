@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from router.errors import ClientError
@@ -18,6 +18,7 @@ class Drain:
         self._in_flight_max = in_flight_max
         self._streams_max = streams_max
         self._stopping = asyncio.Event()
+        self._on_stop: list[Callable[[], None]] = []
 
     @property
     def stopping(self) -> bool:
@@ -27,6 +28,12 @@ class Drain:
     def stop(self) -> None:
         """Turn readiness off and end all streams; requests under way finish."""
         self._stopping.set()
+        for call in self._on_stop:
+            call()
+
+    def on_stop(self, call: Callable[[], None]) -> None:
+        """Have `call` called when the router stops."""
+        self._on_stop.append(call)
 
     async def stopped(self) -> None:
         """Return once `stop` was called."""

@@ -75,7 +75,7 @@ class GraphQLEndpoint:
         self._rate = parts.rate
         self._shared = parts.shared
         self._persisted = PersistedDocuments(parts.config)
-        self._rules = parts.stream_rules()
+        self._watch = parts.watch
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; whatever happens, the client gets a GraphQL response."""
@@ -185,7 +185,9 @@ class GraphQLEndpoint:
                     f"a subscription streams; accept `{Wire.EVENTS}` or `{Wire.PARTS}`", code="NOT_ACCEPTABLE"
                 )
             source = await self._router.events(request, document, subject, graph)
-            return Stream(answers(watched(source, subject, self._rules)), framing_of(accept.stream))
+            events_max = self._config.streams.queue_events_max
+            events = watched(source, subject, self._watch, events_max=events_max)
+            return Stream(answers(events), framing_of(accept.stream))
         if document.kind is OperationKind.MUTATION:
             if exchange.method == "GET":
                 raise ClientError("mutations are not allowed over GET; use POST", code="METHOD_NOT_ALLOWED")

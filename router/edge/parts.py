@@ -9,7 +9,7 @@ from router.edge.credentials import Credentials
 from router.edge.drain import Drain
 from router.edge.rate import Rate
 from router.edge.sharing import SharedQueries
-from router.edge.streams import StreamRules
+from router.edge.streams import Watch
 from router.pipeline import Router
 
 
@@ -22,29 +22,24 @@ class Parts:
     drain: Drain
     rate: Rate
     shared: SharedQueries
+    watch: Watch
 
     @property
     def config(self) -> RouterConfig:
         """The settings."""
         return self.router.config
 
-    def stream_rules(self) -> StreamRules:
-        """What holds for every stream to a client."""
-        return StreamRules(
-            credentials=self.credentials,
-            drain=self.drain,
-            events_max=self.config.streams.queue_events_max,
-        )
-
 
 def parts_of(router: Router, credentials: Credentials | None, drain: Drain | None) -> Parts:
     """The parts as the router's settings ask for them."""
     config = router.config
     limits = {"in_flight_max": config.http.in_flight_max, "streams_max": config.streams.connections_max}
+    credentials, drain = credentials or Credentials(), drain or Drain(**limits)
     return Parts(
         router=router,
-        credentials=credentials or Credentials(),
-        drain=drain or Drain(**limits),
+        credentials=credentials,
+        drain=drain,
+        watch=Watch(credentials, drain),
         rate=Rate(config.rate),
         shared=SharedQueries(on=config.shared_queries),
     )

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
-from contextlib import aclosing, suppress
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Iterator
+from contextlib import aclosing, contextmanager
 
 from authz.identity.subject import Subject
 from router.edge.answers import Answer, answer_of_failure
@@ -16,8 +15,8 @@ from router.errors import ClientError
 from router.execution import GraphQLResponse
 from router.telemetry import lagged_count, streams_open, trace_id_of
 
-REVOCATION_LOOK_S = 1.0
-"""A quiet stream of a revoked session ends within this many seconds; a busy one at its next event."""
+LOOK_S = 1.0
+"""A quiet stream ends within this many seconds of its right; a busy one at its next event."""
 
 
 class EventQueue:
@@ -54,37 +53,69 @@ class EventQueue:
         return event
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StreamRules:
-    """What holds for every stream to a client."""
+class Watch:
+    """Ends streams whose right has ended, also the quiet ones: one look at all of them every LOOK_S.
 
-    credentials: Credentials
-    drain: Drain
-    events_max: int
+    When the router stops, all end at once. One an app.
+    """
+
+    def __init__(self, credentials: Credentials, drain: Drain) -> None:
+        self._credentials = credentials
+        self._drain = drain
+        self._streams: dict[EventQueue, Subject] = {}
+        self._next: asyncio.TimerHandle | None = None
+        drain.on_stop(self._end_all)
+
+    def stands(self, subject: Subject) -> bool:
+        """Whether this caller's streams may go on."""
+        return self._credentials.stands(subject)
+
+    @contextmanager
+    def over(self, queue: EventQueue, subject: Subject) -> Iterator[None]:
+        """Look after one stream while it is open."""
+        self._streams[queue] = subject
+        if self._next is None:
+            self._look()
+        try:
+            yield
+        finally:
+            self._streams.pop(queue, None)
+
+    def _look(self) -> None:
+        for queue, subject in tuple(self._streams.items()):
+            if not self.stands(subject):
+                del self._streams[queue]
+                queue.end(expired())
+        again = bool(self._streams)
+        self._next = asyncio.get_running_loop().call_later(LOOK_S, self._look) if again else None
+
+    def _end_all(self) -> None:
+        while self._streams:
+            queue, _ = self._streams.popitem()
+            queue.end(stopping())
 
 
 async def watched(
-    source: AsyncIterator[GraphQLResponse], subject: Subject, rules: StreamRules
+    source: AsyncIterator[GraphQLResponse], subject: Subject, watch: Watch, *, events_max: int
 ) -> AsyncIterator[GraphQLResponse]:
     """The source's events, until it ends, the caller's right ends or the router stops.
 
-    Before each event the caller is judged anew; at the token's expiry the stream ends at once, with
-    SUBSCRIPTION_EXPIRED as its last error. Close the iterator to close the source.
+    Before each event the caller is judged anew; a stream whose right has ended fails with
+    SUBSCRIPTION_EXPIRED. Close the iterator to close the source.
     """
-    queue = EventQueue(events_max=rules.events_max)
+    queue = EventQueue(events_max=events_max)
     pump = asyncio.create_task(_pump(source, queue))
-    watch = asyncio.create_task(_watch(queue, subject, rules))
     streams_open.add(1)
     try:
-        while (event := await queue.get()) is not None:
-            if not rules.credentials.stands(subject):
-                raise expired()
-            yield event
+        with watch.over(queue, subject):
+            while (event := await queue.get()) is not None:
+                if not watch.stands(subject):
+                    raise expired()
+                yield event
     finally:
         streams_open.add(-1)
-        for task in (pump, watch):
-            task.cancel()
-        await asyncio.gather(pump, watch, return_exceptions=True)
+        pump.cancel()
+        await asyncio.gather(pump, return_exceptions=True)
 
 
 async def _pump(source: AsyncIterator[GraphQLResponse], queue: EventQueue) -> None:
@@ -96,23 +127,6 @@ async def _pump(source: AsyncIterator[GraphQLResponse], queue: EventQueue) -> No
         queue.end(failure)
     else:
         queue.end()
-
-
-async def _watch(queue: EventQueue, subject: Subject, rules: StreamRules) -> None:
-    """Ends a quiet stream, too: nobody keeps a stream for which the right has ended."""
-    while rules.credentials.stands(subject):
-        with suppress(TimeoutError):
-            await asyncio.wait_for(rules.drain.stopped(), _next_look_s(subject, rules.credentials))
-            queue.end(stopping())
-            return
-    queue.end(expired())
-
-
-def _next_look_s(subject: Subject, credentials: Credentials) -> float | None:
-    left = credentials.seconds_left(subject)
-    if credentials.is_active is None:
-        return left
-    return REVOCATION_LOOK_S if left is None else min(left, REVOCATION_LOOK_S)
 
 
 def expired() -> ClientError:

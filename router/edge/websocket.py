@@ -22,7 +22,7 @@ from router.edge.drain import overloaded
 from router.edge.parts import Parts
 from router.edge.rate import caller_of
 from router.edge.requests import request_of
-from router.edge.streams import StreamRules, expired, watched
+from router.edge.streams import expired, watched
 from router.errors import ClientError
 from router.execution import GraphQLResponse
 from router.operation.model import OperationKind
@@ -72,7 +72,7 @@ class SocketEndpoint:
         await socket.accept(subprotocol=SUBPROTOCOL)
         try:
             with self._parts.drain.stream():
-                await _Connection(socket, self._parts, self._parts.stream_rules()).serve()
+                await _Connection(socket, self._parts).serve()
         except ClientError:
             await _close(socket, Closing(Close.TRY_AGAIN_LATER, "too many connections"))
 
@@ -89,7 +89,6 @@ class _Connection:
 
     socket: WebSocket
     parts: Parts
-    rules: StreamRules
     subject: Subject | None = None
     initialised: bool = False
     headers: dict[str, str] = field(default_factory=dict)
@@ -127,7 +126,7 @@ class _Connection:
             self._end(Close.INIT_TIMEOUT, "Connection initialisation timeout")
 
     async def _await_stop(self) -> None:
-        await self.rules.drain.stopped()
+        await self.parts.drain.stopped()
         self._end(Close.GOING_AWAY, "The router is stopping")
 
     async def _read(self) -> None:
@@ -184,7 +183,7 @@ class _Connection:
         if authorization is not None and "authorization" in self.parts.config.forward_headers:
             self.headers["authorization"] = authorization
         try:
-            self.subject = await self.rules.credentials.subject_of(authorization)
+            self.subject = await self.parts.credentials.subject_of(authorization)
         except ClientError:
             raise Closing(Close.FORBIDDEN, "Forbidden") from None
         await self._send({"type": "connection_ack"})
@@ -197,7 +196,7 @@ class _Connection:
             raise Closing(Close.BAD_MESSAGE, "Invalid message: `subscribe` needs `id` and `payload`")
         if id_ in self.operations:
             raise Closing(Close.DUPLICATE_ID, f"Subscriber for {id_[:80]} already exists")
-        if not self.rules.credentials.stands(subject):
+        if not self.parts.credentials.stands(subject):
             raise Closing(Close.FORBIDDEN, "Forbidden")
         try:
             request = request_of(payload, self.headers)
@@ -248,7 +247,8 @@ class _Connection:
             yield response
             return
         source = await self.parts.router.events(request, document, subject, graph)
-        events = watched(source, subject, self.rules)
+        events_max = self.parts.config.streams.queue_events_max
+        events = watched(source, subject, self.parts.watch, events_max=events_max)
         try:
             async for response in events:
                 yield response
