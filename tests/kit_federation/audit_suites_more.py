@@ -138,11 +138,14 @@ def _provides_on_interface(data: Any) -> Parts:
             "resolvers": {
                 "Query.media": lambda _: {"__typename": "Book", "id": medias[0]["id"]},
                 "Query.book": media("id", "name"),
-                "Book.animals": animals_of("id"),
+                "Book.animals": lambda it: it.get("animals") or animals_of("id")(it),
             },
         },
         "b": {"resolvers": {"Query.media": media("id", "name")}},
-        "c": {"rows": {"Book": books, **whole}, "resolvers": {"Book.animals": animals_of("id")}},
+        "c": {
+            "rows": {"Book": books, **whole},
+            "resolvers": {"Book.animals": animals_of("id", "name", "age")},
+        },
     }
 
 
