@@ -6,7 +6,7 @@ from graphql import FieldNode, InlineFragmentNode, SelectionSetNode
 
 from schema.composition.facts import selection_on
 from schema.composition.merge.model import JoinField
-from schema.composition.satisfiability.view import GraphView, Hop, State, States
+from schema.composition.satisfiability.view import GraphView, State, States
 from schema.composition.subgraph import Kind
 
 CONDITION_DEPTH_MAX = 40
@@ -21,6 +21,7 @@ class Reach:
         self._open: dict[tuple[str, States], States] = {}
         self._open_fields: set[tuple[str, str, int]] = set()
         self._is_partial = False
+        self._expanded: dict[States, dict[str, States]] = {}
 
     def reached(self, type_name: str, states: States) -> States:
         """All states that the object of this concrete type can be in, hops by key included.
@@ -46,9 +47,8 @@ class Reach:
         """Where the field leads, from each state that can resolve it."""
         return frozenset(
             self.view.next_state(state, field, join)
-            for state in states
-            if (join := self.view.join(state, field)) is not None
-            and self.requirement_holds(type_name, states, state, field, join)
+            for state, join in self.view.joins(states, type_name, field)
+            if self.requirement_holds(type_name, states, state, field, join)
         )
 
     def requirement_holds(
@@ -91,16 +91,19 @@ class Reach:
         if type_name == "Query":
             graphs = self.view.merged.types["Query"].graphs
             return states | {State(graph, "Query") for graph in graphs}
-        waiting = [hop for hop in self.view.hops(type_name) if not _is_in(hop, states)]
-        grown = True
-        while grown:
-            grown = False
-            for hop in list(waiting):
-                if self.obtains(type_name, states, hop.key):
-                    states = states | {State(hop.graph, hop.type)}
-                    self._open[key] = states
-                    waiting = [w for w in waiting if not _is_in(w, states)]
-                    grown = True
+        waiting = list(self.view.hops(type_name))
+        while waiting:
+            present = {(s.graph, s.type) for s in states if not s.provided}
+            waiting = [hop for hop in waiting if (hop.graph, hop.type) not in present]
+            holds: dict[int, bool] = {}
+            for hop in waiting:
+                if id(hop.key) not in holds:
+                    holds[id(hop.key)] = self.obtains(type_name, states, hop.key)
+            entered = frozenset(State(hop.graph, hop.type) for hop in waiting if holds[id(hop.key)])
+            if not entered:
+                break
+            states = states | entered
+            self._open[key] = states
         return states
 
     def _obtains(self, type_name: str, states: States, item: object) -> bool:
@@ -157,15 +160,14 @@ class Reach:
 
     def expand(self, states: States) -> dict[str, States]:
         """The concrete types that an abstract position can have, each with the states that may hold it."""
-        found: dict[str, set[State]] = {}
-        for state in states:
-            for concrete in self.view.runtime_types(state):
-                found.setdefault(concrete, set()).add(self.view.narrowed(state, concrete))
-        return {name: frozenset(found[name]) for name in sorted(found)}
+        known = self._expanded.get(states)
+        if known is None:
+            found: dict[str, set[State]] = {}
+            for state in states:
+                for concrete in self.view.runtime_types(state):
+                    found.setdefault(concrete, set()).add(self.view.narrowed(state, concrete))
+            known = self._expanded[states] = {name: frozenset(found[name]) for name in sorted(found)}
+        return known
 
     def _is_interface_object_only(self, states: States) -> bool:
         return all((s.graph, s.type) in self.view.interface_objects for s in states)
-
-
-def _is_in(hop: Hop, states: States) -> bool:
-    return any(s.graph == hop.graph and s.type == hop.type and not s.provided for s in states)

@@ -94,15 +94,30 @@ class GraphView:
             return found if provided_below(state.provided, field, self._also(state.type)) is not None else None
         return found
 
+    def joins(self, states: States, type_name: str, field: str) -> Iterator[tuple[State, JoinField]]:
+        """The states that resolve the field, each with how; asks only the subgraphs that declare it."""
+        declaring = self._declaring.get((type_name, field))
+        for state in states:
+            if state.type == type_name and declaring is not None and state.graph not in declaring:
+                continue
+            join = self.join(state, field)
+            if join is not None:
+                yield state, join
+
+    @cached_property
+    def _declaring(self) -> dict[tuple[str, str], dict[int, JoinField]]:
+        """For each field, how each subgraph that declares it takes part in it."""
+        found: dict[tuple[str, str], dict[int, JoinField]] = {}
+        for owner in self.merged.types.values():
+            everywhere = {graph: JoinField(graph) for graph in owner.graphs}
+            for item in owner.fields.values():
+                own = {join.graph: join for join in item.joins if join.graph is not None}
+                found[owner.name, item.name] = own if item.joins else everywhere
+        return found
+
     def declaration(self, graph: int, type_name: str, field: str) -> JoinField | None:
         """What the subgraph declares of the field, resolvable or not."""
-        owner = self.merged.types.get(type_name)
-        item = owner.fields.get(field) if owner else None
-        if owner is None or item is None:
-            return None
-        if not item.joins:
-            return JoinField(graph) if graph in owner.graphs else None
-        return next((join for join in item.joins if join.graph == graph), None)
+        return self._declaring.get((type_name, field), {}).get(graph)
 
     def next_state(self, state: State, field: str, join: JoinField) -> State:
         """Where the field leads inside the subgraph."""
@@ -145,8 +160,8 @@ class GraphView:
 
 def _own_hops(owner: MergedType) -> Iterator[Hop]:
     for join in owner.joins:
-        selection = selection_on(join.key)
-        if selection is not None and join.is_resolvable:
+        selection = selection_on(join.key) if join.is_resolvable else None
+        if selection is not None:
             yield Hop(join.graph, owner.name, selection)
 
 

@@ -1,7 +1,7 @@
 """Walks every path that an operation can take, and reports where no subgraph can go on.
 
-A step is a concrete type and the subgraphs that can hold it there. A step that was taken before with fewer
-subgraphs is not taken again: more subgraphs can only make more fields reachable.
+A step is a concrete type and the subgraphs that can hold it there, hops by key included. A step that was taken
+before with fewer subgraphs is not taken again: more subgraphs can only make more fields reachable.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ class _Walk:
     reach: Reach
     queue: deque[Step] = field(default_factory=deque)
     visited: dict[str, list[States]] = field(default_factory=dict)
+    entered: set[tuple[str, States]] = field(default_factory=set)
     failed: dict[tuple[str, str], Problem] = field(default_factory=dict)
     steps: int = 0
 
@@ -84,10 +85,11 @@ def _run(walk: _Walk, start: Step) -> None:
     walk.queue.append(start)
     while walk.queue and len(walk.failed) < PROBLEMS_MAX:
         step = walk.queue.popleft()
+        reached = walk.reach.reached(step.type, step.states)
         seen = walk.visited.setdefault(step.type, [])
-        if any(earlier <= step.states for earlier in seen):
+        if any(earlier <= reached for earlier in seen):
             continue
-        seen.append(step.states)
+        seen.append(reached)
         walk.steps += 1
         if walk.steps > STEPS_MAX:
             walk.failed["", ""] = Problem(
@@ -95,13 +97,12 @@ def _run(walk: _Walk, start: Step) -> None:
                 f"more than {STEPS_MAX} paths through the subgraphs; not all operations could be checked",
             )
             return
-        _visit(walk, step)
+        _visit(walk, step, reached)
 
 
-def _visit(walk: _Walk, step: Step) -> None:
+def _visit(walk: _Walk, step: Step, reached: States) -> None:
     merged = walk.reach.view.merged
     owner = merged.types[step.type]
-    reached = walk.reach.reached(step.type, step.states)
     for item in owner.fields.values():
         if is_hidden(item.directives):
             continue
@@ -116,7 +117,9 @@ def _visit(walk: _Walk, step: Step) -> None:
             clash = mismatched_runtime_types(walk.reach.view, step, item, found)
             if target.kind in (Kind.INTERFACE, Kind.UNION) and clash is not None:
                 walk.failed.setdefault((step.type, item.name), clash)
-            walk.queue.extend(_next_steps(walk.reach, step, item, target.kind, found))
+            if (target.name, found) not in walk.entered:
+                walk.entered.add((target.name, found))
+                walk.queue.extend(_next_steps(walk.reach, step, item, target.kind, found))
 
 
 def _next_steps(reach: Reach, step: Step, item: MergedField, kind: Kind, states: States) -> Iterator[Step]:
