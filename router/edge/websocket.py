@@ -1,6 +1,6 @@
 """`/graphql` over WebSocket: queries, mutations and subscriptions of one client on one connection.
 
-Source: the GraphQL over WebSocket protocol, subprotocol `graphql-transport-ws`.
+Source: the GraphQL over WebSocket protocol; `dialects.py` has its two subprotocols.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from authz.identity.subject import Subject
 from router.edge.answers import Answer, answer_of_failure
+from router.edge.dialects import Dialect, dialect_of
 from router.edge.drain import overloaded
 from router.edge.parts import Parts
 from router.edge.rate import caller_of
@@ -29,12 +30,11 @@ from router.operation.model import OperationKind
 from router.pipeline import GraphQLRequest
 from router.telemetry import trace_id_of
 
-SUBPROTOCOL = "graphql-transport-ws"
-
 
 class Close(IntEnum):
     """Why the server closes; the numbers are the protocol's."""
 
+    DONE = 1000
     GOING_AWAY = 1001
     TRY_AGAIN_LATER = 1013
     BAD_MESSAGE = 4400
@@ -65,14 +65,15 @@ class SocketEndpoint:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection until either side closes it."""
         socket = WebSocket(scope, receive, send)
-        if SUBPROTOCOL not in scope.get("subprotocols", ()):
+        dialect = dialect_of(scope.get("subprotocols", []))
+        if dialect is None:
             await socket.accept()
             await socket.close(Close.SUBPROTOCOL_NOT_ACCEPTABLE, "Subprotocol not acceptable")
             return
-        await socket.accept(subprotocol=SUBPROTOCOL)
+        await socket.accept(subprotocol=dialect.subprotocol)
         try:
             with self._parts.drain.stream():
-                await _Connection(socket, self._parts).serve()
+                await _Connection(socket, dialect, self._parts).serve()
         except ClientError:
             await _close(socket, Closing(Close.TRY_AGAIN_LATER, "too many connections"))
 
@@ -88,6 +89,7 @@ class _Connection:
     """One client's connection. `operations` are those under way, by the client's ids."""
 
     socket: WebSocket
+    dialect: Dialect
     parts: Parts
     subject: Subject | None = None
     initialised: bool = False
@@ -153,7 +155,10 @@ class _Connection:
             raise Closing(Close.BAD_MESSAGE, "Invalid message: not JSON") from None
         if not isinstance(message, dict) or not isinstance(message.get("type"), str):
             raise Closing(Close.BAD_MESSAGE, "Invalid message: `type` is missing")
-        return message
+        meant = self.dialect.heard.get(message["type"])
+        if meant is None:
+            raise Closing(Close.BAD_MESSAGE, f"Invalid message: unknown type `{message['type'][:40]}`")
+        return {**message, "type": meant}
 
     async def _handle(self, message: dict[str, Any]) -> None:
         payload = message.get("payload")
@@ -172,8 +177,8 @@ class _Connection:
                 self._subscribe(message.get("id"), payload)
             case "complete":
                 self._complete(message.get("id"))
-            case unknown:
-                raise Closing(Close.BAD_MESSAGE, f"Invalid message: unknown type `{unknown[:40]}`")
+            case "terminate":
+                raise Closing(Close.DONE, "Bye")
 
     async def _init(self, payload: Mapping[str, Any]) -> None:
         if self.initialised:
@@ -187,6 +192,8 @@ class _Connection:
         except ClientError:
             raise Closing(Close.FORBIDDEN, "Forbidden") from None
         await self._send({"type": "connection_ack"})
+        if self.dialect.after_ack is not None:
+            await self._send(self.dialect.after_ack)
 
     def _subscribe(self, id_: object, payload: dict[str, Any] | None) -> None:
         subject = self.subject
@@ -256,7 +263,8 @@ class _Connection:
             await events.aclose()  # type: ignore[attr-defined]
 
     async def _send(self, message: Mapping[str, Any]) -> None:
-        await self.socket.send({"type": "websocket.send", "text": orjson.dumps(message).decode()})
+        text = orjson.dumps(self.dialect.spoken(message)).decode()
+        await self.socket.send({"type": "websocket.send", "text": text})
 
 
 def _authorization(payload: Mapping[str, Any]) -> str | None:

@@ -48,8 +48,9 @@ async def test_gql_uploads_a_file(router: Running) -> None:
     assert answer == {"upload": "run.fit application/vnd.ant.fit 5 bytes"}
 
 
-async def test_gql_subscribes_over_websocket(router: Running) -> None:
-    transport = WebsocketsTransport(url=router.socket_url, subprotocols=["graphql-transport-ws"])
+@pytest.mark.parametrize("subprotocol", ["graphql-transport-ws", "graphql-ws"])
+async def test_gql_subscribes_over_websocket_in_both_dialects(router: Running, subprotocol) -> None:
+    transport = WebsocketsTransport(url=router.socket_url, subprotocols=[subprotocol])
     async with Client(transport=transport) as session:
         numbers = [event["count"] async for event in session.subscribe(gql("subscription { count(to: 4) }"))]
         assert numbers == [1, 2, 3, 4]

@@ -107,7 +107,7 @@ async def test_a_breach_of_the_protocol_closes_with_its_code(router: Running, me
 
 
 async def test_another_subprotocol_is_4406(router: Running) -> None:
-    async with connect(router.socket_url, subprotocols=["graphql-ws"]) as socket:
+    async with connect(router.socket_url, subprotocols=["soap"]) as socket:
         assert await closed(socket) == 4406
     async with connect(router.socket_url) as socket:
         assert await closed(socket) == 4406
@@ -293,3 +293,21 @@ async def test_a_stream_outlives_a_reload(router: Running) -> None:
         assert (await heard(socket))["payload"] == {"data": {"ticks": 1}}
         await say(socket, ask("{ hello }", "2"))
         assert (await heard(socket))["type"] == "error"
+
+
+async def test_an_older_client_is_spoken_to_in_its_words(router: Running) -> None:
+    async with connect(router.socket_url, subprotocols=["graphql-ws"]) as socket:
+        await say(socket, INIT, {**ask("subscription { ticks }"), "type": "start"})
+        assert await heard(socket) == {"type": "connection_ack"}
+        assert await heard(socket) == {"type": "ka"}
+        await router.hall.ticks.put(1)
+        assert await heard(socket) == {"id": "1", "type": "data", "payload": {"data": {"ticks": 1}}}
+        await say(socket, {"type": "stop", "id": "1"}, {**ask("{ no }", "2"), "type": "start"})
+        refusal = await heard(socket)
+        assert (refusal["type"], refusal["id"]) == ("error", "2")
+        assert refusal["payload"]["extensions"]["code"] == "GRAPHQL_VALIDATION_FAILED"
+        await say(socket, {"type": "connection_terminate"})
+        assert await closed(socket) == 1000
+    async with connect(router.socket_url, subprotocols=["graphql-ws"]) as socket:
+        await say(socket, INIT, {**ask("{ hello }"), "type": "subscribe"})
+        assert await closed(socket) == 4400
