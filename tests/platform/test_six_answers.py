@@ -25,7 +25,7 @@ PATHS = {
     "clearance": ["user", "clearance"],
     "record": ["user", "medicalRecord"],
 }
-# Subgraphs that a caller's roles alone keep from being asked. (Anybody may be a friend, whom training concerns.)
+# Subgraphs that a caller's roles alone keep from being asked (training concerns friends, so anybody).
 NEVER_ASKED = {"noor": {"medical"}, "ada": {"medical"}}
 
 
