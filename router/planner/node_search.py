@@ -6,8 +6,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
 from router.planner.node_builder import NodeBuilder
+from router.planner.placing import place, place_locally, place_narrowed
 from router.planner.selections import Conditions, Field, Fragment, Item, Selections, joined
-from router.planner.tree import NodePlan, Resolved, VisitKind
+from router.planner.tree import NodePlan
+from router.planner.ways import graphs_for
 
 if TYPE_CHECKING:
     from router.planner.search import Search, State
@@ -20,7 +22,7 @@ def plan_node(search: Search, state: State, selections: Selections) -> NodePlan:
     """The plan for a selection on an object, on an interface object, or on an interface without types."""
     fields, narrowed = _sorted_out(search, state, selections)
     base = NodeBuilder.below(search, state)
-    open_fields = [field for field in fields if not base.place_locally(field)]
+    open_fields = [field for field in fields if not place_locally(base, field)]
     if not open_fields and not narrowed:
         return finished(search, base, [])
     return weigh(search, base, open_fields, narrowed)
@@ -34,7 +36,7 @@ def weigh(
     First each field in turn takes its cheapest way, those with the fewest conditions and ways first; then
     the same again for each subgraph that could answer several, with that subgraph preferred.
     """
-    ways = {field.id: base.graphs_for(field) for field in fields}
+    ways = {field.id: graphs_for(base, field) for field in fields}
     order = sorted(fields, key=lambda field: (len(field.conditions), len(ways[field.id])))
     best, best_rest = _assigned(base, order, narrowed, prefer=None)
     best_cost = _total(best, best_rest)
@@ -71,9 +73,9 @@ def _assigned(
     builder.prefer = prefer
     rest: list[Item] = []
     if narrowed:
-        rest.extend(builder.place_narrowed(narrowed))
+        rest.extend(place_narrowed(builder, narrowed))
     for field in order:
-        left = builder.place(field).left
+        left = place(builder, field).left
         if left is not None:
             rest.append(left)
     builder.prefer = None
@@ -150,6 +152,3 @@ def _same_here(search: Search, state: State, type_name: str, field: Field, keys:
         return False
     join = search.graph.resolves(state.type_name, state.graph, field.name, state.provided)
     return join is not None and not join.requires
-
-
-__all__ = ["NodePlan", "Resolved", "VisitKind", "finished", "plan_node", "weigh"]

@@ -1,0 +1,122 @@
+"""The ways by which one field of an object can be resolved: visits there are, and new ones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from router.planner.node_builder import NO_GRAPH, NodeBuilder
+from router.planner.selections import Field
+from router.planner.tree import Resolved, VisitKind
+from schema.query_graph import EntityKey
+from schema.supergraph import FieldJoin, TypeKind
+
+KEYS_TRIED_MAX: Final = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """One way to resolve a field: by visit `visit`, or by a new one into `graph`."""
+
+    graph: str
+    visit: int | None
+    kind: VisitKind
+    key: EntityKey | None
+    join: FieldJoin | None
+
+
+def graphs_for(builder: NodeBuilder, field: Field) -> tuple[str, ...]:
+    """The subgraphs that may answer the field here."""
+    return tuple(dict.fromkeys(way.graph for way in ways_of(builder, field, None, frozenset(), frozenset())))
+
+
+def ways_of(
+    builder: NodeBuilder, field: Field, consumer: int | None, banned: frozenset[str], tried: frozenset[str]
+) -> Iterator[Way]:
+    """Every way to resolve `field` for visit `consumer`: by visits there are, then by new ones.
+
+    `banned` subgraphs are being reached for its sake; `tried` ones have answered their part of it.
+    """
+    only = interface_objects_for(builder, field)
+    reused: set[str] = set()
+    for visit in builder.visits:
+        if visit.graph in tried or visit.graph == NO_GRAPH or visit.defer != field.defer:
+            continue
+        if not builder.usable(visit.index, consumer):
+            continue
+        if only and (visit.graph not in only or visit.type_name != field.asked_on):
+            continue
+        join = builder.resolves(visit, field)
+        if join is not None or builder.is_nested(visit):
+            fits = set(visit.conditions) <= set(field.conditions)
+            if fits and (join is None or builder.needs_nothing(visit, join)):
+                reused.add(visit.graph)
+            yield Way(visit.graph, visit.index, visit.kind, visit.key, join)
+    yield from _new_ways(builder, field, banned | tried | reused, only)
+
+
+def _new_ways(
+    builder: NodeBuilder, field: Field, closed: frozenset[str], only: tuple[str, ...]
+) -> Iterator[Way]:
+    graph = builder.search.graph
+    if builder.is_root:
+        for name in graph.graphs_of_field(builder.type_name, field.name):
+            if name not in closed:
+                join = graph.resolves(builder.type_name, name, field.name)
+                yield Way(name, None, VisitKind.ROOT, None, join)
+        return
+    for name, keys in graph.keys_of(builder.type_name).items():
+        if name in closed or (only and name not in only):
+            continue
+        for key in keys[:KEYS_TRIED_MAX]:
+            if only and key.type_name != field.asked_on:
+                continue
+            if graph.is_abstract_in(key.type_name, name):
+                if _could_answer_nested(builder, key, field):
+                    yield Way(name, None, VisitKind.ENTITY, key, None)
+                continue
+            join = graph.resolves(key.type_name, name, field.name)
+            if join is not None:
+                yield Way(name, None, VisitKind.ENTITY, key, join)
+
+
+def _could_answer_nested(builder: NodeBuilder, key: EntityKey, field: Field) -> bool:
+    type_ = builder.search.graph.supergraph.types[key.type_name]
+    return field.name == "__typename" or field.name in type_.fields
+
+
+def interface_objects_for(builder: NodeBuilder, field: Field) -> tuple[str, ...]:
+    """Where a field was asked on an interface that only interface objects give it: those subgraphs."""
+    types = builder.search.graph.supergraph.types
+    asked_on = field.asked_on
+    if asked_on == builder.type_name or asked_on not in types:
+        return ()
+    type_ = types[asked_on]
+    if type_.kind is not TypeKind.INTERFACE or field.name == "__typename":
+        return ()
+    definition = type_.fields.get(field.name)
+    join = definition.joins.get(builder.graph) if definition is not None else None
+    if join is not None and not type_.interface_object_in(builder.graph):
+        return ()
+    return builder.search.graph.interface_objects_with(asked_on, field.name)
+
+
+def known_leaf(builder: NodeBuilder, field: Field, consumer: int | None) -> tuple[int, Resolved] | None:
+    """A leaf that some usable visit resolves already under conditions that cover this one's."""
+    if field.selections is not None:
+        return None
+    for visit in builder.visits:
+        if visit.defer != field.defer or not builder.usable(visit.index, consumer):
+            continue
+        for resolved in visit.resolved:
+            other = resolved.field
+            if (
+                other.name == field.name
+                and other.key == field.key
+                and other.arguments == field.arguments
+                and other.selections is None
+                and set(other.conditions) <= set(field.conditions)
+            ):
+                return visit.index, resolved
+    return None
