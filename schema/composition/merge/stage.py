@@ -10,6 +10,7 @@ from schema.composition.merge.directive_defs import composed_directives, merge_d
 from schema.composition.merge.directives import merge_directives
 from schema.composition.merge.interface_objects import copy_to_implementations
 from schema.composition.merge.model import Graph, MergedGraph, MergedType
+from schema.composition.merge.requirements import demand_on_interfaces
 from schema.composition.merge.types import merge_type, merged_kind, with_values
 from schema.composition.subgraph import Kind
 from schema.composition.validate import ValidSubgraph
@@ -22,6 +23,7 @@ def merge(subgraphs: Sequence[ValidSubgraph], problems: list[Problem], hints: li
     ctx = MergeContext(tuple(subgraphs), supertypes_of(subgraphs), interface_objects_of(subgraphs), composed.names, problems, hints)
     types = _merge_types(ctx)
     copy_to_implementations(ctx, types)
+    demand_on_interfaces(types)
     return MergedGraph(
         graphs=graphs_of(subgraphs),
         version=max(s.graph.version for s in subgraphs),
