@@ -23,6 +23,7 @@ from deploy.stores import Stores, stores_of
 from subgraphs.accounts.passwords import Passwords
 from subgraphs.kit import Subgraph
 from subgraphs.profiles import events as profile_events
+from subgraphs.training.edits import sweep_files
 from subgraphs.training.ports import TrainingPorts
 
 RELATIONSHIP_CHANGED = "relationship.changed"
@@ -79,6 +80,7 @@ async def platform(
         follow_events(stores, kept)
         async with opened({"events": stores.events}):
             built = build_domains(shared)
+            await sweep_files(built.training_ports)
             try:
                 yield Platform(
                     settings=settings,
