@@ -118,9 +118,10 @@ class World:
             self.revoked.apply_event(event.payload)
 
 
-async def open_world(relational: Relational) -> World:
-    """Migrated, empty, at noon."""
-    await prepare(relational)
+async def open_world(relational: Relational, *, prepared: bool = False) -> World:
+    """At noon, over an empty store, which is migrated here unless it was `prepared`."""
+    if not prepared:
+        await prepare(relational)
     clock = [NOON]
 
     def now() -> dt.datetime:

@@ -66,9 +66,10 @@ class Club:
         return payloads
 
 
-async def open_club(relational: Relational) -> Club:
-    """Migrated, empty, at noon."""
-    await prepare(relational)
+async def open_club(relational: Relational, *, prepared: bool = False) -> Club:
+    """At noon, over an empty store, which is migrated here unless it was `prepared`."""
+    if not prepared:
+        await prepare(relational)
     clock, facts = [NOON], MemoryFacts()
 
     def now() -> dt.datetime:

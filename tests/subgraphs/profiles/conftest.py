@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from subgraphs.profiles.subgraph import prepare
 from tests.kit_subgraphs.profiles import Club, open_club
-from tests.kit_subgraphs.stores import open_postgresql, open_sqlite, postgresql_server
+from tests.kit_subgraphs.stores import migrated_sqlite, open_postgresql, open_sqlite, postgresql_server
 
 
 @pytest.fixture(scope="session")
@@ -15,18 +16,25 @@ def profiles_postgresql_url() -> Iterator[str]:
         yield url
 
 
+@pytest.fixture(scope="session")
+def profiles_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return migrated_sqlite(tmp_path_factory.mktemp("profiles"), prepare)
+
+
 @pytest.fixture
-async def club(tmp_path: Path) -> AsyncIterator[Club]:
-    async with open_sqlite(tmp_path, "profiles") as relational:
-        yield await open_club(relational)
+async def club(tmp_path: Path, profiles_template: Path) -> AsyncIterator[Club]:
+    async with open_sqlite(tmp_path, "profiles", template=profiles_template) as relational:
+        yield await open_club(relational, prepared=True)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-async def any_club(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Club]:
+async def any_club(
+    request: pytest.FixtureRequest, tmp_path: Path, profiles_template: Path
+) -> AsyncIterator[Club]:
     """For what depends on the store's own transactions."""
     if request.param == "sqlite":
-        opening = open_sqlite(tmp_path, "profiles")
+        opening = open_sqlite(tmp_path, "profiles", template=profiles_template)
     else:
         opening = open_postgresql(request.getfixturevalue("profiles_postgresql_url"))
     async with opening as relational:
-        yield await open_club(relational)
+        yield await open_club(relational, prepared=request.param == "sqlite")
