@@ -55,7 +55,7 @@ class NodeBuilder:
         for visit in self.visits:
             if visit.kind is not VisitKind.LOCAL:
                 stage = self._stage(visit.index, stages)
-                total += FETCH_COST + STAGE_COST * stage
+                total += FETCH_COST + STAGE_COST * stage + stage * len(visit.resolved)
                 if visit.graph == self.prefer:
                     total -= _PREFERRED
             total += sum(resolved.child.cost for resolved in visit.resolved if resolved.child is not None)
