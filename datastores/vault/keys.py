@@ -81,10 +81,7 @@ class FileKeyProvider:
             await asyncio.to_thread(self._load)
         except FileNotFoundError:
             if not create:
-                raise NotFound(
-                    f"the key file `{self._path}` is missing, and the vault is unreadable without it:"
-                    " put it back from its backup"
-                ) from None
+                raise self._missing() from None
             await self.add_key()
 
     @property
@@ -94,8 +91,7 @@ class FileKeyProvider:
 
     async def wrap(self, key: bytes, *, context: bytes) -> WrappedKey:
         """`key` under the current key-encryption key, AES-256-GCM."""
-        if self._path.stat().st_mtime_ns != self._read_at_ns:
-            await asyncio.to_thread(self._load)  # another process has rotated
+        await asyncio.to_thread(self._load_if_changed)
         nonce = os.urandom(_NONCE_BYTES)
         cipher = AESGCM(self._keys[self._current])
         return WrappedKey(self._current, nonce + cipher.encrypt(nonce, key, context))
@@ -104,8 +100,7 @@ class FileKeyProvider:
         """The key that was wrapped."""
         kek = self._keys.get(wrapped.kek_id)
         if kek is None:
-            # Another process may have rotated since we loaded.
-            await asyncio.to_thread(self._load)
+            await asyncio.to_thread(self._load_if_changed)
             kek = self._keys.get(wrapped.kek_id)
         if kek is None:
             raise NotFound(f"the key-encryption key `{wrapped.kek_id}` is not in `{self._path}`")
@@ -128,6 +123,20 @@ class FileKeyProvider:
             raise ValueError("the current key-encryption key cannot be retired: add a new one first")
         keys = {name: key for name, key in self._keys.items() if name != kek_id}
         await asyncio.to_thread(self._save, self._current, keys)
+
+    def _load_if_changed(self) -> None:
+        """Follow another process that has rotated.  Errors: NotFound where the file is gone."""
+        try:
+            if self._path.stat().st_mtime_ns != self._read_at_ns:
+                self._load()
+        except FileNotFoundError:
+            raise self._missing() from None
+
+    def _missing(self) -> NotFound:
+        return NotFound(
+            f"the key file `{self._path}` is missing, and the vault is unreadable without it:"
+            " put it back from its backup"
+        )
 
     def _load(self) -> None:
         with self._path.open("rb") as file:

@@ -56,6 +56,12 @@ async def visible_rows(
     return VisibleRows(patient_id, frozenset(allowed))
 
 
+async def may(decisions: Decides, patient_id: str, action: Action, *, purpose: Purpose | None) -> bool:
+    """Whether the caller may do `action` to this record."""
+    question = Question(owner_id=patient_id, data_class=DataClass.CLINICAL, action=action, purpose=purpose)
+    return all(_whole(answer) for answer in await decisions.decide([question]))
+
+
 async def require(decisions: Decides, patient_id: str, action: Action, *, purpose: Purpose | None) -> None:
     """Errors: PublicError FORBIDDEN where the caller may not do `action` to this record, with what would
     open it. It is the same for somebody who has no record."""

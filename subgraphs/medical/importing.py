@@ -65,10 +65,12 @@ class DocumentImporter:
         imported_by: str,
         at_utc: datetime,
         patient_reference: str | None = None,
+        may_amend: bool = False,
     ) -> ImportReport:
         """Import the document; all that can be is stored together, the rest is in the report.
 
-        Importing it again changes nothing. Errors: DocumentRefused, and then nothing is stored.
+        Importing it again changes nothing. Without `may_amend`, a resource that somebody else entered keeps
+        its content. Errors: DocumentRefused, and then nothing is stored.
         """
         async with self._turns:
             prepared = await asyncio.to_thread(prepare, content, patient_reference)
@@ -79,21 +81,16 @@ class DocumentImporter:
             raise DocumentRefused("RECORD_ERASED", ERASED_MESSAGE) from None
 
         def work(connection: Connection) -> Stored:
-            stored = store.add_resources(connection, patient_id, new, imported_by=imported_by, at_utc=at_utc)
+            stored = store.add_resources(
+                connection, patient_id, new, imported_by=imported_by, may_amend=may_amend, at_utc=at_utc
+            )
             store.add_label_sets(connection, patient_id, label_sets)
             if stored.added or stored.updated:
                 self._outbox.append(connection, [record_changed(patient_id, at_utc=at_utc)])
             return stored
 
         stored = await self._vault.write(work)
-        return ImportReport(
-            added=len(stored.added),
-            updated=len(stored.updated),
-            unchanged=len(stored.unchanged),
-            by_type=dict(Counter(each.resource_type.value for each in prepared.resources)),
-            skipped=prepared.skipped,
-            problems=prepared.problems,
-        )
+        return _report(prepared, new, stored)
 
     async def _compare_people(self, patient_id: str, prepared: PreparedDocument) -> None:
         """The wrong person's file in a record is the worst mistake: birth dates have to agree.
@@ -152,6 +149,30 @@ class DocumentImporter:
 
     def _label_set(self, patient_id: str, labels: frozenset[str]) -> str:
         return label_set_index(self._vault, patient_id, labels)
+
+
+def _report(prepared: PreparedDocument, new: Sequence[NewResource], stored: Stored) -> ImportReport:
+    pairs = list(zip(prepared.resources, new, strict=True))
+    refused = [
+        EntryProblem(
+            each.entry,
+            "ENTERED_BY_ANOTHER",
+            "somebody else has entered this resource with other content; who treats the person may amend it",
+            each.resource_type.value,
+            each.fhir_id,
+        )
+        for each, row in pairs
+        if row.id in stored.refused
+    ]
+    kept = Counter(each.resource_type.value for each, row in pairs if row.id not in stored.refused)
+    return ImportReport(
+        added=len(stored.added),
+        updated=len(stored.updated),
+        unchanged=len(stored.unchanged),
+        by_type=dict(kept),
+        skipped=prepared.skipped,
+        problems=tuple(sorted((*prepared.problems, *refused), key=lambda each: each.entry)),
+    )
 
 
 def _labels_text(labels: frozenset[str]) -> bytes:

@@ -21,7 +21,7 @@ from subgraphs.kit import (
     resolved,
 )
 from subgraphs.medical import model
-from subgraphs.medical.access import FORBIDDEN_MESSAGE, acts_as, require, row_access
+from subgraphs.medical.access import FORBIDDEN_MESSAGE, acts_as, may, require, row_access
 from subgraphs.medical.care import NewConsent
 from subgraphs.medical.fhir.documents import DOCUMENT_BYTES_MAX
 from subgraphs.medical.fhir.problems import DocumentRefused, EntryProblem
@@ -168,8 +168,8 @@ class Mutation:
     @resolved(authenticated=True)
     async def import_bundle(self, info: MedicalInfo, input: ImportBundleInput) -> ImportBundlePayload | None:
         """Take a FHIR R4 document into somebody's record; again changes nothing."""
-        context, patient_id = info.context, str(input.user_id)
-        await require(context.decisions, patient_id, Action.ADD, purpose=input.purpose.value)
+        context, patient_id, purpose = info.context, str(input.user_id), input.purpose.value
+        await require(context.decisions, patient_id, Action.ADD, purpose=purpose)
         try:
             report = await context.importer.run(
                 await _content(input),
@@ -177,11 +177,12 @@ class Mutation:
                 imported_by=context.caller_id,
                 at_utc=context.now(),
                 patient_reference=_reference(input.patient_reference),
+                may_amend=await may(context.decisions, patient_id, Action.WRITE, purpose=purpose),
             )
         except DocumentRefused as refused:
             return ImportBundlePayload(user_errors=[UserError(code=refused.code, message=refused.message)])
         return ImportBundlePayload(
-            result=_result(report, row_access(patient_id, input.purpose.value)), user=User(id=input.user_id)
+            result=_result(report, row_access(patient_id, purpose)), user=User(id=input.user_id)
         )
 
     @resolved(authenticated=True)

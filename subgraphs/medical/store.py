@@ -47,11 +47,13 @@ class NewResource:
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """What became of new resources, by id: stored first, stored as a later version, known already."""
+    """What became of new resources, by id: stored first, stored as a later version, known already, or
+    refused because it would stand in front of what somebody else has entered."""
 
     added: frozenset[str]
     updated: frozenset[str]
     unchanged: frozenset[str]
+    refused: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,27 +80,31 @@ def add_resources(
     new: Sequence[NewResource],
     *,
     imported_by: str,
+    may_amend: bool,
     at_utc: datetime,
 ) -> Stored:
     """Store what is not there yet; a resource with other content than before gets the next version.
 
-    Nothing is overwritten: earlier versions stay, and are no longer current.
+    Nothing is overwritten: earlier versions stay, and are no longer current. Who may not amend gives later
+    versions only of what they have entered themselves.
     """
     known = _known(connection, patient_id, new)
-    added: set[str] = set()
-    updated: set[str] = set()
-    unchanged: set[str] = set()
+    outcomes: dict[str, set[str]] = {"added": set(), "updated": set(), "unchanged": set(), "refused": set()}
     rows: list[dict[str, Any]] = []
     for each in new:
-        contents = known.setdefault((each.resource_type, each.fhir_id), set())
-        if each.content_index in contents:
-            unchanged.add(each.id)
+        earlier = known.setdefault((each.resource_type, each.fhir_id), _Earlier(set(), imported_by))
+        if each.content_index in earlier.contents:
+            outcomes["unchanged"].add(each.id)
             continue
-        (updated if contents else added).add(each.id)
-        contents.add(each.content_index)
-        rows.append(_values(patient_id, each, version=len(contents), by=imported_by, at_utc=at_utc))
+        if not may_amend and earlier.entered_by != imported_by:
+            outcomes["refused"].add(each.id)
+            continue
+        outcomes["updated" if earlier.contents else "added"].add(each.id)
+        earlier.contents.add(each.content_index)
+        version = len(earlier.contents)
+        rows.append(_values(patient_id, each, version=version, by=imported_by, at_utc=at_utc))
     _insert(connection, patient_id, rows, {each.id: each.code_indexes for each in new})
-    return Stored(frozenset(added), frozenset(updated), frozenset(unchanged))
+    return Stored(**{name: frozenset(ids) for name, ids in outcomes.items()})
 
 
 def add_label_sets(connection: Connection, patient_id: str, sealed: Mapping[str, bytes]) -> None:
@@ -165,20 +171,36 @@ def _listed(visible: VisibleRows, resource_type: ResourceType, code_index: str |
     return condition
 
 
+@dataclass(slots=True)
+class _Earlier:
+    """Content hashes of all stored versions of a resource, and who entered the current one."""
+
+    contents: set[str]
+    entered_by: str
+
+
 def _known(
     connection: Connection, patient_id: str, new: Sequence[NewResource]
-) -> dict[tuple[ResourceType, str], set[str]]:
-    """Content hashes of all stored versions of these resources."""
-    known: dict[tuple[ResourceType, str], set[str]] = {}
+) -> dict[tuple[ResourceType, str], _Earlier]:
+    known: dict[tuple[ResourceType, str], _Earlier] = {}
     fhir_ids = sorted({each.fhir_id for each in new})
     for start in range(0, len(fhir_ids), _ROWS_PER_STATEMENT):
-        query = sa.select(resources.c.resource_type, resources.c.fhir_id, resources.c.content_index).where(
+        query = sa.select(resources).where(
             resources.c.patient_id == patient_id,
             resources.c.fhir_id.in_(fhir_ids[start : start + _ROWS_PER_STATEMENT]),
         )
-        for row in connection.execute(query):
+        columns = (
+            resources.c.resource_type,
+            resources.c.fhir_id,
+            resources.c.content_index,
+            resources.c.imported_by,
+        )
+        # In order of versions: the last row of a resource is its current one.
+        for row in connection.execute(query.with_only_columns(*columns).order_by(resources.c.version)):
             key = (ResourceType(row.resource_type), row.fhir_id)
-            known.setdefault(key, set()).add(row.content_index)
+            earlier = known.setdefault(key, _Earlier(set(), row.imported_by))
+            earlier.contents.add(row.content_index)
+            earlier.entered_by = row.imported_by
     return known
 
 

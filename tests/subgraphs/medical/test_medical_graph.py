@@ -480,6 +480,26 @@ async def test_errors_of_entries_are_told_with_their_place(medical: Medical) -> 
     assert {"Observation.code", None} >= {error["element"] for error in result["errors"]}
 
 
+async def test_a_patient_adds_but_does_not_stand_in_front_of_a_physician_s_entry(medical: Medical) -> None:
+    await take_on(medical)
+    await imported(medical, condition("Fracture", "125605004"), PHYSICIAN)
+    other = condition("Fracture", "44465007")
+    refused = (await imported(medical, other))["result"]
+    assert (refused["added"], refused["updated"], refused["errorCount"]) == (0, 0, 1)
+    assert refused["errors"][0]["code"] == "ENTERED_BY_ANOTHER"
+    await imported(medical, condition("Bruise", "125667009"))
+    amended = (await imported(medical, condition("Bruise", "44465007"), PHYSICIAN))["result"]
+    own = (await imported(medical, condition("Bruise", "125667009")))["result"]
+    assert (amended["updated"], own["unchanged"]) == (1, 1)
+    answer = await of_user(
+        medical,
+        ATHLETE,
+        "medicalRecord(purpose: PATRQT) { conditions { nodes { code { codings { code } } } } }",
+    )
+    nodes = answer["user"]["medicalRecord"]["conditions"]["nodes"]
+    assert sorted(node["code"]["codings"][0]["code"] for node in nodes) == ["125605004", "44465007"]
+
+
 @pytest.mark.parametrize("given", [{}, {"json": "{}", "file": None}, {"json": None}])
 async def test_a_document_comes_one_way(medical: Medical, given: dict[str, Any]) -> None:
     response = await medical.ask(ATHLETE, IMPORT, input={"userId": "athlete", "purpose": "PATRQT", **given})
