@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
 
+from schema.checks import BrokenOperation, Change, Impact, Operation, broken_operations, compare
+from schema.checks.changes import SchemaUnreadable, read_schema
 from schema.composition import CompositionResult, compose
 from schema.composition.config import ConfigInvalid, load_supergraph_yaml
 from schema.problems import Problem, Severity
@@ -18,6 +21,7 @@ _SHOWN_HINTS = (Severity.WARN, Severity.INFO)
 def register(app: typer.Typer) -> None:
     """Add the commands to a command line."""
     app.command("compose")(compose_command)
+    app.command("check")(check_command)
 
 
 def compose_command(
@@ -44,6 +48,42 @@ def compose_command(
         typer.echo(report, err=True)
         typer.echo(result.supergraph_sdl, nl=False)
     raise typer.Exit(0 if result.supergraph_sdl is not None else 1)
+
+
+def check_command(
+    old: Annotated[Path, typer.Argument(help="The schema or supergraph that clients have now.")],
+    new: Annotated[Path, typer.Argument(help="The one that shall replace it.")],
+    operations: Annotated[Path | None, typer.Option(help="A folder of operations that must go on working.")] = None,
+    form: Annotated[str, typer.Option("--format", help="How to report: text or json.")] = "text",
+) -> None:
+    """Say what a change of the schema breaks.
+
+    Exits with 1 on a breaking change; with `--operations`, only when one of those operations breaks.
+    """
+    try:
+        before, after = (read_schema(path.read_text(encoding="utf-8")) for path in (old, new))
+        registered = [
+            Operation(str(path.relative_to(operations)), path.read_text(encoding="utf-8"))
+            for path in (sorted(operations.rglob("*.graphql")) if operations else [])
+        ]
+    except (OSError, UnicodeDecodeError, SchemaUnreadable) as error:
+        _fail(str(error))
+    changes = compare(before, after)
+    broken = broken_operations(before, after, registered)
+    if form == "json":
+        typer.echo(json.dumps({"changes": [_change(c) for c in changes], "operations": [asdict(b) for b in broken]}, indent=2))
+    else:
+        typer.echo("\n".join([*map(str, changes), *map(_broken, broken)]) or "no change")
+    breaks = broken if operations else [c for c in changes if c.impact is Impact.BREAKING]
+    raise typer.Exit(1 if breaks else 0)
+
+
+def _change(change: Change) -> dict[str, str]:
+    return {"impact": change.impact.value, "kind": change.kind, "message": change.message}
+
+
+def _broken(operation: BrokenOperation) -> str:
+    return "\n".join([f"operation `{operation.name}` breaks", *(f"  {reason}" for reason in operation.reasons)])
 
 
 def as_text(result: CompositionResult) -> str:
