@@ -53,7 +53,9 @@ def compose_command(
 def check_command(
     old: Annotated[Path, typer.Argument(help="The schema or supergraph that clients have now.")],
     new: Annotated[Path, typer.Argument(help="The one that shall replace it.")],
-    operations: Annotated[Path | None, typer.Option(help="A folder of operations that must go on working.")] = None,
+    operations: Annotated[
+        Path | None, typer.Option(help="A folder of operations that must go on working.")
+    ] = None,
     form: Annotated[str, typer.Option("--format", help="How to report: text or json.")] = "text",
 ) -> None:
     """Say what a change of the schema breaks.
@@ -63,15 +65,21 @@ def check_command(
     try:
         before, after = (read_schema(path.read_text(encoding="utf-8")) for path in (old, new))
         registered = [
-            Operation(str(path.relative_to(operations)), path.read_text(encoding="utf-8"))
-            for path in (sorted(operations.rglob("*.graphql")) if operations else [])
+            Operation(str(path.relative_to(folder)), path.read_text(encoding="utf-8"))
+            for folder in ([operations] if operations else [])
+            for path in sorted(folder.rglob("*.graphql"))
         ]
     except (OSError, UnicodeDecodeError, SchemaUnreadable) as error:
         _fail(str(error))
     changes = compare(before, after)
     broken = broken_operations(before, after, registered)
     if form == "json":
-        typer.echo(json.dumps({"changes": [_change(c) for c in changes], "operations": [asdict(b) for b in broken]}, indent=2))
+        typer.echo(
+            json.dumps(
+                {"changes": [_change(c) for c in changes], "operations": [asdict(b) for b in broken]},
+                indent=2,
+            )
+        )
     else:
         typer.echo("\n".join([*map(str, changes), *map(_broken, broken)]) or "no change")
     breaks = broken if operations else [c for c in changes if c.impact is Impact.BREAKING]
@@ -83,7 +91,9 @@ def _change(change: Change) -> dict[str, str]:
 
 
 def _broken(operation: BrokenOperation) -> str:
-    return "\n".join([f"operation `{operation.name}` breaks", *(f"  {reason}" for reason in operation.reasons)])
+    return "\n".join(
+        [f"operation `{operation.name}` breaks", *(f"  {reason}" for reason in operation.reasons)]
+    )
 
 
 def as_text(result: CompositionResult) -> str:

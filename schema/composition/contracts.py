@@ -168,13 +168,17 @@ def _replaced(node: Node, attribute: str, value: tuple[Any, ...]) -> Node:
 
 def _linked(definitions: Sequence[ast.DefinitionNode]) -> list[ast.DefinitionNode]:
     """The definitions with @inaccessible linked and defined, unless the supergraph has it already."""
-    if any(isinstance(d, ast.DirectiveDefinitionNode) and d.name.value == "inaccessible" for d in definitions):
+    if any(
+        isinstance(d, ast.DirectiveDefinitionNode) and d.name.value == "inaccessible" for d in definitions
+    ):
         return list(definitions)
     link = f'extend schema @link(url: "{_INACCESSIBLE_URL}", for: SECURITY)'
     extension, definition = parse(f"{link}\n{_INACCESSIBLE}", no_location=True).definitions
     added = getattr(extension, "directives", None) or ()
     linked = [
-        _replaced(d, "directives", (*(d.directives or ()), *added)) if isinstance(d, ast.SchemaDefinitionNode) else d
+        _replaced(d, "directives", (*(d.directives or ()), *added))
+        if isinstance(d, ast.SchemaDefinitionNode)
+        else d
         for d in definitions
     ]
     return [*linked, definition]

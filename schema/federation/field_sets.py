@@ -11,6 +11,7 @@ from graphql import (
     InlineFragmentNode,
     ListValueNode,
     NameNode,
+    SelectionNode,
     SelectionSetNode,
     StringValueNode,
     ValueNode,
@@ -59,11 +60,12 @@ def print_field_set(selection: SelectionSetNode) -> str:
     return " ".join(_print(item) for item in selection.selections)
 
 
-def _print(item: object) -> str:
+def _print(item: SelectionNode) -> str:
     if isinstance(item, InlineFragmentNode):
         condition = f"... on {item.type_condition.name.value}" if item.type_condition else "..."
         return f"{condition} {{ {print_field_set(item.selection_set)} }}"
-    assert isinstance(item, FieldNode)
+    if not isinstance(item, FieldNode):
+        return print_ast(item)
     arguments = ", ".join(print_ast(argument) for argument in item.arguments or ())
     text = f"{item.name.value}({arguments})" if arguments else item.name.value
     return f"{text} {{ {print_field_set(item.selection_set)} }}" if item.selection_set else text

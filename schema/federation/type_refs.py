@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import cast
 
 from graphql import ListTypeNode, NamedTypeNode, NonNullTypeNode, TypeNode
 
@@ -47,8 +48,7 @@ def type_ref(node: TypeNode) -> TypeRef:
         return inner if isinstance(inner, NonNull) else NonNull(inner)
     if isinstance(node, ListTypeNode):
         return ListOf(type_ref(node.type))
-    assert isinstance(node, NamedTypeNode)
-    return Named(node.name.value)
+    return Named(cast("NamedTypeNode", node).name.value)
 
 
 def nullable(ref: TypeRef) -> Named | ListOf:
@@ -69,9 +69,7 @@ def renamed(ref: TypeRef, names: dict[str, str]) -> TypeRef:
         return Named(names.get(ref.name, ref.name))
     if isinstance(ref, ListOf):
         return ListOf(renamed(ref.of, names))
-    inner = renamed(ref.of, names)
-    assert not isinstance(inner, NonNull)
-    return NonNull(inner)
+    return NonNull(nullable(renamed(ref.of, names)))
 
 
 def has_list(ref: TypeRef) -> bool:

@@ -47,7 +47,9 @@ def test_only_operations_that_worked_before_can_break() -> None:
 
 def test_supergraphs_are_compared_as_clients_see_them() -> None:
     def supergraph(extra: str) -> str:
-        sdl = 'extend schema @link(url: "https://specs.apollo.dev/federation/v2.3", import: ["@inaccessible"])'
+        sdl = (
+            'extend schema @link(url: "https://specs.apollo.dev/federation/v2.3", import: ["@inaccessible"])'
+        )
         return compose([SubgraphSource("a", "", f"{sdl} type Query {{ a: Int {extra} }}")]).unwrap()
 
     shown, hidden = supergraph("b: Int"), supergraph("b: Int @inaccessible")
@@ -80,4 +82,7 @@ def test_the_command_exits_with_1_on_breaking_changes(tmp_path: Path) -> None:
     assert "operation `gone.graphql` breaks" in result.stdout
     assert CliRunner().invoke(cli(), ["check", str(old), str(old)]).exit_code == 0
     plain = CliRunner().invoke(cli(), ["check", str(old), str(new), "--format", "json"])
-    assert [c["kind"] for c in json.loads(plain.stdout)["changes"]][:2] == ["FIELD_CHANGED_KIND", "FIELD_REMOVED"]
+    assert [c["kind"] for c in json.loads(plain.stdout)["changes"]][:2] == [
+        "FIELD_CHANGED_KIND",
+        "FIELD_REMOVED",
+    ]

@@ -49,7 +49,9 @@ def test_each_case_says_its_code_in_words() -> None:
 
 def test_every_code_has_a_case() -> None:
     seen = {problem.code for case in ALL for problem in compose(case.sources).problems}
-    without = set(CODES) - seen - {"MAX_VALIDATION_SUBGRAPH_PATHS_EXCEEDED"}  # tests/schema/test_hostile_input.py
+    without = (
+        set(CODES) - seen - {"MAX_VALIDATION_SUBGRAPH_PATHS_EXCEEDED"}
+    )  # tests/schema/test_hostile_input.py
     assert without == set()
     assert seen <= set(CODES)
 

@@ -27,7 +27,9 @@ def test_no_subgraphs_at_all() -> None:
     assert codes(compose([])) == {"NO_QUERIES"}
 
 
-@pytest.mark.parametrize("sdl", ["", "   ", "\x00", "type", "{", "query { a }", "type Query { a: Int } garbage", "\ufefftype"])
+@pytest.mark.parametrize(
+    "sdl", ["", "   ", "\x00", "type", "{", "query { a }", "type Query { a: Int } garbage", "\ufefftype"]
+)
 def test_text_that_is_no_schema(sdl: str) -> None:
     assert codes(composed(sdl)) <= {"INVALID_GRAPHQL", "NO_QUERIES"}
     assert composed(sdl).supergraph_sdl is None
@@ -43,7 +45,11 @@ def test_sdl_larger_than_the_limit_is_refused_unread(monkeypatch: pytest.MonkeyP
     [
         "type Query { a: " + "[" * 20_000 + "Int" + "]" * 20_000 + " }",
         "type Query { a(x: Int = " + "[" * 20_000 + "1" + "]" * 20_000 + "): Int }",
-        LINK + 'type Query { t: T } type T @key(fields: "' + "a { " * 20_000 + "}" * 20_000 + '") { id: ID! }',
+        LINK
+        + 'type Query { t: T } type T @key(fields: "'
+        + "a { " * 20_000
+        + "}" * 20_000
+        + '") { id: ID! }',
     ],
     ids=["type", "default", "field set"],
 )
@@ -117,7 +123,8 @@ def test_a_union_of_a_thousand_members() -> None:
 
 def test_two_hundred_subgraphs() -> None:
     sdls = [
-        LINK + f'type Query {{ q{i}: T }} type T @key(fields: "id") {{ id: ID! f{i}: Int next{i}: T }}' for i in range(200)
+        LINK + f'type Query {{ q{i}: T }} type T @key(fields: "id") {{ id: ID! f{i}: Int next{i}: T }}'
+        for i in range(200)
     ]
     started = time.perf_counter()
     assert composed(*sdls).supergraph_sdl is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from itertools import product
 
 from graphql import BooleanValueNode, IntValueNode, ListValueNode, NullValueNode, StringValueNode, ValueNode
@@ -69,6 +70,5 @@ def is_null(value: ValueNode) -> bool:
     return isinstance(value, NullValueNode)
 
 
-def _strings(texts: object) -> ListValueNode:
-    assert hasattr(texts, "__iter__")
-    return ListValueNode(values=tuple(StringValueNode(value=str(text)) for text in texts))
+def _strings(texts: Iterable[str]) -> ListValueNode:
+    return ListValueNode(values=tuple(StringValueNode(value=text) for text in texts))

@@ -70,7 +70,6 @@ class MergeContext:
             return self.is_subtype(narrow.of, wide)
         if isinstance(wide, ListOf):
             return isinstance(narrow, ListOf) and self.is_subtype(narrow.of, wide.of)
-        assert isinstance(wide, Named)
         if not isinstance(narrow, Named):
             return False
         return narrow.name == wide.name or wide.name in self.supertypes.get(narrow.name, ())

@@ -8,6 +8,7 @@ from schema.composition.subgraph import FieldDef, first
 from schema.composition.validate import ValidSubgraph
 from schema.federation.type_refs import nullable
 
+
 def context_arguments(subgraph: ValidSubgraph, item: FieldDef) -> tuple[ContextArgument, ...]:
     """The arguments of a field that come from a context, ready for `@join__field`."""
     found = []

@@ -79,10 +79,6 @@ def merge_directive_defs(ctx: MergeContext, composed: Composed) -> dict[str, Mer
     for name, definer in composed.definers.items():
         definition = ctx.subgraphs[definer.subgraph].graph.directive_defs[definer.written]
         merged[name] = _carried(definition)
-        for argument in definition.arguments.values():
-            from schema.federation.type_refs import named
-
-            ctx.input_uses.add(named(argument.type))
     names = sorted({name for s in ctx.subgraphs for name in s.graph.directive_defs})
     for name in names:
         if name not in merged:

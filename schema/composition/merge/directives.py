@@ -6,11 +6,12 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 
 from graphql import (
-    ConstArgumentNode,
+    ArgumentNode,
     DirectiveNode,
     NameNode,
     ObjectFieldNode,
     ObjectValueNode,
+    StringValueNode,
     ValueNode,
     print_ast,
 )
@@ -54,9 +55,7 @@ def join_directives(sources: Mapping[int, Directives]) -> tuple[JoinDirective, .
 
 def directive_node(name: str, arguments: Mapping[str, ValueNode]) -> DirectiveNode:
     """A directive application as syntax."""
-    nodes = tuple(
-        ConstArgumentNode(name=NameNode(value=key), value=value) for key, value in arguments.items()
-    )
+    nodes = tuple(ArgumentNode(name=NameNode(value=key), value=value) for key, value in arguments.items())
     return DirectiveNode(name=NameNode(value=name), arguments=nodes)
 
 
@@ -105,8 +104,6 @@ def _distinct(ctx: MergeContext, name: str, applied: list[tuple[int, Applied]]) 
 
 
 def _context_name(ctx: MergeContext, index: int, one: Applied) -> ValueNode:
-    from graphql import StringValueNode
-
     return StringValueNode(value=f"{ctx.name(index)}__{one.text('name')}")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from graphql import print_ast
+from graphql import ValueNode, print_ast
 
 from schema.composition.merge.context import MergeContext
 from schema.composition.merge.model import MergedArgument, MergedField
@@ -68,8 +68,5 @@ def _check_argument(
         )
 
 
-def _differs(default: object, merged: MergedArgument) -> bool:
-    from graphql import ValueNode
-
-    assert isinstance(default, ValueNode)
+def _differs(default: ValueNode, merged: MergedArgument) -> bool:
     return merged.default is None or meaning(merged.default) != meaning(default)

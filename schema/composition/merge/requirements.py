@@ -49,9 +49,13 @@ def _merged(own: MergedDirectives, others: list[MergedDirectives]) -> MergedDire
         found = [directive for directive in everything if directive.name.value == name]
         if not found:
             continue
-        values = [a.value for directive in found for a in directive.arguments or () if a.name.value == argument]
+        values = [
+            a.value for directive in found for a in directive.arguments or () if a.name.value == argument
+        ]
         value = conjunction(list(values)) if argument is not None else None
-        added[name] = directive_node(name, {argument: value} if argument is not None and value is not None else {})
+        added[name] = directive_node(
+            name, {argument: value} if argument is not None and value is not None else {}
+        )
     kept = {directive.name.value: directive for directive in own if directive.name.value in _ARGUMENTS}
     rest = [directive for directive in own if directive.name.value not in _ARGUMENTS]
     order = {name: place for place, name in enumerate(FEATURES)}

@@ -5,7 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from schema.composition.merge.context import MergeContext, interface_objects_of, merge_description, supertypes_of
+from schema.composition.merge.context import (
+    MergeContext,
+    interface_objects_of,
+    merge_description,
+    supertypes_of,
+)
 from schema.composition.merge.directive_defs import composed_directives, merge_directive_defs, merged_links
 from schema.composition.merge.directives import merge_directives
 from schema.composition.merge.interface_objects import copy_to_implementations
@@ -20,7 +25,14 @@ from schema.problems import Problem
 def merge(subgraphs: Sequence[ValidSubgraph], problems: list[Problem], hints: list[Problem]) -> MergedGraph:
     """The merged graph of the subgraphs, which come sorted by name."""
     composed = composed_directives(subgraphs, problems, hints)
-    ctx = MergeContext(tuple(subgraphs), supertypes_of(subgraphs), interface_objects_of(subgraphs), composed.names, problems, hints)
+    ctx = MergeContext(
+        tuple(subgraphs),
+        supertypes_of(subgraphs),
+        interface_objects_of(subgraphs),
+        composed.names,
+        problems,
+        hints,
+    )
     types = _merge_types(ctx)
     copy_to_implementations(ctx, types)
     demand_on_interfaces(types)

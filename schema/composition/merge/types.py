@@ -85,7 +85,7 @@ def _joins_of(index: int, source: TypeDef) -> list[JoinType]:
 
 
 def _members(ctx: MergeContext, name: str, sources: Mapping[int, TypeDef]) -> tuple[tuple[int, str], ...]:
-    members = []
+    members: list[tuple[int, str]] = []
     for member in dict.fromkeys(m for s in sources.values() for m in s.members):
         having = [i for i, s in sources.items() if member in s.members]
         members.extend((i, member) for i in having)

@@ -80,7 +80,7 @@ def canonical_directives(links: tuple[Link, ...], version: Version) -> dict[str,
 
 def spec_type_names(links: tuple[Link, ...]) -> frozenset[str]:
     """Names of types that the specifications own in this schema: never merged."""
-    names = set()
+    names: set[str] = set()
     for link in links:
         if link.url.identity in OWN_SPECS or link.url.identity == FEDERATION_IDENTITY:
             names.update(link.written(scalar) for scalar in FEDERATION_SCALARS)
@@ -126,7 +126,9 @@ def _read_link(subgraph: str, node: DirectiveNode, problems: list[Problem]) -> L
         )
     if url.identity == LINK_IDENTITY and (url.version is None or url.version > Version(1, 0)):
         problems.append(
-            Problem("UNKNOWN_LINK_VERSION", f"`{url}` is not known here", "schema", (at,), "link `…/link/v1.0`")
+            Problem(
+                "UNKNOWN_LINK_VERSION", f"`{url}` is not known here", "schema", (at,), "link `…/link/v1.0`"
+            )
         )
     imports = tuple(_imports(node, at, problems))
     link = Link(url, namespace, _enum(node, "for"), imports, at)

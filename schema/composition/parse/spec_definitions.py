@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from graphql import DirectiveDefinitionNode, DocumentNode, NamedTypeNode, NonNullTypeNode, TypeNode, print_ast
+from graphql import (
+    DirectiveDefinitionNode,
+    DocumentNode,
+    ListTypeNode,
+    NamedTypeNode,
+    NonNullTypeNode,
+    TypeNode,
+    print_ast,
+)
 from graphql.language import ast
 
 from schema.composition.parse.place import place
@@ -15,7 +23,9 @@ from schema.problems import Problem
 _TEXT_LIKE = frozenset({"String", "ID", "_FieldSet", "FieldSet"})
 
 
-def check_spec_directives(subgraph: str, document: DocumentNode, canonical: Mapping[str, str]) -> Iterator[Problem]:
+def check_spec_directives(
+    subgraph: str, document: DocumentNode, canonical: Mapping[str, str]
+) -> Iterator[Problem]:
     """Report specification directives that are defined in another way than the specification does."""
     for node in document.definitions:
         if not isinstance(node, DirectiveDefinitionNode):
@@ -81,4 +91,4 @@ def _shape(node: TypeNode) -> str:
         name = node.name.value
         is_text = name in _TEXT_LIKE or name.rsplit("__", 1)[-1] in FEDERATION_SCALARS
         return "text" if is_text else name
-    return f"[{_shape(node.type)}]"
+    return f"[{_shape(node.type)}]" if isinstance(node, ListTypeNode) else ""

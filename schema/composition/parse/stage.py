@@ -43,7 +43,7 @@ def parse_subgraph(source: SubgraphSource, problems: list[Problem]) -> ParsedSub
     document = _document(source, problems)
     if document is None:
         return None
-    schema_nodes = [
+    schema_nodes: list[ast.SchemaDefinitionNode | ast.SchemaExtensionNode] = [
         n for n in document.definitions if isinstance(n, ast.SchemaDefinitionNode | ast.SchemaExtensionNode)
     ]
     links = read_links(source.name, [d for n in schema_nodes for d in n.directives or ()], problems)
@@ -95,8 +95,7 @@ def _document(source: SubgraphSource, problems: list[Problem]) -> DocumentNode |
 def _declared_types(document: DocumentNode) -> dict[str, list[Any]]:
     declared: dict[str, list[Any]] = {}
     for node in document.definitions:
-        if type(node) in KINDS:
-            assert isinstance(node, ast.TypeDefinitionNode | ast.TypeExtensionNode)
+        if isinstance(node, ast.TypeDefinitionNode | ast.TypeExtensionNode):
             declared.setdefault(node.name.value, []).append(node)
     return declared
 
@@ -184,4 +183,3 @@ def _directive_defs(
             continue
         found[name] = reader.directive_def(node)
     return found
-

@@ -39,7 +39,9 @@ def _check(merged: Merged, owner: MergedType, item: MergedField, text: str) -> I
                 )
 
 
-def _read(merged: Merged, owner: str, selection: SelectionSetNode | None) -> Iterator[tuple[str, dict[str, list[frozenset[str]]]]]:
+def _read(
+    merged: Merged, owner: str, selection: SelectionSetNode | None
+) -> Iterator[tuple[str, dict[str, list[frozenset[str]]]]]:
     found = merged.graph.types.get(owner)
     for item in selection.selections if selection else ():
         if isinstance(item, InlineFragmentNode):
@@ -63,7 +65,7 @@ def _demands(merged: Merged, owner: MergedType | None, item: MergedField) -> dic
         if name == "authenticated":
             found[name] = [frozenset({"yes"})]
         elif name in _ARGUMENTS:
-            values = [a.value for a in directive.arguments if a.name.value == _ARGUMENTS[name]]
+            values = [a.value for a in directive.arguments or () if a.name.value == _ARGUMENTS[name]]
             mine = [a for value in values for a in alternatives_of(value)]
             found[name] = _both(found.get(name, []), mine)
     return found

@@ -88,7 +88,9 @@ def _reference(merged: Merged, where: str, used: str, owner: str, member: str) -
         )
 
 
-def _required(merged: Merged, where: str, argument: MergedArgument, owner: str, member: str) -> Iterator[Problem]:
+def _required(
+    merged: Merged, where: str, argument: MergedArgument, owner: str, member: str
+) -> Iterator[Problem]:
     if isinstance(argument.type, NonNull) and argument.default is None:
         yield merged.report(
             "REQUIRED_INACCESSIBLE",
@@ -99,7 +101,9 @@ def _required(merged: Merged, where: str, argument: MergedArgument, owner: str, 
         )
 
 
-def _default(merged: Merged, where: str, argument: MergedArgument, owner: str, member: str) -> Iterator[Problem]:
+def _default(
+    merged: Merged, where: str, argument: MergedArgument, owner: str, member: str
+) -> Iterator[Problem]:
     if argument.default is None:
         return
     for hidden in _hidden_parts(merged, named(argument.type), argument.default):

@@ -122,5 +122,7 @@ def _type_directives(owner: MergedType) -> Iterator[DirectiveNode]:
         yield from item.directives
         for argument in item.arguments.values():
             yield from argument.directives
-    for part in (*owner.inputs.values(), *owner.values.values()):
-        yield from part.directives
+    for argument in owner.inputs.values():
+        yield from argument.directives
+    for value in owner.values.values():
+        yield from value.directives

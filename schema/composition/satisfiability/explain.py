@@ -47,7 +47,9 @@ def _entries(reach: Reach, step: Step) -> list[State]:
     view = reach.view
     owner = view.merged.types[step.type]
     own = [State(graph, step.type) for graph in sorted(owner.graphs)]
-    objects = [State(graph, name) for graph, name in sorted(view.interface_objects) if name in owner.interfaces]
+    objects = [
+        State(graph, name) for graph, name in sorted(view.interface_objects) if name in owner.interfaces
+    ]
     return own + objects
 
 
@@ -100,7 +102,7 @@ def _why_not_required(reach: Reach, step: Step, item: MergedField, state: State,
     if requires is None:
         return f"`{step.type}.{item.name}` is not resolved there now"
     if reach.can_enter(step.type, reached, state):
-        return f"the `@requires(fields: \"{requires}\")` of `{step.type}.{item.name}` cannot be obtained"
+        return f'the `@requires(fields: "{requires}")` of `{step.type}.{item.name}` cannot be obtained'
     return f"`{step.type}` has no key to come back with what `{step.type}.{item.name}` requires"
 
 

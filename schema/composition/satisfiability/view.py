@@ -91,7 +91,9 @@ class GraphView:
         if found is None or not self._is_active(found):
             return None
         if found.external or (found.used_overridden and found.override_label is None):
-            return found if provided_below(state.provided, field, self._also(state.type)) is not None else None
+            return (
+                found if provided_below(state.provided, field, self._also(state.type)) is not None else None
+            )
         return found
 
     def joins(self, states: States, type_name: str, field: str) -> Iterator[tuple[State, JoinField]]:

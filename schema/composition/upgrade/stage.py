@@ -57,7 +57,10 @@ def _require_bases(graph: Subgraph, others: Sequence[Subgraph], problems: list[P
 
 
 def _upgrade(
-    graph: Subgraph, others: Sequence[Subgraph], resolving: Mapping[Coordinate, set[str]], problems: list[Problem]
+    graph: Subgraph,
+    others: Sequence[Subgraph],
+    resolving: Mapping[Coordinate, set[str]],
+    problems: list[Problem],
 ) -> Subgraph:
     graph = _normalise_field_sets(graph)
     graph = _without_misplaced_externals(graph)

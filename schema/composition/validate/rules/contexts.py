@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 from graphql import FieldNode, InlineFragmentNode
 
-from schema.composition.facts import FieldFacts
 from schema.composition.context_references import context_reference
+from schema.composition.facts import FieldFacts
 from schema.composition.subgraph import Argument, FieldDef, Kind, Subgraph, TypeDef, find, first
 from schema.composition.validate.report import problem
 from schema.composition.validate.rules.interface_objects import key_texts
@@ -54,13 +54,25 @@ def _argument(
         return
     name, selection = reference
     if name not in known:
-        yield report("CONTEXT_NOT_SET", f"no type sets the context `{name}`", f'write `@context(name: "{name}")` above it')
+        yield report(
+            "CONTEXT_NOT_SET",
+            f"no type sets the context `{name}`",
+            f'write `@context(name: "{name}")` above it',
+        )
     if argument.default is not None:
-        yield report("CONTEXT_INVALID_SELECTION", "an argument from a context has no default", "remove the default")
+        yield report(
+            "CONTEXT_INVALID_SELECTION", "an argument from a context has no default", "remove the default"
+        )
     if owner.kind is not Kind.OBJECT or any(_declares(graph, itf, item.name) for itf in owner.interfaces):
-        yield report("CONTEXT_INVALID_SELECTION", "an interface has this field", "take the field out of the interface")
+        yield report(
+            "CONTEXT_INVALID_SELECTION", "an interface has this field", "take the field out of the interface"
+        )
     if not any(key_texts(owner).values()):
-        yield report("CONTEXT_NO_RESOLVABLE_KEY", f"`{owner.name}` has no resolvable key", f"give `{owner.name}` a `@key`")
+        yield report(
+            "CONTEXT_NO_RESOLVABLE_KEY",
+            f"`{owner.name}` has no resolvable key",
+            f"give `{owner.name}` a `@key`",
+        )
     for why in _selection(graph, selection, known.get(name, [])):
         yield report("CONTEXT_INVALID_SELECTION", why, f'write `field: "${name} {{ field }}"`')
 
@@ -80,7 +92,11 @@ def _selection(graph: Subgraph, text: str, owners: list[str]) -> Iterator[str]:
                 yield f"`{owner}` sets the context and has no field `{item.name.value}`"
         branches = [i for i in selection.selections if isinstance(i, InlineFragmentNode)]
         conditions = {i.type_condition.name.value for i in branches if i.type_condition}
-        if branches and not possible & conditions and not any(graph.runtime_types(c) & possible for c in conditions):
+        if (
+            branches
+            and not possible & conditions
+            and not any(graph.runtime_types(c) & possible for c in conditions)
+        ):
             yield f"no branch of it fits `{owner}`, which sets the context"
 
 

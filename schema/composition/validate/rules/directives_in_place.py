@@ -19,7 +19,10 @@ _LOCATIONS = {
     Kind.SCALAR: "SCALAR",
 }
 _BUILT_IN = {
-    "deprecated": ({"FIELD_DEFINITION", "ARGUMENT_DEFINITION", "INPUT_FIELD_DEFINITION", "ENUM_VALUE"}, {"reason": False}),
+    "deprecated": (
+        {"FIELD_DEFINITION", "ARGUMENT_DEFINITION", "INPUT_FIELD_DEFINITION", "ENUM_VALUE"},
+        {"reason": False},
+    ),
     "specifiedBy": ({"SCALAR"}, {"url": True}),
     "oneOf": ({"INPUT_OBJECT"}, {}),
     "skip": (set[str](), {"if": True}),
@@ -53,7 +56,9 @@ def _parts(graph: Subgraph, owner: TypeDef) -> Iterator[Problem]:
             where = f"{coordinate}({argument.name}:)"
             yield from _check(graph, where, "ARGUMENT_DEFINITION", argument.directives)
     for argument in owner.inputs.values():
-        yield from _check(graph, f"{owner.name}.{argument.name}", "INPUT_FIELD_DEFINITION", argument.directives)
+        yield from _check(
+            graph, f"{owner.name}.{argument.name}", "INPUT_FIELD_DEFINITION", argument.directives
+        )
     for value in owner.values.values():
         yield from _check(graph, f"{owner.name}.{value.name}", "ENUM_VALUE", value.directives)
 
@@ -85,12 +90,19 @@ def _shape(graph: Subgraph, applied: Applied) -> _Shape | None:
         return _Shape(frozenset(locations), arguments, is_repeatable=False)
     if applied.spec:
         node = FEDERATION_DIRECTIVES[applied.name].node
-        required = {a.name.value: a.type.kind == "non_null_type" and a.default_value is None for a in node.arguments or ()}
-        return _Shape(frozenset(n.value for n in node.locations), required, _may_repeat(applied.name) or node.repeatable)
+        required = {
+            a.name.value: a.type.kind == "non_null_type" and a.default_value is None
+            for a in node.arguments or ()
+        }
+        return _Shape(
+            frozenset(n.value for n in node.locations), required, _may_repeat(applied.name) or node.repeatable
+        )
     definition = graph.directive_defs.get(applied.name)
     if definition is None:
         return None
-    required = {a.name: str(a.type).endswith("!") and a.default is None for a in definition.arguments.values()}
+    required = {
+        a.name: str(a.type).endswith("!") and a.default is None for a in definition.arguments.values()
+    }
     return _Shape(frozenset(definition.locations), required, definition.is_repeatable)
 
 
@@ -102,7 +114,10 @@ def _may_repeat(name: str) -> bool:
 def _is_link(graph: Subgraph, applied: Applied) -> bool:
     if applied.name in _LINK:
         return True
-    return any(link.url.name in _LINK and link.written(f"@{link.url.name}")[1:] == applied.name for link in graph.links)
+    return any(
+        link.url.name in _LINK and link.written(f"@{link.url.name}")[1:] == applied.name
+        for link in graph.links
+    )
 
 
 def _unknown(graph: Subgraph, coordinate: str, applied: Applied) -> Problem:
@@ -122,4 +137,6 @@ def _unknown(graph: Subgraph, coordinate: str, applied: Applied) -> Problem:
 
 
 def _invalid(coordinate: str, applied: Applied, why: str) -> Problem:
-    return problem("INVALID_GRAPHQL", f"`@{applied.node.name.value}` on `{coordinate}` {why}", coordinate, applied.at)
+    return problem(
+        "INVALID_GRAPHQL", f"`@{applied.node.name.value}` on `{coordinate}` {why}", coordinate, applied.at
+    )

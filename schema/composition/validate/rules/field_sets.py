@@ -10,8 +10,8 @@ from schema.composition.subgraph import Applied, FieldDef, Kind, Subgraph, TypeD
 from schema.composition.validate.report import problem
 from schema.federation.field_sets import FieldSetSyntax, parse_field_set
 from schema.federation.type_refs import named
-from schema.problems import Problem
 from schema.federation.urls import Version
+from schema.problems import Problem
 
 _COMPOSITE = (Kind.OBJECT, Kind.INTERFACE, Kind.UNION)
 
@@ -91,7 +91,9 @@ def _provides(scope: _Scope, item: FieldDef) -> Iterator[Problem]:
 def _check(scope: _Scope, owner: str) -> Iterator[Problem]:
     value = scope.applied.arguments.get("fields")
     if not isinstance(value, StringValueNode):
-        yield scope.broken("`fields` must be a string", code="INVALID_FIELDS_TYPE", mend='write `fields: "id"`')
+        yield scope.broken(
+            "`fields` must be a string", code="INVALID_FIELDS_TYPE", mend='write `fields: "id"`'
+        )
         return
     try:
         selection = parse_field_set(value.value)
@@ -101,7 +103,9 @@ def _check(scope: _Scope, owner: str) -> Iterator[Problem]:
     yield from _selection(scope, owner, selection, is_external=False)
 
 
-def _selection(scope: _Scope, owner: str, selection: SelectionSetNode, *, is_external: bool) -> Iterator[Problem]:
+def _selection(
+    scope: _Scope, owner: str, selection: SelectionSetNode, *, is_external: bool
+) -> Iterator[Problem]:
     for item in selection.selections:
         if item.directives:
             yield scope.broken("directives cannot be used in it", code="DIRECTIVE_IN_FIELDS_ARG")
@@ -129,7 +133,9 @@ def _field(scope: _Scope, owner: str, item: FieldNode, *, is_external: bool) -> 
         return
     found = scope.graph.field(owner, name)
     if found is None:
-        yield scope.broken(f"`{owner}` has no field `{name}` in this subgraph", mend=f"declare `{owner}.{name}` here")
+        yield scope.broken(
+            f"`{owner}` has no field `{name}` in this subgraph", mend=f"declare `{owner}.{name}` here"
+        )
         return
     if item.alias is not None:
         yield scope.broken("aliases cannot be used in it")
@@ -146,7 +152,9 @@ def _field(scope: _Scope, owner: str, item: FieldNode, *, is_external: bool) -> 
     elif item.selection_set is not None and not is_composite:
         yield scope.broken(f"`{owner}.{name}` is `{found.type}` and has no fields of its own")
     elif item.selection_set is None and is_composite:
-        yield scope.broken(f"`{owner}.{name}` is `{found.type}`: say which of its fields", mend=f'write `{name} {{ … }}`')
+        yield scope.broken(
+            f"`{owner}.{name}` is `{found.type}`: say which of its fields", mend=f"write `{name} {{ … }}`"
+        )
     elif item.selection_set is not None:
         yield from _selection(scope, named(found.type), item.selection_set, is_external=is_external)
     elif scope.prefix != "KEY" and not is_external:

@@ -1,6 +1,6 @@
 """Every type that is named exists, and stands where its kind may stand (GraphQL: IsInputType, IsOutputType)."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
 
 from schema.composition.facts import FieldFacts
@@ -26,9 +26,10 @@ def known_types(graph: Subgraph, _: FieldFacts) -> Iterator[Problem]:
         yield from _inputs(graph, f"@{definition.name}", definition.arguments.values(), "({}:)")
 
 
-def _inputs(graph: Subgraph, coordinate: str, arguments: object, suffix: str) -> Iterator[Problem]:
-    for argument in arguments:  # type: ignore[attr-defined]
-        assert isinstance(argument, Argument)
+def _inputs(
+    graph: Subgraph, coordinate: str, arguments: Iterable[Argument], suffix: str
+) -> Iterator[Problem]:
+    for argument in arguments:
         where = coordinate + suffix.format(argument.name)
         yield from _reference(graph, named(argument.type), where, argument.at, is_input=True)
 
@@ -87,5 +88,7 @@ def _is_spec_type(graph: Subgraph, name: str) -> bool:
 
 def _unknown(graph: Subgraph, name: str, coordinate: str, at: Location) -> Problem:
     close = get_close_matches(name, [*graph.types, *BUILT_IN_SCALARS], n=1)
-    mend = f"did you mean `{close[0]}`?" if close else "define it in this subgraph too, even if others have it"
+    mend = (
+        f"did you mean `{close[0]}`?" if close else "define it in this subgraph too, even if others have it"
+    )
     return problem("INVALID_GRAPHQL", f"unknown type `{name}` in `{coordinate}`", coordinate, at, mend=mend)

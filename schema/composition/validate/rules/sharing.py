@@ -18,12 +18,18 @@ def sharing(graph: Subgraph, _: FieldFacts) -> Iterator[Problem]:
                 continue
             code = "INVALID_SHAREABLE_USAGE"
             if owner.kind is Kind.INTERFACE:
-                why, mend = "an interface's field is resolved by nobody", "write it on the implementing types' fields"
+                why, mend = (
+                    "an interface's field is resolved by nobody",
+                    "write it on the implementing types' fields",
+                )
             elif len(places) > 1:
                 why, mend = "once is enough", "remove the others"
             elif owner.name == "Subscription":
                 code = "INVALID_FIELD_SHARING"
-                why, mend = "two subgraphs cannot share a stream", "remove it, and the field from the other subgraphs"
+                why, mend = (
+                    "two subgraphs cannot share a stream",
+                    "remove it, and the field from the other subgraphs",
+                )
             else:
                 continue
             yield problem(code, f"`@shareable` on `{coordinate}`: {why}", coordinate, *places, mend=mend)
@@ -40,7 +46,11 @@ def overrides(graph: Subgraph, _: FieldFacts) -> Iterator[Problem]:
                 yield problem(
                     "OVERRIDE_ON_INTERFACE" if is_interface else "OVERRIDE_COLLISION_WITH_ANOTHER_DIRECTIVE",
                     f"`@override` on `{owner.name}.{item.name}`: "
-                    + ("an interface's field is resolved by nobody" if is_interface else "its type is an `@interfaceObject`"),
+                    + (
+                        "an interface's field is resolved by nobody"
+                        if is_interface
+                        else "its type is an `@interfaceObject`"
+                    ),
                     f"{owner.name}.{item.name}",
                     item.at,
                     mend="write it on the fields of the implementing types",

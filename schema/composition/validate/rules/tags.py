@@ -73,7 +73,9 @@ def _root_cache_tags(owner: TypeDef, item: FieldDef) -> Iterator[Problem]:
             is_argument = inner is not None and _ROOT_VALUE.match(inner)
             if not is_argument or inner.split(".")[1] not in item.arguments:  # type: ignore[union-attr]
                 code = (
-                    "CACHE_TAG_INVALID_FORMAT_ARGUMENT_ON_ROOT_FIELD" if is_argument else "CACHE_TAG_INVALID_FORMAT"
+                    "CACHE_TAG_INVALID_FORMAT_ARGUMENT_ON_ROOT_FIELD"
+                    if is_argument
+                    else "CACHE_TAG_INVALID_FORMAT"
                 )
                 yield _format(code, coordinate, applied, "`{$args.…}` with an argument of the field")
 
@@ -97,5 +99,3 @@ def _format(code: str, coordinate: str, applied: Applied, allowed: str) -> Probl
         applied.at,
         mend=f"inside braces, use {allowed}",
     )
-
-
