@@ -183,4 +183,6 @@ _STAGES = {
     "satisfiability": _SATISFIABILITY,
 }
 
-CODES = {code: Code(code, meaning, stage) for stage, codes in _STAGES.items() for code, meaning in codes.items()}
+CODES = {
+    code: Code(code, meaning, stage) for stage, codes in _STAGES.items() for code, meaning in codes.items()
+}

@@ -36,7 +36,8 @@ def compose(sources: Sequence[SubgraphSource], *, satisfiability: bool = True) -
     """The supergraph of these subgraphs, or every problem of the first stage that finds any.
 
     The order of `sources` does not matter: the same subgraphs give the same text. Without `satisfiability`, a
-    supergraph is printed even if some operations cannot be answered: for graphs that are known to have such holes.
+    supergraph is printed even if some operations cannot be answered: for graphs that are known to have
+    such holes.
     """
     problems: list[Problem] = []
     hints: list[Problem] = []

@@ -1,4 +1,5 @@
-"""Reads the `supergraph.yaml` that Federation users know: which subgraphs, at which address, from which file."""
+"""Reads the `supergraph.yaml` that Federation users know: which subgraphs, at which address, from which
+file."""
 
 from __future__ import annotations
 
@@ -18,7 +19,8 @@ class ConfigInvalid(Exception):
 def load_supergraph_yaml(path: Path | str) -> list[SubgraphSource]:
     """The subgraphs that the file lists; schema files are looked up beside it.
 
-    Each entry is `NAME: {routing_url, schema: {file}}`, with `schema: {sdl}` or a plain `schema: file` as well.
+    Each entry is `NAME: {routing_url, schema: {file}}`, with `schema: {sdl}` or a plain `schema: file` as
+    well.
     Errors: ConfigInvalid, with what to correct.
     """
     path = Path(path)

@@ -1,4 +1,5 @@
-"""A subgraph's name is how everything else speaks of it: it must be there, be one, and not mean the router."""
+"""A subgraph's name is how everything else speaks of it: it must be there, be one, and not mean the
+router."""
 
 from collections.abc import Iterator, Sequence
 

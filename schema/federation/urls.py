@@ -1,4 +1,5 @@
-"""Specification addresses: `https://specs.apollo.dev/federation/v2.3` is an identity, a name and a version."""
+"""Specification addresses: `https://specs.apollo.dev/federation/v2.3` is an identity, a name and a
+version."""
 
 from __future__ import annotations
 

@@ -29,7 +29,11 @@ class Case:
     def outcome(self) -> dict[str, str]:
         """What composition gives, by the name of the file that keeps it."""
         result = compose(self.sources)
-        found = {"problems.txt": describe(result)} if result.supergraph_sdl is None else supergraph(result.supergraph_sdl)
+        found = (
+            {"problems.txt": describe(result)}
+            if result.supergraph_sdl is None
+            else supergraph(result.supergraph_sdl)
+        )
         warnings = "\n\n".join(h.describe() for h in result.hints if h.severity.value in ("warn", "info"))
         return {**found, "hints.txt": f"{warnings}\n"} if warnings else found
 

@@ -52,13 +52,13 @@ class _Plan:
         if key and pick() < 0.15:
             key += ' @key(fields: "id f0")' if self.shape[entity]["f0"].strip("!") in _SCALARS else ""
         if key and pick() < 0.04:
-            key = key.replace(')', ", resolvable: false)", 1)
+            key = key.replace(")", ", resolvable: false)", 1)
         fields = ["id: ID!" + ("" if key else " @shareable")]
         interface = " implements N" if self._knows_interface(name) and entity != "C" else ""
         if interface:
             fields.append("n: Int @shareable")
         for field, type_name in self.shape[entity].items():
-            if pick() < 0.5 or "f0" in key and field == "f0":
+            if pick() < 0.5 or ("f0" in key and field == "f0"):
                 fields.append(self._field(field, type_name, name, names))
         if pick() < 0.25 and "f1" in self.shape[entity] and not any(f.startswith("f1") for f in fields):
             scalar = self.shape[entity]["f1"]
@@ -90,9 +90,15 @@ class _Plan:
     def _values(self) -> str:
         pick = self.random.random
         values = "P Q" if pick() < 0.95 else self.random.choice(["P", "Q R", "P Q R @inaccessible"])
-        inputs = "a: Int e: E" if pick() < 0.95 else self.random.choice(["a: Int", "a: Int! e: E", "a: Int e: E z: Int"])
+        inputs = (
+            "a: Int e: E"
+            if pick() < 0.95
+            else self.random.choice(["a: Int", "a: Int! e: E", "a: Int e: E z: Int"])
+        )
         members = "A | B" if pick() < 0.9 else self.random.choice(["A", "A | C", "B | C"])
-        value_fields = "v: Int w: String" if pick() < 0.95 else self.random.choice(["v: Int", "v: Int! w: String"])
+        value_fields = (
+            "v: Int w: String" if pick() < 0.95 else self.random.choice(["v: Int", "v: Int! w: String"])
+        )
         return (
             f"enum E {{ {values} }}\ninput I {{ {inputs} }}\nunion U = {members}\n"
             f"type V @shareable {{ {value_fields} }}"
@@ -100,7 +106,7 @@ class _Plan:
 
     def _interface(self, name: str) -> str:
         if self._knows_interface(name):
-            return 'interface N { id: ID! n: Int }\n'
+            return "interface N { id: ID! n: Int }\n"
         return ""
 
     def _query(self, name: str) -> str:

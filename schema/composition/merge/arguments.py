@@ -52,7 +52,8 @@ def merge_argument(
             f"`{coordinate}` has types that cannot be one: {side_by_side(ctx, types)}",
             coordinate,
             (a.at for a in sources.values()),
-            "give it the same type everywhere; an input may be stricter in some subgraphs, not of another kind",
+            "give it the same type everywhere; an input may be stricter in"
+            " some subgraphs, not of another kind",
         )
         merged = next(iter(types.values()))
     elif not all_equal(types):
@@ -129,7 +130,8 @@ def _check_contextual(ctx: MergeContext, coordinate: str, present: Mapping[int, 
     if required:
         ctx.problem(
             "CONTEXTUAL_ARGUMENT_NOT_CONTEXTUAL_IN_ALL_SUBGRAPHS",
-            f"`{coordinate}` comes from a context in some subgraphs, and clients must give it in {ctx.names(required)}",
+            f"`{coordinate}` comes from a context in some subgraphs, and clients"
+            f" must give it in {ctx.names(required)}",
             coordinate,
             (a.at for a in present.values()),
             "write `@fromContext` on it in each subgraph that requires it",
@@ -137,7 +139,8 @@ def _check_contextual(ctx: MergeContext, coordinate: str, present: Mapping[int, 
     elif plain:
         ctx.hint(
             "CONTEXTUAL_ARGUMENT_NOT_CONTEXTUAL_IN_ALL_SUBGRAPHS",
-            f"`{coordinate}` comes from a context in some subgraphs; clients cannot give it in {ctx.names(plain)}",
+            f"`{coordinate}` comes from a context in some subgraphs; clients"
+            f" cannot give it in {ctx.names(plain)}",
             coordinate,
             (a.at for a in plain.values()),
         )

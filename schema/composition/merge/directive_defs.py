@@ -1,4 +1,5 @@
-"""Merges directive definitions: executable ones that all know, and type-system ones that somebody composes."""
+"""Merges directive definitions: executable ones that all know, and type-system ones that somebody
+composes."""
 
 from __future__ import annotations
 
@@ -158,10 +159,16 @@ def _check_agreement(wanted: list[ComposedDirective], problems: list[Problem]) -
         majors = [d.link.url.version.major if d.link.url.version else 0 for d in (one, same)]
         clash = first_by_name.setdefault(one.written, one)
         if same.written != one.written:
-            message = f"`@{one.element}` of `{one.link.url.identity}` is imported as `@{same.written}` and as `@{one.written}`"
+            message = (
+                f"`@{one.element}` of `{one.link.url.identity}` is imported as"
+                f" `@{same.written}` and as `@{one.written}`"
+            )
             mend = "import it under the same name everywhere"
         elif majors[0] != majors[1]:
-            message = f"`@{one.written}` is linked in different major versions: `{same.link.url}` and `{one.link.url}`"
+            message = (
+                f"`@{one.written}` is linked in different major versions:"
+                f" `{same.link.url}` and `{one.link.url}`"
+            )
             mend = "link the same major version everywhere"
         elif clash.link.url.identity != one.link.url.identity:
             message = f"`@{one.written}` means two things: `{clash.link.url}` and `{one.link.url}`"
@@ -222,7 +229,8 @@ def _intersect(
     if any(one != locations for one in each):
         ctx.hint(
             "INCONSISTENT_EXECUTABLE_DIRECTIVE_LOCATIONS",
-            f"`{coordinate}` is allowed in different places; clients may use it on {', '.join(sorted(locations))}",
+            f"`{coordinate}` is allowed in different places; clients may use it"
+            f" on {', '.join(sorted(locations))}",
             coordinate,
             at,
             Severity.WARN,

@@ -128,7 +128,8 @@ def _most_frequent(
     if len(counts) > 1:
         ctx.hint(
             "INCONSISTENT_NON_REPEATABLE_DIRECTIVE_ARGUMENTS",
-            f"`@{name}` on `{coordinate}` differs between subgraphs; `{print_ast(node)}` is kept, as the most frequent",
+            f"`@{name}` on `{coordinate}` differs between subgraphs;"
+            f" `{print_ast(node)}` is kept, as the most frequent",
             coordinate,
             (one.at for _, one in applied),
             Severity.WARN,

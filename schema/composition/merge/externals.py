@@ -27,7 +27,8 @@ def check_externals(
             written = " and ".join(f"`{o.type}` in {ctx.names([i])}" for i, o in owners.items())
             ctx.problem(
                 "EXTERNAL_TYPE_MISMATCH",
-                f"`{coordinate}` is `{copy.type}` in `{ctx.name(index)}`, where it is external, and {written}",
+                f"`{coordinate}` is `{copy.type}` in `{ctx.name(index)}`,"
+                f" where it is external, and {written}",
                 coordinate,
                 (copy.at, *(o.at for o in owners.values())),
                 f"write `{merged.type}` in `{ctx.name(index)}`",
@@ -52,7 +53,8 @@ def _check_argument(
     elif not ctx.is_subtype(merged.type, declared.type):
         ctx.problem(
             "EXTERNAL_ARGUMENT_TYPE_MISMATCH",
-            f"`{coordinate}` is `{declared.type}` in the external copy in `{name}`, and `{merged.type}` elsewhere",
+            f"`{coordinate}` is `{declared.type}` in the external copy in"
+            f" `{name}`, and `{merged.type}` elsewhere",
             coordinate,
             (declared.at,),
             f"write `{merged.type}` there",
@@ -60,7 +62,8 @@ def _check_argument(
     elif declared.default is not None and _differs(declared.default, merged):
         ctx.problem(
             "EXTERNAL_ARGUMENT_DEFAULT_MISMATCH",
-            f"`{coordinate}` has the default `{print_ast(declared.default)}` in the external copy in `{name}`,"
+            f"`{coordinate}` has the default `{print_ast(declared.default)}`"
+            f" in the external copy in `{name}`,"
             f" and {f'`{print_ast(merged.default)}`' if merged.default else 'none'} elsewhere",
             coordinate,
             (declared.at,),

@@ -17,7 +17,9 @@ _PERCENT = re.compile(r"^percent\((\d{1,2}(\.\d{1,8})?|100(\.0{1,8})?)\)$")
 
 @dataclass(frozen=True, slots=True)
 class Overrides:
-    """By subgraph index. `used`: overridden and still needed there; `origin`: what an overriding one names."""
+    """By subgraph index. `used`: overridden and still needed there; `origin`: what an overriding one
+    names.
+    """
 
     used: frozenset[int] = frozenset()
     unused: frozenset[int] = frozenset()
@@ -108,7 +110,8 @@ def _hand_over(
     if not facts.is_external(at) and applied.text("label") is None:
         ctx.hint(
             "OVERRIDDEN_FIELD_CAN_BE_REMOVED",
-            f"`{coordinate}` is overridden by `{ctx.name(index)}`; it can be removed from `{ctx.name(origin)}`"
+            f"`{coordinate}` is overridden by `{ctx.name(index)}`; it can be"
+            f" removed from `{ctx.name(origin)}`"
             + (", once nothing there refers to it" if at in facts.used else ""),
             coordinate,
             (sources[origin].at,),
@@ -128,7 +131,8 @@ def _label(
             f"`{label}` cannot be the label of `@override` on `{coordinate}`",
             coordinate,
             (applied.at,),
-            "start with a letter and use letters, digits and `_-:./`, or write `percent(5)`: 0 to 100, 8 decimals",
+            "start with a letter and use letters, digits and `_-:./`, or write"
+            " `percent(5)`: 0 to 100, 8 decimals",
         )
         return
     verdict.labels[index] = label
@@ -145,7 +149,8 @@ def _unknown_origin(ctx: MergeContext, coordinate: str, applied: Applied, name: 
     close = get_close_matches(name, [ctx.name(i) for i in range(len(ctx.subgraphs))], n=1)
     ctx.hint(
         "FROM_SUBGRAPH_DOES_NOT_EXIST",
-        f"`{coordinate}` overrides a field of `{name}`, which is not among the subgraphs; `@override` is dropped",
+        f"`{coordinate}` overrides a field of `{name}`, which is not among the"
+        " subgraphs; `@override` is dropped",
         coordinate,
         (applied.at,),
         Severity.WARN,
@@ -175,7 +180,8 @@ def _is_sound(
     if origin in overriding:
         ctx.problem(
             "OVERRIDE_SOURCE_HAS_OVERRIDE",
-            f"`{coordinate}` in `{ctx.name(index)}` overrides `{ctx.name(origin)}`, which itself overrides another",
+            f"`{coordinate}` in `{ctx.name(index)}` overrides"
+            f" `{ctx.name(origin)}`, which itself overrides another",
             coordinate,
             (at, overriding[origin].at),
             f"remove `@override` in `{ctx.name(origin)}`",
@@ -186,7 +192,8 @@ def _is_sound(
         directive, where = collision
         ctx.problem(
             "OVERRIDE_COLLISION_WITH_ANOTHER_DIRECTIVE",
-            f"`@override` on `{coordinate}` does not go with `@{directive}` on it in `{ctx.name(index if where is item else origin)}`",
+            f"`@override` on `{coordinate}` does not go with `@{directive}` on it in"
+            f" `{ctx.name(index if where is item else origin)}`",
             coordinate,
             (at, where.at),
             "remove one of them",

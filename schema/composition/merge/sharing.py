@@ -54,7 +54,8 @@ def _report(
         f"`{coordinate}` is resolved in {ctx.names(shared)}, and it is not shareable in {where}",
         coordinate,
         places,
-        f"if all of them give the same answer, write `@shareable` on it in {ctx.names(unshared)}{_misspelt(ctx, sources)}",
+        "if all of them give the same answer, write `@shareable` on it in"
+        f" {ctx.names(unshared)}{_misspelt(ctx, sources)}",
     )
 
 

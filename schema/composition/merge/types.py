@@ -105,7 +105,8 @@ def _hint_entities(ctx: MergeContext, name: str, kind: Kind, sources: Mapping[in
     if kind is Kind.OBJECT and keyed and len(keyed) < len(sources):
         ctx.hint(
             "INCONSISTENT_ENTITY",
-            f"`{name}` has a `@key` in {ctx.names(keyed)} and none in {ctx.names(i for i in sources if i not in keyed)}",
+            f"`{name}` has a `@key` in {ctx.names(keyed)} and none in"
+            f" {ctx.names(i for i in sources if i not in keyed)}",
             name,
             (s.at for s in sources.values()),
         )

@@ -34,7 +34,8 @@ def check_spec_directives(
         for why in _differences(node, name) if name is not None else ():
             yield Problem(
                 "DIRECTIVE_DEFINITION_INVALID",
-                f"`@{node.name.value}` is a directive of the federation specification, and this definition {why}",
+                f"`@{node.name.value}` is a directive of the federation"
+                f" specification, and this definition {why}",
                 f"@{node.name.value}",
                 (place(subgraph, node),),
                 "leave the definition out: the link brings it",

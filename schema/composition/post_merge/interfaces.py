@@ -1,4 +1,5 @@
-"""Interfaces hold in the whole graph: every implementation has every field, entity interfaces know all of theirs."""
+"""Interfaces hold in the whole graph: every implementation has every field, entity interfaces know all of
+theirs."""
 
 from collections.abc import Iterator
 
@@ -18,10 +19,12 @@ def interface_fields(merged: Merged) -> Iterator[Problem]:
                     declaring = ", ".join(f"`{merged.name(i)}`" for i in sorted(field.sources))
                     yield merged.report(
                         "INTERFACE_FIELD_NO_IMPLEM",
-                        f"`{name}.{field.name}` is declared in {declaring}, and the implementation `{owner.name}`"
+                        f"`{name}.{field.name}` is declared in {declaring}, and the"
+                        f" implementation `{owner.name}`"
                         " has no such field in any subgraph",
                         owner.name,
-                        mend=f"add `{field.name}: {field.type}` to `{owner.name}`, or remove it from `{name}`",
+                        mend=f"add `{field.name}: {field.type}` to `{owner.name}`,"
+                        f" or remove it from `{name}`",
                     )
 
 

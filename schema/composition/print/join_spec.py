@@ -53,16 +53,19 @@ def spec_definitions(join: Version) -> SpecDefinitions:
         ),
         "join__graph": "directive @join__graph(name: String!, url: String!) on ENUM_VALUE",
         "join__implements": (
-            "directive @join__implements(graph: join__Graph!, interface: String!) repeatable on OBJECT | INTERFACE"
+            "directive @join__implements(graph: join__Graph!, interface:"
+            " String!) repeatable on OBJECT | INTERFACE"
         ),
         "join__type": (
             "directive @join__type(graph: join__Graph!, key: join__FieldSet, extension: Boolean! = false,"
             " resolvable: Boolean! = true, isInterfaceObject: Boolean! = false)"
             " repeatable on OBJECT | INTERFACE | UNION | ENUM | INPUT_OBJECT | SCALAR"
         ),
-        "join__unionMember": "directive @join__unionMember(graph: join__Graph!, member: String!) repeatable on UNION",
+        "join__unionMember": "directive @join__unionMember(graph: join__Graph!, member:"
+        " String!) repeatable on UNION",
         "link": (
-            "directive @link(url: String, as: String, for: link__Purpose, import: [link__Import]) repeatable on SCHEMA"
+            "directive @link(url: String, as: String, for: link__Purpose, import:"
+            " [link__Import]) repeatable on SCHEMA"
         ),
     }
     types = {
@@ -72,7 +75,8 @@ def spec_definitions(join: Version) -> SpecDefinitions:
     }
     if has_label:
         directives["join__directive"] = (
-            "directive @join__directive(graphs: [join__Graph!], name: String!, args: join__DirectiveArguments)"
+            "directive @join__directive(graphs: [join__Graph!], name:"
+            " String!, args: join__DirectiveArguments)"
             " repeatable on SCHEMA | OBJECT | INTERFACE | FIELD_DEFINITION"
         )
         types["join__DirectiveArguments"] = "scalar join__DirectiveArguments"

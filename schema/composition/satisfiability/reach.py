@@ -70,7 +70,9 @@ class Reach:
             self._open_fields.discard(mark)
 
     def can_enter(self, type_name: str, states: States, state: State) -> bool:
-        """Whether some key leads back into the state's subgraph; one that is not resolvable from elsewhere will do."""
+        """Whether some key leads back into the state's subgraph; one that is not resolvable from elsewhere
+        will do.
+        """
         return any(self.obtains(type_name, states, key) for key in self.view.keys(state))
 
     def obtains(self, type_name: str, states: States, selection: SelectionSetNode | None) -> bool:

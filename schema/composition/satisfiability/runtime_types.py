@@ -9,7 +9,9 @@ from schema.problems import Location, Problem
 
 
 def mismatched_runtime_types(view: GraphView, step: Step, item: MergedField, found: States) -> Problem | None:
-    """The problem of a shared field whose copies have no concrete type in common; interface objects stay out."""
+    """The problem of a shared field whose copies have no concrete type in common; interface objects stay
+    out.
+    """
     plain = [s for s in found if (s.graph, s.type) not in view.interface_objects]
     possible = {state.graph: view.runtime_types(state) for state in sorted(plain, key=lambda s: s.graph)}
     if len(possible) < 2 or frozenset.intersection(*possible.values()):

@@ -18,7 +18,9 @@ TYPE_MARKS = str.maketrans("", "", "[]!")
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """An object in one subgraph: there it is of type `type`. `provided` is what a @provides on the way adds."""
+    """An object in one subgraph: there it is of type `type`. `provided` is what a @provides on the way
+    adds.
+    """
 
     graph: int
     type: str
@@ -130,7 +132,9 @@ class GraphView:
         return State(state.graph, target, both)
 
     def hops(self, type_name: str) -> tuple[Hop, ...]:
-        """Every way into a subgraph for an object of this type: by its own keys and by interface objects' keys."""
+        """Every way into a subgraph for an object of this type: by its own keys and by interface objects'
+        keys.
+        """
         found = self._hops.get(type_name)
         if found is None:
             found = self._hops[type_name] = tuple(self._all_hops(type_name))

@@ -1,6 +1,7 @@
 """Walks every path that an operation can take, and reports where no subgraph can go on.
 
-A step is a concrete type and the subgraphs that can hold it there, hops by key included. A step that was taken
+A step is a concrete type and the subgraphs that can hold it there, hops by key included. A step that was
+taken
 before with fewer subgraphs is not taken again: more subgraphs can only make more fields reachable.
 """
 
@@ -38,7 +39,9 @@ class _Walk:
 
 
 def check_satisfiability(merged: MergedGraph, problems: list[Problem]) -> None:
-    """Add a problem for each field that some allowed operation cannot obtain, with the smallest such operation."""
+    """Add a problem for each field that some allowed operation cannot obtain, with the smallest such
+    operation.
+    """
     found: dict[tuple[str, str], Problem] = {}
     for labels in _label_choices(merged):
         reach = Reach(GraphView(merged, labels))

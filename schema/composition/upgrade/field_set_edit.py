@@ -33,7 +33,9 @@ def with_fields(applied: Applied, text: str) -> Applied:
 
 
 def only_external(graph: Subgraph, external: frozenset[Coordinate], owner: str, item: FieldDef) -> Directives:
-    """The field's directives with inert selections gone: what is not external needs no @requires or @provides."""
+    """The field's directives with inert selections gone: what is not external needs no @requires or
+    @provides.
+    """
     kept = []
     for applied in item.directives:
         if not (applied.spec and applied.name in ("requires", "provides")):

@@ -1,4 +1,5 @@
-"""All subgraphs together → `UpgradedSubgraph`s: what a Federation 1 schema left unsaid depends on the others."""
+"""All subgraphs together → `UpgradedSubgraph`s: what a Federation 1 schema left unsaid depends on the
+others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""`@external` stands on fields of objects, next to nothing that would resolve them, and is there for a use."""
+"""`@external` stands on fields of objects, next to nothing that would resolve them, and is there for a
+use."""
 
 from collections.abc import Iterator
 
@@ -55,7 +56,8 @@ def _collisions(owner: TypeDef, name: str) -> Iterator[Problem]:
 def _unused(coordinate: str, graph: Subgraph, owner: TypeDef, name: str) -> Problem:
     return problem(
         "EXTERNAL_UNUSED",
-        f"`{coordinate}` is `@external` in `{graph.name}`, and no `@key`, `@requires`, `@provides` or interface uses it",
+        f"`{coordinate}` is `@external` in `{graph.name}`, and no `@key`,"
+        " `@requires`, `@provides` or interface uses it",
         coordinate,
         owner.fields[name].at,
         mend="remove the field, or `@external` if this subgraph resolves it",

@@ -1,4 +1,5 @@
-"""A type has every field of the interfaces it implements, of a fitting type (GraphQL: IsValidImplementation)."""
+"""A type has every field of the interfaces it implements, of a fitting type (GraphQL:
+IsValidImplementation)."""
 
 from collections.abc import Iterator
 

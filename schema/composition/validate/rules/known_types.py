@@ -1,4 +1,5 @@
-"""Every type that is named exists, and stands where its kind may stand (GraphQL: IsInputType, IsOutputType)."""
+"""Every type that is named exists, and stands where its kind may stand (GraphQL: IsInputType,
+IsOutputType)."""
 
 from collections.abc import Iterable, Iterator
 from difflib import get_close_matches

@@ -34,7 +34,8 @@ def _names(coordinate: str, directives: Directives) -> Iterator[Problem]:
                 f"`{name}` cannot be a tag on `{coordinate}`",
                 coordinate,
                 applied.at,
-                mend="start with a letter or `_`; go on with letters, digits and `_-/:.`, 128 characters at most",
+                mend="start with a letter or `_`; go on with letters, digits and"
+                " `_-/:.`, 128 characters at most",
             )
 
 
