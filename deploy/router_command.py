@@ -28,6 +28,7 @@ def register(app: typer.Typer) -> None:
 
 
 def router_command(
+    *,
     supergraph: Annotated[Path, typer.Option(help="supergraph SDL file, with @join__graph URLs")],
     port: Annotated[int, typer.Option(help="port to listen on; 0 takes a free one")] = 4000,
     host: Annotated[str, typer.Option(help="address to listen on")] = "127.0.0.1",
@@ -35,7 +36,9 @@ def router_command(
         list[str] | None, typer.Option(help="request header to hand on to subgraphs; may be repeated")
     ] = None,
     config: Annotated[Path | None, typer.Option(help="settings file (YAML); see `router/config.py`")] = None,
-    *,
+    persisted: Annotated[
+        Path | None, typer.Option(help="manifest of registered documents (JSON); see `persisted.safelist`")
+    ] = None,
     poll: Annotated[bool, typer.Option("--poll", help="load the file anew when it changes")] = False,
     introspection: Annotated[bool, typer.Option(help="answer `__schema` and `__type`")] = True,
 ) -> None:
@@ -44,10 +47,20 @@ def router_command(
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
     settings = _settings(config, forward_header or [], introspection=introspection)
     sdl = read_text_file(supergraph, "supergraph")
-    _serve(supergraph, sdl, host, port, settings, poll=poll)
+    registered = _registered(persisted) if persisted else {}
+    _serve(supergraph, sdl, settings, host=host, port=port, registered=registered, poll=poll)
 
 
-def _serve(path: Path, sdl: str, host: str, port: int, settings: RouterConfig, *, poll: bool) -> None:
+def _serve(
+    path: Path,
+    sdl: str,
+    settings: RouterConfig,
+    *,
+    host: str,
+    port: int,
+    registered: dict[str, str],
+    poll: bool,
+) -> None:
     from router.edge.app import build_app
     from router.edge.serve import AddressUnusable, listen, run
     from router.execution.transports.http import HttpTransport
@@ -63,7 +76,7 @@ def _serve(path: Path, sdl: str, host: str, port: int, settings: RouterConfig, *
     following = (lambda: follow(path, router, transport),) if poll else ()
     address = f"http://{f'[{host}]' if ':' in host else host}:{listening.getsockname()[1]}/graphql"
     run(
-        build_app(router, background=following),
+        build_app(router, background=following, registered=registered),
         listening,
         settings,
         ready=lambda: typer.echo(f"Stadion's router answers at {address}"),
@@ -124,6 +137,15 @@ def _settings(path: Path | None, forwarded: list[str], *, introspection: bool) -
             fail(f"`{path}`: {' '.join(str(error).split())}")
     names = tuple(dict.fromkeys([*config.forward_headers, *(name.strip().lower() for name in forwarded)]))
     return replace(config, forward_headers=names, introspection=config.introspection and introspection)
+
+
+def _registered(path: Path) -> dict[str, str]:
+    from router.edge.persisted import ManifestInvalid, read_manifest
+
+    try:
+        return read_manifest(read_text_file(path, "manifest").encode())
+    except ManifestInvalid as error:
+        fail(f"`{path}`: {error}")
 
 
 def load_snapshot(sdl: str, path: Path, settings: RouterConfig | None = None) -> Snapshot:

@@ -8,6 +8,7 @@ import types
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any, TypeVar
 
 Section = TypeVar("Section")
@@ -58,6 +59,27 @@ class StreamLimits:
     connections_max: int = 10_000
     operations_per_connection_max: int = 100
     message_bytes_max: int = 2_000_000
+
+
+class Safelist(StrEnum):
+    """Which documents are run, where some are registered in a manifest."""
+
+    OFF = "off"
+    LOG_UNKNOWN = "log_unknown"
+    KNOWN_TEXTS = "known_texts"
+    IDS_ONLY = "ids_only"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PersistedConfig:
+    """Documents by id. `automatic`: clients may have theirs remembered by their hash.
+
+    `safelist`: `log_unknown` runs all and logs the hash of what is not registered; `known_texts` runs
+    registered texts alone; `ids_only` runs nothing but ids of registered documents.
+    """
+
+    automatic: bool = True
+    safelist: Safelist = Safelist.OFF
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,7 +136,6 @@ class RouterConfig:
     shared_queries: bool = True
     explorer: bool = True
     csrf_prevention: bool = True
-    persisted_queries: bool = True
     compression: bool = False
     expose_subgraph_errors: bool = True
     forward_headers: tuple[str, ...] = ()
@@ -129,6 +150,7 @@ class RouterConfig:
     drain_ms_max: int = 10_000
     operation: OperationLimits = field(default_factory=OperationLimits)
     http: HttpLimits = field(default_factory=HttpLimits)
+    persisted: PersistedConfig = field(default_factory=PersistedConfig)
     rate: RateLimits = field(default_factory=RateLimits)
     streams: StreamLimits = field(default_factory=StreamLimits)
     caches: CacheLimits = field(default_factory=CacheLimits)
@@ -165,6 +187,10 @@ def _value(hint: Any, value: object, *, at: str) -> object:
         return _section(hint, value, at=f"{at}.")
     if isinstance(hint, types.GenericAlias):
         return _texts(value, at=at)
+    if issubclass(hint, StrEnum):
+        if value not in set(hint):
+            raise ConfigError(f"`{at}` must be one of {', '.join(hint)}, not `{value}`")
+        return hint(value)
     if type(value) is not hint:
         raise ConfigError(f"`{at}` must be {_wanted(hint)}, not `{value}`")
     if isinstance(value, int) and value < 0:

@@ -50,10 +50,14 @@ DENIED_SETS_PER_DOCUMENT_MAX = 64
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GraphQLRequest:
-    """One operation as a client sent it; `headers` are those to hand on to subgraphs, lower case."""
+    """One operation as a client sent it; `headers` are those to hand on to subgraphs, lower case.
+
+    `document_id` names a registered document; the edge puts its text into `text`.
+    """
 
     text: str
     operation_name: str | None = None
+    document_id: str | None = None
     variables: Mapping[str, Any] = field(default_factory=dict)
     extensions: Mapping[str, Any] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)

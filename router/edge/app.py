@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, TypeAlias
 
@@ -54,13 +54,14 @@ def build_app(
     drain: Drain | None = None,
     routes: tuple[BaseRoute, ...] = (),
     background: tuple[Background, ...] = (),
+    registered: Mapping[str, str] | None = None,
 ) -> Starlette:
     """The router as an app: `/graphql`, `/health/live`, `/health/ready`, the explorer and `routes`.
 
-    `background` runs as long as the app does. The app closes `router` when it shuts down.
-    `app.state.drain` is its Drain.
+    `registered` are persisted documents by id. `background` runs as long as the app does. The app
+    closes `router` when it shuts down. `app.state.drain` is its Drain.
     """
-    parts = parts_of(router, credentials, drain)
+    parts = parts_of(router, credentials, drain, registered or {})
     drain, endpoint = parts.drain, GraphQLEndpoint(parts)
 
     @asynccontextmanager

@@ -24,7 +24,6 @@ from router.edge.explorer import explorer_page
 from router.edge.framing import EVENTS, Framing, framed, framing_of
 from router.edge.negotiation import CONTENT_TYPES, Accepted, Wire, accepted, media_type
 from router.edge.parts import Parts
-from router.edge.persisted import PersistedDocuments
 from router.edge.rate import RateExceeded, caller_of
 from router.edge.requests import ClientGone, body, from_json, from_url
 from router.edge.sharing import key_of
@@ -74,7 +73,7 @@ class GraphQLEndpoint:
         self._drain = parts.drain
         self._rate = parts.rate
         self._shared = parts.shared
-        self._persisted = PersistedDocuments(parts.config)
+        self._persisted = parts.persisted
         self._watch = parts.watch
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -103,7 +102,7 @@ class GraphQLEndpoint:
             self._config.explorer
             and accept.html_first
             and exchange.method == "GET"
-            and b"query=" not in exchange.scope["query_string"]
+            and not any(name in exchange.scope["query_string"] for name in (b"query=", b"documentId="))
         )
 
     async def _serve(self, exchange: Exchange, accept: Accepted) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from router.config import RouterConfig
 from router.edge.credentials import Credentials
 from router.edge.drain import Drain
+from router.edge.persisted import PersistedDocuments
 from router.edge.rate import Rate
 from router.edge.sharing import SharedQueries
 from router.edge.streams import Watch
@@ -23,6 +25,7 @@ class Parts:
     rate: Rate
     shared: SharedQueries
     watch: Watch
+    persisted: PersistedDocuments
 
     @property
     def config(self) -> RouterConfig:
@@ -30,7 +33,9 @@ class Parts:
         return self.router.config
 
 
-def parts_of(router: Router, credentials: Credentials | None, drain: Drain | None) -> Parts:
+def parts_of(
+    router: Router, credentials: Credentials | None, drain: Drain | None, registered: Mapping[str, str]
+) -> Parts:
     """The parts as the router's settings ask for them."""
     config = router.config
     limits = {"in_flight_max": config.http.in_flight_max, "streams_max": config.streams.connections_max}
@@ -42,4 +47,7 @@ def parts_of(router: Router, credentials: Credentials | None, drain: Drain | Non
         watch=Watch(credentials, drain),
         rate=Rate(config.rate),
         shared=SharedQueries(on=config.shared_queries),
+        persisted=PersistedDocuments(
+            config.persisted, registered, entries_max=config.caches.persisted_documents_max
+        ),
     )

@@ -6,7 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import parse_qsl
 
 import orjson
@@ -16,7 +16,9 @@ from router.config import HttpLimits
 from router.errors import ClientError
 from router.pipeline import GraphQLRequest
 
-PARAMETERS = ("query", "variables", "operationName", "extensions")
+KINDS: Mapping[type, str] = {str: "a text", dict: "an object"}
+Part = TypeVar("Part", str, dict[str, Any])
+PARAMETERS = ("query", "documentId", "variables", "operationName", "extensions")
 
 
 class ClientGone(Exception):
@@ -146,25 +148,26 @@ def request_of(decoded: object, headers: Mapping[str, str]) -> GraphQLRequest:
     """A decoded request with its parts checked. Errors: BAD_REQUEST naming the part."""
     if not isinstance(decoded, dict):
         raise _bad("the request must be a JSON object with `query`")
-    text, name = decoded.get("query"), decoded.get("operationName")
-    variables, extensions = decoded.get("variables"), decoded.get("extensions")
-    if text is not None and not isinstance(text, str):
-        raise _bad("`query` must be a text")
-    if name is not None and not isinstance(name, str):
-        raise _bad("`operationName` must be a text")
-    if variables is not None and not isinstance(variables, dict):
-        raise _bad("`variables` must be an object")
-    if extensions is not None and not isinstance(extensions, dict):
-        raise _bad("`extensions` must be an object")
-    if not text and not (extensions and "persistedQuery" in extensions):
+    text, variables = _optional(decoded, "query", str), _optional(decoded, "variables", dict)
+    extensions = _optional(decoded, "extensions", dict) or {}
+    document_id = _optional(decoded, "documentId", str) or None
+    if not text and document_id is None and "persistedQuery" not in extensions:
         raise _bad("the request has no `query`")
     return GraphQLRequest(
         text=text or "",
-        operation_name=name or None,
+        operation_name=_optional(decoded, "operationName", str) or None,
+        document_id=document_id,
         variables=variables or {},
-        extensions=extensions or {},
+        extensions=extensions,
         headers=headers,
     )
+
+
+def _optional(decoded: Mapping[str, Any], name: str, kind: type[Part]) -> Part | None:
+    value = decoded.get(name)
+    if value is not None and not isinstance(value, kind):
+        raise _bad(f"`{name}` must be {KINDS[kind]}")
+    return value
 
 
 def _bad(message: str) -> ClientError:

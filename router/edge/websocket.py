@@ -243,6 +243,7 @@ class _Connection:
             self._end(Close.FORBIDDEN, "Forbidden")
 
     async def _responses(self, request: GraphQLRequest, subject: Subject) -> AsyncIterator[GraphQLResponse]:
+        request = self.parts.persisted.resolved(request)
         graph = self.parts.router.snapshot
         document = await self.parts.router.read(request, graph)
         if document.kind is OperationKind.QUERY:

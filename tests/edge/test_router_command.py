@@ -187,6 +187,23 @@ async def test_an_unknown_setting_is_refused_with_advice(tmp_path: Path) -> None
     assert "unknown setting `http.body_byte_max`; did you mean `http.body_bytes_max`?" in said
 
 
+async def test_a_manifest_says_which_documents_may_run(tmp_path: Path) -> None:
+    file, manifest, settings = tmp_path / "it.graphql", tmp_path / "manifest.json", tmp_path / "router.yaml"
+    settings.write_text("persisted:\n  safelist: ids_only\n")
+    manifest.write_text('{"hello": "{ hello }"}')
+    async with subgraph() as (url, _, _, _), aiohttp.ClientSession() as http:
+        file.write_text(supergraph_of("type Query { hello: String }", url=url))
+        options = ("--persisted", str(manifest), "--config", str(settings))
+        async with started(file, *options) as (_, router):
+            async with http.post(router, json={"documentId": "hello"}) as answer:
+                assert await answer.json() == {"data": {"hello": "there"}}
+            refused = await ask(http, router, "{ hello }")
+            assert refused["errors"][0]["extensions"]["code"] == "PERSISTED_QUERY_ID_REQUIRED"
+    manifest.write_text("[]")
+    code, _, said = await run("router", "--supergraph", str(file), "--persisted", str(manifest))
+    assert (code, said.count("\n")) == (1, 1)
+
+
 async def test_plan_prints_every_stage(tmp_path: Path) -> None:
     file, operation = tmp_path / "it.graphql", tmp_path / "operation.graphql"
     file.write_text(supergraph_of("type Query { a: T } type T { b: Int }"))

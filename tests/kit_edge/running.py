@@ -49,12 +49,14 @@ def router_of(hall: Hall, config: RouterConfig) -> Router:
 
 @asynccontextmanager
 async def running(
-    config: RouterConfig | None = None, credentials: Credentials | None = None
+    config: RouterConfig | None = None,
+    credentials: Credentials | None = None,
+    registered: dict[str, str] | None = None,
 ) -> AsyncIterator[Running]:
     config = config or RouterConfig()
     hall = Hall()
     router = router_of(hall, config)
-    app = build_app(router, credentials=credentials)
+    app = build_app(router, credentials=credentials, registered=registered)
     listening = listen("127.0.0.1", 0)
     ready = asyncio.Event()
     server = draining_server(app, config, ready=ready.set)

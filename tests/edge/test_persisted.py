@@ -1,0 +1,104 @@
+"""Registered documents and the safelist."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+
+import pytest
+
+from router.config import PersistedConfig, RouterConfig, Safelist
+from router.edge.persisted import ManifestInvalid, read_manifest
+from tests.kit_edge.running import Running, running
+
+pytestmark = pytest.mark.timeout(20)
+GRAPHQL_JSON = "application/graphql-response+json"
+REGISTERED = {"hello-1": "query Hello { hello }"}
+ANSWER = {"data": {"hello": "hello world"}}
+
+
+def mode(safelist: Safelist, *, automatic: bool = True) -> RouterConfig:
+    return RouterConfig(persisted=PersistedConfig(safelist=safelist, automatic=automatic))
+
+
+async def told(router: Running, **request: object) -> tuple[int, object]:
+    status, body, _ = await router.post(request, accept=GRAPHQL_JSON)
+    return status, body if "errors" not in body else body["errors"][0]["extensions"]["code"]
+
+
+def hashed(text: str) -> dict:
+    return {"persistedQuery": {"version": 1, "sha256Hash": hashlib.sha256(text.encode()).hexdigest()}}
+
+
+def named(id_: str) -> dict:
+    return {"persistedQuery": {"version": 1, "sha256Hash": id_}}
+
+
+@pytest.mark.parametrize("safelist", list(Safelist))
+async def test_a_registered_document_is_run_by_its_id_in_every_mode(safelist) -> None:
+    async with running(mode(safelist), registered=REGISTERED) as router:
+        assert await told(router, documentId="hello-1") == (200, ANSWER)
+        assert await told(router, extensions=named("hello-1")) == (200, ANSWER)
+        assert await told(router, documentId="hello-1", query=REGISTERED["hello-1"]) == (200, ANSWER)
+        assert await told(router, documentId="hello-1", query="{ me }") == (400, "CANNOT_SEND_PQ_ID_AND_BODY")
+        async with router.http.get(router.url, params={"documentId": "hello-1"}) as it:
+            assert await it.json() == ANSWER
+
+
+async def test_ids_only_runs_nothing_else() -> None:
+    async with running(mode(Safelist.IDS_ONLY), registered=REGISTERED) as router:
+        assert await told(router, query="{ hello }") == (400, "PERSISTED_QUERY_ID_REQUIRED")
+        assert await told(router, query=REGISTERED["hello-1"]) == (400, "PERSISTED_QUERY_ID_REQUIRED")
+        assert await told(router, documentId="other") == (404, "PERSISTED_QUERY_NOT_IN_LIST")
+        text = "{ me }"
+        assert await told(router, query=text, extensions=hashed(text)) == (404, "PERSISTED_QUERY_NOT_IN_LIST")
+        assert await told(router, extensions=hashed(text)) == (404, "PERSISTED_QUERY_NOT_IN_LIST")
+
+
+async def test_known_texts_are_run_and_others_are_not() -> None:
+    async with running(mode(Safelist.KNOWN_TEXTS), registered=REGISTERED) as router:
+        assert await told(router, query=REGISTERED["hello-1"]) == (200, ANSWER)
+        assert await told(router, query="{ hello }") == (400, "QUERY_NOT_IN_SAFELIST")
+
+
+async def test_unknown_documents_are_logged_by_hash_alone(caplog) -> None:
+    async with running(mode(Safelist.LOG_UNKNOWN), registered=REGISTERED) as router:
+        with caplog.at_level(logging.WARNING):
+            assert await told(router, query='{ hello(name: "private") }') == (
+                200,
+                {"data": {"hello": "hello private"}},
+            )
+            assert await told(router, documentId="hello-1") == (200, ANSWER)
+    [record] = [one for one in caplog.records if one.name == "stadion.router.persisted"]
+    assert hashlib.sha256(b'{ hello(name: "private") }').hexdigest() in record.getMessage()
+    assert "private" not in record.getMessage()
+
+
+async def test_an_unknown_id_is_404_and_automatic_hashes_can_be_off() -> None:
+    async with running(mode(Safelist.OFF, automatic=False)) as router:
+        assert await told(router, documentId="x") == (404, "PERSISTED_QUERY_NOT_IN_LIST")
+        assert await told(router, extensions=hashed("{ hello }")) == (200, "PERSISTED_QUERY_NOT_SUPPORTED")
+
+
+def test_both_kinds_of_manifest_are_read() -> None:
+    listed = b'{"format": "x", "version": 1, "operations": [{"id": "a", "type": "query", "body": "{ a }"}]}'
+    assert read_manifest(listed) == {"a": "{ a }"}
+    assert read_manifest(b'{"a": "{ a }", "b": "{ b }"}') == {"a": "{ a }", "b": "{ b }"}
+    assert read_manifest(b"{}") == {}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"",
+        b"[]",
+        b"[1]",
+        b'{"a": 1}',
+        b'{"operations": [{"id": "a"}]}',
+        b'{"operations": [1]}',
+        b'{"operations": [{"id": "a", "body": "x"}, {"id": "a", "body": "y"}]}',
+    ],
+)
+def test_a_manifest_that_names_no_documents_is_refused(text) -> None:
+    with pytest.raises(ManifestInvalid):
+        read_manifest(text)
