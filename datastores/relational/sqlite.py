@@ -140,11 +140,10 @@ class _Lane:
         deadline_s = time.monotonic() + timeout_s
         loop = asyncio.get_running_loop()
         try:
-            return await loop.run_in_executor(self._executor, self._transact, work, deadline_s)
-        except RuntimeError as error:
-            if "shutdown" in str(error):
-                raise Unavailable(f"the store `{self._name}` is closing") from error
-            raise
+            transaction = loop.run_in_executor(self._executor, self._transact, work, deadline_s)
+        except RuntimeError:
+            raise Unavailable(f"the store `{self._name}` is closing") from None
+        return await transaction
 
     def _transact(self, work: Callable[[Connection], T], deadline_s: float) -> T:
         if time.monotonic() > deadline_s:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from datastores.blobs.opening import open_blobs
 from datastores.config import StoreUrlProblem, parse_store_url
 from datastores.errors import SchemaTooNew, Unavailable
 from datastores.lifecycle import opened, unready
@@ -99,3 +100,12 @@ def test_file_urls_name_a_path() -> None:
     for wrong in ("file://host/x", "file:///", "s3://bucket"):
         with pytest.raises(StoreUrlProblem):
             parse_store_url(wrong, schemes=("file",))
+
+
+async def test_blobs_are_opened_by_url(tmp_path: Path) -> None:
+    blobs = open_blobs(f"file:///{tmp_path}/blobs")
+    await blobs.open()
+    await blobs.ready()
+    assert (tmp_path / "blobs" / "kept").is_dir()
+    with pytest.raises(StoreUrlProblem, match="use one of `file://`"):
+        open_blobs("s3://bucket")

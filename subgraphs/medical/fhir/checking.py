@@ -50,6 +50,10 @@ def _by_model(entry: Entry) -> Iterator[EntryProblem]:
                 entry.fhir_id,
                 element=path[:200],
             )
+    except Exception:
+        # The models stumble over what is nested very wrongly: a `resourceType` that is a number, say.
+        message = "the resource is not valid FHIR R4: its structure cannot be read"
+        yield EntryProblem(entry.index, "NOT_VALID", message, entry.resource_type, entry.fhir_id)
 
 
 def _reason(kind: str) -> str:
