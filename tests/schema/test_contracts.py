@@ -9,9 +9,20 @@ from schema.sources import SubgraphSource
 from schema.supergraph import read_supergraph
 
 SDL = """
-extend schema @link(url: "https://specs.apollo.dev/federation/v2.3", import: ["@key", "@tag", "@inaccessible"])
-type Query { open: T @tag(name: "partner") closed: Secret @tag(name: "partner") staff: Int @tag(name: "staff") plain: Int }
-type T @key(fields: "id") @tag(name: "partner") { id: ID! name(in: In): String salary: Int @tag(name: "staff") next: T other: Secret }
+extend schema @link(url: "https://specs.apollo.dev/federation/v2.3", import: ["@key", "@tag"])
+type Query {
+  open: T @tag(name: "partner")
+  closed: Secret @tag(name: "partner")
+  staff: Int @tag(name: "staff")
+  plain: Int
+}
+type T @key(fields: "id") @tag(name: "partner") {
+  id: ID!
+  name(in: In): String
+  salary: Int @tag(name: "staff")
+  next: T
+  other: Secret
+}
 type Secret @tag(name: "staff") { x: Int }
 input In { a: Int }
 """

@@ -96,7 +96,7 @@ def _merge_default(
             f"`{coordinate}` has a default in {ctx.names(given)} only; the supergraph has none",
             coordinate,
             (sources[i].at for i in given),
-            Severity.WARN,
+            severity=Severity.WARN,
         )
     return None
 
@@ -120,7 +120,7 @@ def _report_absent(
             f"`{coordinate}` is unknown in {ctx.names(absent)}; clients cannot use it",
             coordinate,
             places,
-            Severity.WARN,
+            severity=Severity.WARN,
         )
 
 

@@ -26,6 +26,11 @@ class MergeContext:
     input_uses: set[str] = field(default_factory=set)
     output_uses: set[str] = field(default_factory=set)
 
+    @property
+    def indices(self) -> dict[str, int]:
+        """Each subgraph's index by its name."""
+        return {s.graph.name: i for i, s in enumerate(self.subgraphs)}
+
     def name(self, index: int) -> str:
         """A subgraph's name."""
         return self.subgraphs[index].graph.name
@@ -56,6 +61,7 @@ class MergeContext:
         message: str,
         coordinate: str,
         at: Iterable[Location] = (),
+        *,
         severity: Severity = Severity.INFO,
         mend: str | None = None,
     ) -> None:
@@ -112,6 +118,6 @@ def merge_description(
             f"`{coordinate}` has {len(counts)} different descriptions; the most frequent one is kept",
             coordinate,
             (Location(ctx.name(i)) for i, text in descriptions.items() if text),
-            Severity.WARN,
+            severity=Severity.WARN,
         )
     return counts.most_common(1)[0][0]

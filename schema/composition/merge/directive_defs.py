@@ -204,7 +204,7 @@ def _merge_executable(ctx: MergeContext, name: str) -> MergedDirectiveDef | None
             f"`{coordinate}` is only in {ctx.names(executable)}; clients cannot use it",
             coordinate,
             places,
-            Severity.WARN,
+            severity=Severity.WARN,
         )
         return None
     return _intersect(ctx, coordinate, executable, places)
@@ -223,7 +223,7 @@ def _intersect(
             f"`{coordinate}` has no location that all subgraphs allow; clients cannot use it",
             coordinate,
             at,
-            Severity.WARN,
+            severity=Severity.WARN,
         )
         return None
     if any(one != locations for one in each):
@@ -233,7 +233,7 @@ def _intersect(
             f" on {', '.join(sorted(locations))}",
             coordinate,
             at,
-            Severity.WARN,
+            severity=Severity.WARN,
         )
     repeatable = [d.is_repeatable for d in definitions]
     if any(repeatable) and not all(repeatable):
@@ -242,7 +242,7 @@ def _intersect(
             f"`{coordinate}` is not repeatable everywhere; clients may use it once",
             coordinate,
             at,
-            Severity.WARN,
+            severity=Severity.WARN,
         )
     arguments = {
         name: merge_argument(

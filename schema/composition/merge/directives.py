@@ -132,7 +132,7 @@ def _most_frequent(
             f" `{print_ast(node)}` is kept, as the most frequent",
             coordinate,
             (one.at for _, one in applied),
-            Severity.WARN,
+            severity=Severity.WARN,
         )
     return node
 

@@ -69,7 +69,7 @@ def _dropped(ctx: MergeContext, owner: str, value: MergedValue, sources: Mapping
         f"`{owner}.{value.name}` is unknown in {ctx.names(absent)}; clients cannot use it",
         f"{owner}.{value.name}",
         (sources[i].values[value.name].at for i in value.graphs),
-        Severity.WARN,
+        severity=Severity.WARN,
     )
 
 
@@ -80,7 +80,7 @@ def _partial(ctx: MergeContext, owner: str, value: MergedValue, sources: Mapping
         f"`{owner}.{value.name}` is never returned by {ctx.names(absent)}",
         f"{owner}.{value.name}",
         (sources[i].values[value.name].at for i in value.graphs),
-        Severity.DEBUG,
+        severity=Severity.DEBUG,
     )
 
 

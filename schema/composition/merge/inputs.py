@@ -57,7 +57,7 @@ def _report_absent(
             f"`{coordinate}` is unknown in {ctx.names(absent)}; clients cannot use it",
             coordinate,
             places,
-            Severity.WARN,
+            severity=Severity.WARN,
         )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 
+from schema.composition.facts import Coordinate
 from schema.composition.merge.context import MergeContext
 from schema.composition.subgraph import Applied, FieldDef, first, has
 from schema.problems import Severity
@@ -43,170 +44,161 @@ class _Verdict:
     origins: dict[int, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class _Move:
+    """One `@override`: the field moves from subgraph `origin` to subgraph `index`."""
+
+    ctx: MergeContext
+    coordinate: str
+    at: Coordinate
+    sources: Mapping[int, FieldDef]
+    overriding: Mapping[int, Applied]
+    index: int
+    origin: int
+
+    @property
+    def applied(self) -> Applied:
+        return self.overriding[self.index]
+
+    @property
+    def new_home(self) -> str:
+        return self.ctx.name(self.index)
+
+    @property
+    def old_home(self) -> str:
+        return self.ctx.name(self.origin)
+
+
 def resolve_overrides(ctx: MergeContext, owner: str, sources: Mapping[int, FieldDef]) -> Overrides:
     """What the `@override`s of one field's sources bring about."""
     overriding = {i: o for i, s in sources.items() if (o := first(s.directives, "override")) is not None}
     if not overriding:
         return NO_OVERRIDES
+    name = next(iter(sources.values())).name
+    coordinate = f"{owner}.{name}"
     verdict = _Verdict()
     for index, applied in overriding.items():
-        _resolve(ctx, owner, sources, overriding, index, applied, verdict)
+        origin = ctx.indices.get(applied.text("from") or "")
+        if origin is None:
+            _unknown_origin(ctx, coordinate, applied)
+            continue
+        move = _Move(ctx, coordinate, (owner, name), sources, overriding, index, origin)
+        if _is_sound(move):
+            _hand_over(move, verdict)
     return Overrides(frozenset(verdict.used), frozenset(verdict.unused), verdict.labels, verdict.origins)
 
 
-def _resolve(
-    ctx: MergeContext,
-    owner: str,
-    sources: Mapping[int, FieldDef],
-    overriding: Mapping[int, Applied],
-    index: int,
-    applied: Applied,
-    verdict: _Verdict,
-) -> None:
-    item = sources[index]
-    coordinate = f"{owner}.{item.name}"
-    name = applied.text("from") or ""
-    origin = next((i for i in range(len(ctx.subgraphs)) if ctx.name(i) == name), None)
-    if origin is None:
-        _unknown_origin(ctx, coordinate, applied, name)
+def _hand_over(move: _Move, verdict: _Verdict) -> None:
+    verdict.origins[move.index] = move.old_home
+    if move.origin not in move.sources:
+        _does_nothing(move, f"`{move.coordinate}` is no longer in `{move.old_home}`")
         return
-    if not _is_sound(ctx, coordinate, item, sources.get(origin), overriding, index, origin):
-        return
-    verdict.origins[index] = name
-    if origin not in sources:
-        ctx.hint(
-            "OVERRIDE_DIRECTIVE_CAN_BE_REMOVED",
-            f"`{coordinate}` is no longer in `{name}`; `@override` does nothing",
-            coordinate,
-            (applied.at,),
-            mend="remove `@override`",
-        )
-        return
-    _hand_over(ctx, owner, sources, index, origin, applied, verdict)
-
-
-def _hand_over(
-    ctx: MergeContext,
-    owner: str,
-    sources: Mapping[int, FieldDef],
-    index: int,
-    origin: int,
-    applied: Applied,
-    verdict: _Verdict,
-) -> None:
-    item = sources[index]
-    at = (owner, item.name)
-    coordinate = f"{owner}.{item.name}"
-    facts = ctx.subgraphs[origin].facts
-    if facts.is_external(at):
-        ctx.hint(
-            "OVERRIDE_DIRECTIVE_CAN_BE_REMOVED",
-            f"`{coordinate}` is only referred to in `{ctx.name(origin)}`; `@override` does nothing",
-            coordinate,
-            (applied.at,),
-        )
+    facts = move.ctx.subgraphs[move.origin].facts
+    if facts.is_external(move.at):
+        _does_nothing(move, f"`{move.coordinate}` is only referred to in `{move.old_home}`")
     else:
-        (verdict.used if at in facts.used else verdict.unused).add(origin)
-    if not facts.is_external(at) and applied.text("label") is None:
-        ctx.hint(
-            "OVERRIDDEN_FIELD_CAN_BE_REMOVED",
-            f"`{coordinate}` is overridden by `{ctx.name(index)}`; it can be"
-            f" removed from `{ctx.name(origin)}`"
-            + (", once nothing there refers to it" if at in facts.used else ""),
-            coordinate,
-            (sources[origin].at,),
-        )
-    _label(ctx, coordinate, index, origin, applied, verdict)
+        is_used = move.at in facts.used
+        (verdict.used if is_used else verdict.unused).add(move.origin)
+        if move.applied.text("label") is None:
+            _can_be_removed(move, is_used=is_used)
+    _label(move, verdict)
 
 
-def _label(
-    ctx: MergeContext, coordinate: str, index: int, origin: int, applied: Applied, verdict: _Verdict
-) -> None:
-    label = applied.text("label")
+def _label(move: _Move, verdict: _Verdict) -> None:
+    label = move.applied.text("label")
     if label is None:
         return
     if not (_LABEL.match(label) or _PERCENT.match(label)):
-        ctx.problem(
+        move.ctx.problem(
             "OVERRIDE_LABEL_INVALID",
-            f"`{label}` cannot be the label of `@override` on `{coordinate}`",
-            coordinate,
-            (applied.at,),
+            f"`{label}` cannot be the label of `@override` on `{move.coordinate}`",
+            move.coordinate,
+            (move.applied.at,),
             "start with a letter and use letters, digits and `_-:./`, or write"
             " `percent(5)`: 0 to 100, 8 decimals",
         )
         return
-    verdict.labels[index] = label
-    verdict.labels[origin] = label
-    ctx.hint(
+    verdict.labels[move.index] = label
+    verdict.labels[move.origin] = label
+    move.ctx.hint(
         "OVERRIDE_MIGRATION_IN_PROGRESS",
-        f"`{coordinate}` moves from `{ctx.name(origin)}` to `{ctx.name(index)}` by label `{label}`",
-        coordinate,
-        (applied.at,),
+        f"`{move.coordinate}` moves from `{move.old_home}` to `{move.new_home}` by label `{label}`",
+        move.coordinate,
+        (move.applied.at,),
     )
 
 
-def _unknown_origin(ctx: MergeContext, coordinate: str, applied: Applied, name: str) -> None:
-    close = get_close_matches(name, [ctx.name(i) for i in range(len(ctx.subgraphs))], n=1)
+def _does_nothing(move: _Move, why: str) -> None:
+    move.ctx.hint(
+        "OVERRIDE_DIRECTIVE_CAN_BE_REMOVED",
+        f"{why}; `@override` does nothing",
+        move.coordinate,
+        (move.applied.at,),
+        mend="remove `@override`",
+    )
+
+
+def _can_be_removed(move: _Move, *, is_used: bool) -> None:
+    later = ", once nothing there refers to it" if is_used else ""
+    move.ctx.hint(
+        "OVERRIDDEN_FIELD_CAN_BE_REMOVED",
+        f"`{move.coordinate}` is overridden by `{move.new_home}`; it can be"
+        f" removed from `{move.old_home}`{later}",
+        move.coordinate,
+        (move.sources[move.origin].at,),
+    )
+
+
+def _unknown_origin(ctx: MergeContext, coordinate: str, applied: Applied) -> None:
+    name = applied.text("from") or ""
+    close = get_close_matches(name, list(ctx.indices), n=1)
     ctx.hint(
         "FROM_SUBGRAPH_DOES_NOT_EXIST",
         f"`{coordinate}` overrides a field of `{name}`, which is not among the"
         " subgraphs; `@override` is dropped",
         coordinate,
         (applied.at,),
-        Severity.WARN,
-        f"did you mean `{close[0]}`?" if close else None,
+        severity=Severity.WARN,
+        mend=f"did you mean `{close[0]}`?" if close else None,
     )
 
 
-def _is_sound(
-    ctx: MergeContext,
-    coordinate: str,
-    item: FieldDef,
-    source: FieldDef | None,
-    overriding: Mapping[int, Applied],
-    index: int,
-    origin: int,
-) -> bool:
-    at = overriding[index].at
-    if origin == index:
-        ctx.problem(
+def _is_sound(move: _Move) -> bool:
+    if move.origin == move.index:
+        move.ctx.problem(
             "OVERRIDE_FROM_SELF_ERROR",
-            f"`{coordinate}` overrides itself: `from` names its own subgraph `{ctx.name(index)}`",
-            coordinate,
-            (at,),
+            f"`{move.coordinate}` overrides itself: `from` names its own subgraph `{move.new_home}`",
+            move.coordinate,
+            (move.applied.at,),
             "name the subgraph that had the field before, or remove `@override`",
         )
         return False
-    if origin in overriding:
-        ctx.problem(
+    if move.origin in move.overriding:
+        move.ctx.problem(
             "OVERRIDE_SOURCE_HAS_OVERRIDE",
-            f"`{coordinate}` in `{ctx.name(index)}` overrides"
-            f" `{ctx.name(origin)}`, which itself overrides another",
-            coordinate,
-            (at, overriding[origin].at),
-            f"remove `@override` in `{ctx.name(origin)}`",
+            f"`{move.coordinate}` in `{move.new_home}` overrides"
+            f" `{move.old_home}`, which itself overrides another",
+            move.coordinate,
+            (move.applied.at, move.overriding[move.origin].at),
+            f"remove `@override` in `{move.old_home}`",
         )
         return False
-    collision = _collision(item, source)
-    if collision is not None:
-        directive, where = collision
-        ctx.problem(
+    return not _collides(move)
+
+
+def _collides(move: _Move) -> bool:
+    """Whether a directive is there that cannot be while the field moves."""
+    item, source = move.sources[move.index], move.sources.get(move.origin)
+    found = [("external", item, move.new_home)] if has(item.directives, "external") else []
+    if source is not None:
+        carried = [name for name in ("requires", "provides") if has(source.directives, name)]
+        found.extend((name, source, move.old_home) for name in carried)
+    for directive, where, home in found[:1]:
+        move.ctx.problem(
             "OVERRIDE_COLLISION_WITH_ANOTHER_DIRECTIVE",
-            f"`@override` on `{coordinate}` does not go with `@{directive}` on it in"
-            f" `{ctx.name(index if where is item else origin)}`",
-            coordinate,
-            (at, where.at),
+            f"`@override` on `{move.coordinate}` does not go with `@{directive}` on it in `{home}`",
+            move.coordinate,
+            (move.applied.at, where.at),
             "remove one of them",
         )
-        return False
-    return True
-
-
-def _collision(item: FieldDef, source: FieldDef | None) -> tuple[str, FieldDef] | None:
-    """A directive that cannot be there while the field moves, and the field that carries it."""
-    if has(item.directives, "external"):
-        return "external", item
-    for name in ("requires", "provides"):
-        if source is not None and has(source.directives, name):
-            return name, source
-    return None
+    return bool(found)

@@ -95,7 +95,7 @@ def _members(ctx: MergeContext, name: str, sources: Mapping[int, TypeDef]) -> tu
                 f"`{name}` has the member `{member}` only in {ctx.names(having)}",
                 name,
                 (sources[i].at for i in having),
-                Severity.DEBUG,
+                severity=Severity.DEBUG,
             )
     return tuple(members)
 

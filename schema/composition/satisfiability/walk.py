@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 
 from schema.composition.merge.model import MergedField, MergedGraph
 from schema.composition.post_merge.inaccessible import is_hidden
@@ -50,7 +51,7 @@ def check_satisfiability(merged: MergedGraph, problems: list[Problem]) -> None:
             for step in _root_steps(merged, root, walk):
                 _run(walk, step)
         found = {**walk.failed, **found}
-        for problem in shared_mutations(reach, lambda step: _fails(reach, step)):
+        for problem in shared_mutations(reach, partial(_fails, reach)):
             found.setdefault((problem.coordinate or "", "mutation"), problem)
     problems.extend(list(found.values())[:PROBLEMS_MAX])
 

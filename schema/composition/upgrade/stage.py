@@ -164,16 +164,16 @@ def _without_unused_externals(graph: Subgraph, problems: list[Problem]) -> Subgr
 
     emptied = edit_fields(graph, edit)
     empty = {t.name for t in emptied.types.values() if graph.types[t.name].fields and not t.fields}
-    for owner in [emptied.types[name] for name in sorted(empty & _referenced(emptied))]:
-        problems.append(
-            Problem(
-                "TYPE_WITH_ONLY_UNUSED_EXTERNAL",
-                f"`{owner.name}` in `{graph.name}` has only external fields, and nothing uses them",
-                owner.name,
-                (owner.at,),
-                f"remove `{owner.name}` there, or `@external` from the fields that it resolves",
-            )
+    problems.extend(
+        Problem(
+            "TYPE_WITH_ONLY_UNUSED_EXTERNAL",
+            f"`{name}` in `{graph.name}` has only external fields, and nothing uses them",
+            name,
+            (graph.types[name].at,),
+            f"remove `{name}` there, or `@external` from the fields that it resolves",
         )
+        for name in sorted(empty & _referenced(emptied))
+    )
     return edit_types(emptied, lambda owner: None if owner.name in empty else owner)
 
 
