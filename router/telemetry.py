@@ -5,7 +5,6 @@ INVARIANT: nothing here carries a variable's value, a token, an address or a per
 
 from __future__ import annotations
 
-import logging
 import re
 import secrets
 from collections.abc import Iterator
@@ -16,7 +15,6 @@ from opentelemetry import metrics, trace
 TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
 tracer = trace.get_tracer("stadion.router")
 meter = metrics.get_meter("stadion.router")
-log = logging.getLogger("stadion.router")
 
 requests_duration_s = meter.create_histogram(
     "http.server.request.duration", unit="s", description="from the first byte read to the last one sent"

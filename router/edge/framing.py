@@ -1,6 +1,6 @@
 """Framing: a stream of answers as Server-Sent Events or as parts of one multipart response.
 
-Source: graphql-sse, distinct connections mode; Apollo's `subscriptionSpec=1.0`; `deferSpec=20220824`.
+Source: graphql-sse, distinct connections mode; Apollo's `subscriptionSpec=1.0`.
 """
 
 from __future__ import annotations
@@ -51,12 +51,6 @@ SUBSCRIPTION_PARTS = Framing(
     content_type=f'multipart/mixed; boundary="{BOUNDARY}"; subscriptionSpec="1.0"',
     frame=_payload,
     heartbeat=_part(b"{}"),
-    end=f"--{BOUNDARY}--\r\n".encode(),
-)
-INCREMENTAL_PARTS = Framing(
-    content_type=f'multipart/mixed; boundary="{BOUNDARY}"; deferSpec="20220824"',
-    frame=lambda answer: _part(answer.text()),
-    heartbeat=b"",
     end=f"--{BOUNDARY}--\r\n".encode(),
 )
 

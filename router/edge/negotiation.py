@@ -47,7 +47,6 @@ class Accepted:
 
     wires: tuple[Wire, ...]
     html_first: bool = False
-    defer_spec: str | None = None
 
     @property
     def single(self) -> Wire:
@@ -83,8 +82,7 @@ def accepted(header: str | None) -> Accepted:
             f"no accepted media type can be produced; accept `{Wire.GRAPHQL_JSON}` or `{Wire.JSON}`",
             code="NOT_ACCEPTABLE",
         )
-    spec = next((found for media in ranked if (found := media.parameter("deferspec"))), None)
-    return Accepted(tuple(wires) or (Wire.JSON,), html_first, spec)
+    return Accepted(tuple(wires) or (Wire.JSON,), html_first)
 
 
 def _wires(media: MediaType) -> tuple[Wire, ...]:
