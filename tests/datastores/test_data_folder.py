@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from datastores.blobs.files import FileBlobs
 from datastores.errors import SchemaTooNew, StoreError, Unavailable
 from datastores.folder import FOLDER_VERSION, DataFolder
+from datastores.relational.sqlite import SqliteRelational
+from datastores.vault.keys import FileKeyProvider
+
+NOBODY = 65_534
 
 HOLDER = """
 import sys, signal
@@ -78,8 +86,33 @@ def test_a_place_that_cannot_be_a_folder_is_refused_in_one_line(tmp_path: Path) 
         DataFolder(tmp_path / "file" / "data").claim()
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere: run the tests as another user")
-def test_an_unwritable_folder_is_refused_in_one_line(tmp_path: Path) -> None:
-    tmp_path.chmod(0o500)
+@pytest.fixture
+def unwritable() -> Iterator[Path]:
+    """A folder that we may enter and not write, also where the tests are run by root."""
+    with tempfile.TemporaryDirectory(prefix="stadion-") as name:
+        folder = Path(name)
+        folder.chmod(0o500)
+        root = os.geteuid() == 0
+        if root:
+            os.chown(folder, NOBODY, NOBODY)
+            os.seteuid(NOBODY)
+        try:
+            yield folder
+        finally:
+            if root:
+                os.seteuid(0)
+            folder.chmod(0o700)
+
+
+def test_an_unwritable_folder_is_refused_in_one_line(unwritable: Path) -> None:
+    with pytest.raises(Unavailable, match=r"the data folder `.*` cannot be written: Permission denied"):
+        DataFolder(unwritable).claim()
+    with pytest.raises(Unavailable, match="cannot make the folder"):
+        asyncio.run(SqliteRelational(unwritable / "new" / "x.db").open())
+    with pytest.raises(Unavailable, match="the file cannot be opened"):
+        asyncio.run(SqliteRelational(unwritable / "x.db").open())
+    with pytest.raises(Unavailable, match="Permission denied"):
+        asyncio.run(FileBlobs(unwritable / "blobs").open())
     with pytest.raises(Unavailable, match="cannot be written: Permission denied"):
-        DataFolder(tmp_path).claim()
+        asyncio.run(FileKeyProvider(unwritable / "keys.json").open(create=True))
+    assert list(unwritable.iterdir()) == []
