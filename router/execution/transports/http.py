@@ -15,6 +15,15 @@ import orjson
 from router.errors import SubgraphCallFailed
 from router.execution.transport import SubgraphRequest, SubgraphResponse
 from router.execution.transports.answers import is_graphql_answer, read_answer
+from router.execution.transports.http_client import (
+    AnswerTooLong,
+    ConnectFailed,
+    ConnectionLost,
+    Endpoint,
+    HttpAnswer,
+    HttpClient,
+    NotHttp,
+)
 from router.execution.transports.multipart import multipart_of
 from router.execution.transports.sse import sse_payloads
 from router.execution.transports.websocket import websocket_payloads
@@ -79,6 +88,13 @@ class HttpTransport:
         self._sign = sign
         self._limits = limits or HttpTransportLimits()
         self._session: aiohttp.ClientSession | None = None
+        self._endpoints: dict[str, Endpoint] = {}
+        self._client = HttpClient(
+            connections_per_host_max=self._limits.connections_per_host_max,
+            connect_timeout_s=self._limits.connect_timeout_s,
+            keep_alive_s=self._limits.keep_alive_s,
+            answer_bytes_max=self._limits.answer_bytes_max,
+        )
 
     def readdress(self, subgraphs: Mapping[str, str | SubgraphAddress]) -> None:
         """Add and replace addresses from the next call on; what is under way stays where it is."""
@@ -96,49 +112,37 @@ class HttpTransport:
             headers = self._headers(request, address, body, ACCEPT)
             headers["content-type"] = content_type
             try:
-                status, media_type, answered = await self._post(request, address.url, body, headers)
-            except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
+                answer = await self._post(request, headers, body)
+            except ConnectionLost:
                 if attempts:
                     continue
                 raise SubgraphCallFailed(request.service, "the connection was lost") from None
-            return _read(request.service, status, media_type, answered)
+            return _read(request.service, answer)
 
-    async def _post(
-        self, request: SubgraphRequest, url: str, body: bytes, headers: Mapping[str, str]
-    ) -> tuple[int, str, bytes]:
-        timeout = aiohttp.ClientTimeout(total=request.timeout_s, sock_connect=self._limits.connect_timeout_s)
+    async def _post(self, request: SubgraphRequest, headers: Mapping[str, str], body: bytes) -> HttpAnswer:
+        service = request.service
         try:
-            async with self._open_session().post(
-                url, data=body, headers=headers, timeout=timeout, allow_redirects=False
-            ) as response:
-                answered = await self._read_capped(request.service, response)
-                return response.status, response.content_type, answered
+            endpoint = self._endpoint(service)
+            return await self._client.post(endpoint, headers, body, timeout_s=request.timeout_s)
         except TimeoutError:
-            raise SubgraphCallFailed(request.service, "timed out") from None
-        except aiohttp.ClientConnectorError:
-            raise SubgraphCallFailed(request.service, "could not be reached") from None
-        except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
-            raise  # lost before an answer: `fetch` decides whether to try again
-        except aiohttp.ClientError as error:
-            raise SubgraphCallFailed(
-                request.service, f"did not speak HTTP ({type(error).__name__})"
-            ) from None
+            raise SubgraphCallFailed(service, "timed out") from None
+        except ConnectFailed:
+            raise SubgraphCallFailed(service, "could not be reached") from None
+        except AnswerTooLong:
+            limit = self._limits.answer_bytes_max
+            raise SubgraphCallFailed(service, f"answered more than {limit} bytes") from None
+        except NotHttp:
+            raise SubgraphCallFailed(service, "did not speak HTTP") from None
 
-    async def _read_capped(self, service: str, response: aiohttp.ClientResponse) -> bytes:
-        """The body, decompressed; the limit holds for what comes out of the compression."""
-        limit = self._limits.answer_bytes_max
-        if (response.content_length or 0) <= limit:
-            chunks: list[bytes] = []
-            size = 0
-            async for chunk in response.content.iter_any():
-                size += len(chunk)
-                if size > limit:
-                    break
-                chunks.append(chunk)
-            else:
-                return chunks[0] if len(chunks) == 1 else b"".join(chunks)
-        response.close()
-        raise SubgraphCallFailed(service, f"answered more than {limit} bytes")
+    def _endpoint(self, service: str) -> Endpoint:
+        url = self._address(service).url
+        endpoint = self._endpoints.get(url)
+        if endpoint is None:
+            try:
+                endpoint = self._endpoints[url] = Endpoint.of(url)
+            except ValueError:
+                raise SubgraphCallFailed(service, "has no usable address") from None
+        return endpoint
 
     async def subscribe(self, request: SubgraphRequest) -> AsyncIterator[SubgraphResponse]:
         """As the port says. `timeout_s` bounds opening the stream, not the stream."""
@@ -181,6 +185,7 @@ class HttpTransport:
 
     async def close(self) -> None:
         """As the port says; a later call would open a new pool."""
+        self._client.close()
         session, self._session = self._session, None
         if session is not None:
             await session.close()
@@ -206,7 +211,7 @@ class HttpTransport:
         return headers
 
     def _open_session(self) -> aiohttp.ClientSession:
-        """The pool belongs to the loop of the first call."""
+        """For event streams alone. The session belongs to the loop of the first call."""
         if self._session is None:
             connector = aiohttp.TCPConnector(
                 limit=0,
@@ -238,17 +243,18 @@ def payload_of(request: SubgraphRequest) -> dict[str, Any]:
     return payload
 
 
-def _read(service: str, status: int, media_type: str, body: bytes) -> SubgraphResponse:
+def _read(service: str, answered: HttpAnswer) -> SubgraphResponse:
     """An error status comes first in the answer's errors; a GraphQL body is used all the same.
 
     Errors: `SubgraphCallFailed`. Source: `federation.md` (g) 5.
     """
+    status = answered.status
     succeeded = 200 <= status < 300
-    if media_type not in _JSON_TYPES:
+    if answered.media_type not in _JSON_TYPES:
         why = "answered a content type that is not GraphQL's" if succeeded else f"answered HTTP {status}"
         raise SubgraphCallFailed(service, why, http_answer_status=status)
     try:
-        decoded = orjson.loads(body)
+        decoded = orjson.loads(answered.body)
     except orjson.JSONDecodeError:
         code = "SUBREQUEST_MALFORMED_RESPONSE" if succeeded else None
         raise SubgraphCallFailed(
