@@ -10,6 +10,7 @@ from decimal import Decimal
 from typing import Any
 
 from aiodataloader import DataLoader
+from sqlalchemy import Connection
 
 from authz.classes import Purpose
 from datastores.vault.port import Vault
@@ -84,9 +85,10 @@ class MedicalContext(RequestContext):
         """One page of the visible rows, opened, and how many visible rows the list has."""
         visible = await self.visible(wanted)
         index = None if wanted.code is None else code_index(self.vault, wanted.patient_id, wanted.code)
-        rows = await self.vault.read(
-            lambda c: store.list_resources(
-                c,
+
+        def work(connection: Connection) -> tuple[list[SealedResource], int]:
+            rows = store.list_resources(
+                connection,
                 visible,
                 wanted.resource_type,
                 limit=request.limit,
@@ -95,10 +97,9 @@ class MedicalContext(RequestContext):
                 before=_place(request.before),
                 backward=request.backward,
             )
-        )
-        count = await self.vault.read(
-            lambda c: store.count_resources(c, visible, wanted.resource_type, index)
-        )
+            return rows, store.count_resources(connection, visible, wanted.resource_type, index)
+
+        rows, count = await self.vault.read(work)
         return await self._opened(rows, wanted.purpose), count
 
     async def _opened(self, rows: list[SealedResource], purpose: Purpose | None) -> list[OpenResource]:
