@@ -110,6 +110,7 @@ def as_json(result: CompositionResult) -> str:
     return json.dumps(
         {
             "composed": result.supergraph_sdl is not None,
+            "supergraph": result.supergraph_sdl,
             "problems": [_plain(problem) for problem in result.problems],
             "hints": [_plain(hint) for hint in result.hints],
         },

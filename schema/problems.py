@@ -151,7 +151,7 @@ _MERGE = {
     "OVERRIDE_COLLISION_WITH_ANOTHER_DIRECTIVE": "an override meets a directive that it cannot go with",
     "OVERRIDE_LABEL_INVALID": "an override's label cannot be used",
     "DIRECTIVE_COMPOSITION_ERROR": "a directive cannot be composed as asked",
-    "CONTEXTUAL_ARGUMENT_NOT_CONTEXTUAL_IN_ALL_SUBGRAPHS": "an argument is contextual here and required there",
+    "CONTEXTUAL_ARGUMENT_NOT_CONTEXTUAL_IN_ALL_SUBGRAPHS": "an argument is contextual here, required there",
 }
 _POST_MERGE = {
     "NO_QUERIES": "there is nothing to query",
