@@ -6,6 +6,7 @@ import asyncio
 import logging
 import shutil
 import socket
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -110,5 +111,5 @@ def _announce(address: str, *, demo: bool) -> None:
 
     typer.echo(f"Demo logins (what each sees of {ATHLETE.display_name}, id `{ATHLETE.id}`):")
     for person in PEOPLE:
-        factor = f"  + `stadion otp {person.handle}`" if person.totp_secret else ""
+        factor = f"  + `{sys.argv[0]} otp {person.handle}`" if person.totp_secret else ""
         typer.echo(f"  {person.handle:<8} {person.password:<22} {person.shows}{factor}")

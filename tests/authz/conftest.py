@@ -15,6 +15,7 @@ from authz.facts.relational import RelationalFacts
 from datastores.relational.opening import open_relational
 from datastores.relational.port import Relational
 from tests.kit_authz.people import Clock
+from tests.servers.absent import absent
 from tests.servers.postgresql import NoPostgresql, running_postgresql
 
 
@@ -33,8 +34,8 @@ def postgresql_url() -> Iterator[str]:
     try:
         with running_postgresql() as server:
             yield server.url
-    except NoPostgresql as absent:
-        pytest.skip(str(absent))
+    except NoPostgresql as why:
+        absent(why)
 
 
 @pytest.fixture

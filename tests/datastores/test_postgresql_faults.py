@@ -12,6 +12,7 @@ from sqlalchemy import make_url
 from datastores.config import StoreUrlProblem
 from datastores.errors import Unavailable
 from datastores.relational.postgresql import PostgresqlLimits, PostgresqlRelational
+from tests.servers.absent import absent
 from tests.servers.postgresql import NoPostgresql, PostgresqlServer, running_postgresql
 
 
@@ -20,8 +21,8 @@ async def server() -> AsyncIterator[PostgresqlServer]:
     try:
         with running_postgresql() as running:
             yield running
-    except NoPostgresql as absent:
-        pytest.skip(str(absent))
+    except NoPostgresql as why:
+        absent(why)
 
 
 async def insert(store: PostgresqlRelational, value: int) -> int:

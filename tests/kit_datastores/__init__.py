@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import text
 
 from datastores.relational.opening import open_relational
+from tests.servers.absent import absent
 from tests.servers.postgresql import NoPostgresql, running_postgresql
 
 
@@ -23,8 +24,8 @@ def postgresql_url() -> Iterator[str]:
     try:
         with running_postgresql() as server:
             yield server.url
-    except NoPostgresql as absent:
-        pytest.skip(str(absent))
+    except NoPostgresql as why:
+        absent(why)
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from sqlalchemy import text
 
 from datastores.relational.opening import open_relational
 from datastores.relational.port import Relational
+from tests.servers.absent import absent
 from tests.servers.postgresql import NoPostgresql, running_postgresql
 
 
@@ -28,8 +29,8 @@ def postgresql_server() -> Iterator[str]:
     try:
         with running_postgresql() as server:
             yield server.url
-    except NoPostgresql as absent:
-        pytest.skip(str(absent))
+    except NoPostgresql as why:
+        absent(why)
 
 
 def migrated_sqlite(folder: Path, prepare: Callable[[Relational], Awaitable[None]]) -> Path:

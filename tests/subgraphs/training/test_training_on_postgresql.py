@@ -25,6 +25,7 @@ from subgraphs.training.ports import TrainingPorts
 from subgraphs.training.store import activities as rows
 from subgraphs.training.store import lists, tables
 from tests.kit_training.files import content, read
+from tests.servers.absent import absent
 from tests.servers.postgresql import NoPostgresql, running_postgresql
 
 EVERYTHING = VisibleRows("anna", frozenset(Visibility))
@@ -39,8 +40,8 @@ def server_url() -> Iterator[str]:
     try:
         with running_postgresql() as server:
             yield server.url
-    except NoPostgresql as absent:
-        pytest.skip(str(absent))
+    except NoPostgresql as why:
+        absent(why)
 
 
 @pytest.fixture
