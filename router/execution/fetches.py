@@ -75,13 +75,13 @@ class RootFetch:
 
 
 class EntityFetch:
-    """A fetch of entities: one representation for each different object under the path."""
+    """A fetch of entities: one representation for each different object under its paths."""
 
-    __slots__ = ("_objects", "_path", "_renamed", "_representations", "_rewrite", "_variables", "fetch")
+    __slots__ = ("_objects", "_paths", "_renamed", "_representations", "_rewrite", "_variables", "fetch")
 
-    def __init__(self, fetch: Fetch, path: TreePath, facts: TypeFacts) -> None:
+    def __init__(self, fetch: Fetch, paths: Sequence[TreePath], facts: TypeFacts) -> None:
         self.fetch = fetch
-        self._path = path
+        self._paths = tuple(paths)
         self._representations = Representations(fetch, facts)
         self._rewrite = compile_rewrites(fetch.output_rewrites, facts)
         self._renamed = renamed_keys(fetch.output_rewrites)
@@ -90,7 +90,9 @@ class EntityFetch:
 
     async def run(self, run: Run) -> None:
         """Fetch and merge; without anything to ask for there is no call."""
-        found = self._path.collect(run.root)
+        found = self._paths[0].collect(run.root)
+        for path in self._paths[1:]:
+            found += path.collect(run.root)
         if found:
             await self._ask(run, found, {})
 
@@ -129,13 +131,15 @@ class EntityFetch:
                 merge_object(target, entity, objects)
 
     def _fail(self, run: Run, failure: SubgraphCallFailed, groups: Groups) -> None:
-        report_failure(run, failure, self._path.label)
+        for path in self._paths:
+            report_failure(run, failure, path.label)
         _mark_failed(run, groups)
 
     def _place_errors(self, run: Run, errors: Sequence[dict[str, Any]], groups: Groups) -> None:
         places: dict[int, list[ResponsePath]] = {}
-        for it, path in self._path.locate(run.root):
-            places.setdefault(id(it), []).append(path)
+        for tree_path in self._paths:
+            for it, path in tree_path.locate(run.root):
+                places.setdefault(id(it), []).append(path)
 
         def paths_of(index: int) -> list[ResponsePath]:
             group = groups[index] if 0 <= index < len(groups) else []
@@ -148,7 +152,7 @@ class EntityFetch:
             run,
             errors,
             service=self.fetch.service,
-            at=self._path.label,
+            at=self._paths[0].label,
             renamed=self._renamed,
             paths_of=paths_of,
         )
@@ -160,14 +164,14 @@ class ContextualFetch(EntityFetch):
     __slots__ = ("_facts", "_sources")
 
     def __init__(self, fetch: Fetch, path: TreePath, facts: TypeFacts) -> None:
-        super().__init__(fetch, path, facts)
+        super().__init__(fetch, (path,), facts)
         self._sources = tuple((it.variable, it.path) for it in fetch.context_rewrites)
         self._facts = facts
 
     async def run(self, run: Run) -> None:
         """Fetch and merge, calls with different values side by side."""
         calls: dict[bytes | str, tuple[dict[str, Any], list[dict[str, Any]]]] = {}
-        for line in self._path.ancestors(run.root):
+        for line in self._paths[0].ancestors(run.root):
             values: dict[str, Any] = {}
             for name, path in self._sources:
                 value = self._read(path, line)

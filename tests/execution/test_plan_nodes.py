@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -16,11 +17,13 @@ from router.planner.plan import (
     ContextRewrite,
     Defer,
     DeferredPart,
+    Fetch,
     Flatten,
     Parallel,
     PathKey,
     PathList,
     QueryPlan,
+    Sequence,
     Subscription,
 )
 from tests.kit_federation.shop import (
@@ -256,3 +259,54 @@ async def test_only_a_subscriptions_plan_can_be_subscribed_to() -> None:
     compiled = compile_plan(QueryPlan(root()), AllowedOperation(normal, normal), SHOP)
     with pytest.raises(PlanInvariantBroken):
         await anext(aiter(subscribe(compiled, {}, ANONYMOUS, ScriptedTransport())))
+
+
+async def test_parallel_branches_that_ask_the_same_make_one_call() -> None:
+    def branch(path: str, number: int) -> Sequence:
+        head, tail = entities(path, "sku"), entities(path, "sku", service="catalog")
+        assert isinstance(head.node, Fetch)
+        named = replace(
+            head.node, id=number, operation=head.node.operation.replace("query(", f"query Op__{number}(")
+        )
+        return Sequence((Flatten(head.path, named), tail))
+
+    node = in_order(root(), Parallel((branch("items.@", 3), branch("item", 4), entities("must", "sku"))))
+    transport = ScriptedTransport(
+        catalog=[
+            {"data": {"items": [{"sku": "a"}, {"sku": "b"}], "item": {"sku": "a"}, "must": {"sku": "m"}}},
+            {"data": {"_entities": [{"name": "A"}, {"name": "B"}]}},
+        ],
+        stock=[
+            {
+                "data": {"_entities": [{"state": "FULL"}, None, {"state": "EMPTY"}]},
+                "errors": [
+                    {"message": "x", "path": ["_entities", 0, "left"]},
+                    {"message": "y", "path": ["_entities", 1]},
+                ],
+            },
+        ],
+    )
+    answer = await run_plan("{items{state name} item(sku:1){state name} must{state}}", node, transport)
+    assert answer.data == {
+        "items": [{"state": "FULL", "name": "A"}, {"state": None, "name": "B"}],
+        "item": {"state": "FULL", "name": "A"},
+        "must": {"state": "EMPTY"},
+    }
+    assert [it["sku"] for it in transport.representations(1)] == ["a", "b", "m"]
+    assert [it.service for it in transport.requests] == ["catalog", "stock", "catalog"]
+    # `left` was fetched but not selected: the path ends at what the client sees
+    assert [(it["message"], it["path"]) for it in answer.errors] == [
+        ("x", ["items", 0]),
+        ("x", ["item"]),
+        ("y", ["items", 1]),
+    ]
+
+
+async def test_a_joined_call_that_fails_is_told_at_each_of_its_paths() -> None:
+    both = Parallel((entities("items.@", "sku"), entities("item", "sku")))
+    transport = ScriptedTransport(
+        catalog=[{"data": {"items": [{"sku": "a"}], "item": {"sku": "a"}}}],
+        stock=[SubgraphCallFailed("stock", "timed out")],
+    )
+    answer = await run_plan("{items{state} item(sku:1){state}}", in_order(root(), both), transport)
+    assert [it["path"] for it in answer.errors] == [["items"], ["item"]]
