@@ -9,7 +9,7 @@ from schema.composition.satisfiability.view import State, States
 from schema.composition.subgraph import Kind
 from schema.federation.field_sets import print_field_set
 from schema.federation.type_refs import named
-from schema.problems import Location, Problem
+from schema.problems import Problem
 
 _COMPOSITE = (Kind.OBJECT, Kind.INTERFACE, Kind.UNION)
 
@@ -27,7 +27,9 @@ def unreachable(reach: Reach, step: Step, item: MergedField, reached: States) ->
         "SATISFIABILITY_ERROR",
         "\n".join(lines),
         coordinate,
-        tuple(Location(reach.view.merged.graphs[graph].name) for graph in holders),
+        tuple(
+            reach.view.place(graph, name, item.name) for graph, name in _declared(reach, step, item, holders)
+        ),
         _mend(reach, step, item, holders, reached),
     )
 
@@ -41,6 +43,13 @@ def _holders(reach: Reach, step: Step, item: MergedField) -> list[int]:
     view = reach.view
     found = {s.graph for s in _entries(reach, step) if view.join(s, item.name) is not None}
     return sorted(found)
+
+
+def _declared(reach: Reach, step: Step, item: MergedField, holders: list[int]) -> list[tuple[int, str]]:
+    """Where to look: who could resolve the field; if nobody could, who has the type."""
+    found = [(s.graph, s.type) for s in _entries(reach, step) if s.graph in holders]
+    holding = [(graph, name) for graph, name in found if reach.view.declaration(graph, name, item.name)]
+    return holding or [(s.graph, s.type) for s in sorted(step.states, key=lambda s: (s.graph, s.type))]
 
 
 def _entries(reach: Reach, step: Step) -> list[State]:

@@ -10,7 +10,7 @@ from schema.composition.satisfiability.step import Step
 from schema.composition.satisfiability.view import State
 from schema.composition.subgraph import Kind
 from schema.federation.type_refs import named
-from schema.problems import Location, Problem
+from schema.problems import Problem
 
 
 def shared_mutations(reach: Reach, fails: Callable[[Step], list[Problem]]) -> Iterator[Problem]:
@@ -48,7 +48,6 @@ def _fails_alone(
 
 
 def _report(reach: Reach, item: MergedField, failures: dict[int, list[Problem]]) -> Problem:
-    names = [reach.view.merged.graphs[graph].name for graph in failures]
     lines = [f"`Mutation.{item.name}` is shared, runs in one subgraph only, and none can finish its answer:"]
     for graph, problems in failures.items():
         missing = ", ".join(f"`{p.coordinate}`" for p in problems)
@@ -57,6 +56,6 @@ def _report(reach: Reach, item: MergedField, failures: dict[int, list[Problem]])
         "SATISFIABILITY_ERROR",
         "\n".join(lines),
         f"Mutation.{item.name}",
-        tuple(Location(name) for name in names),
+        tuple(reach.view.place(graph, "Mutation", item.name) for graph in failures),
         "give the returned type a key that the other subgraphs resolve",
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from schema.composition.merge.model import MergedField
 from schema.composition.satisfiability.step import Step
 from schema.composition.satisfiability.view import GraphView, States
-from schema.problems import Location, Problem
+from schema.problems import Problem
 
 
 def mismatched_runtime_types(view: GraphView, step: Step, item: MergedField, found: States) -> Problem | None:
@@ -24,6 +24,6 @@ def mismatched_runtime_types(view: GraphView, step: Step, item: MergedField, fou
         "SHAREABLE_HAS_MISMATCHED_RUNTIME_TYPES",
         "\n".join(lines),
         f"{step.type}.{item.name}",
-        tuple(Location(view.merged.graphs[graph].name) for graph in possible),
+        tuple(view.place(graph, step.type, item.name) for graph in possible),
         "let them know at least one type in common, as shared fields answer the same everywhere",
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -11,7 +11,9 @@ from graphql import FieldNode, InlineFragmentNode, SelectionSetNode
 from schema.composition.facts import selection_on
 from schema.composition.merge.model import JoinField, MergedGraph, MergedType
 from schema.composition.subgraph import Kind
+from schema.composition.validate import ValidSubgraph
 from schema.federation.field_sets import print_field_set
+from schema.problems import Location
 
 TYPE_MARKS = str.maketrans("", "", "[]!")
 
@@ -42,10 +44,20 @@ class Hop:
 class GraphView:
     """Answers questions about one merged graph; `labels` are the override labels that are on."""
 
-    def __init__(self, merged: MergedGraph, labels: frozenset[str] = frozenset()) -> None:
+    def __init__(
+        self, merged: MergedGraph, subgraphs: Sequence[ValidSubgraph], labels: frozenset[str] = frozenset()
+    ) -> None:
         self.merged = merged
+        self._subgraphs = subgraphs
         self._labels = labels
         self._hops: dict[str, tuple[Hop, ...]] = {}
+
+    def place(self, graph: int, type_name: str, field: str) -> Location:
+        """Where the subgraph declares the field, or else the type, or else the subgraph as a whole."""
+        source = self._subgraphs[graph].graph
+        owner = source.types.get(type_name)
+        declared = source.field(type_name, field) or owner
+        return Location(source.name) if declared is None else declared.at
 
     @cached_property
     def interface_objects(self) -> frozenset[tuple[int, str]]:

@@ -8,7 +8,7 @@ before with fewer subgraphs is not taken again: more subgraphs can only make mor
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -21,6 +21,7 @@ from schema.composition.satisfiability.runtime_types import mismatched_runtime_t
 from schema.composition.satisfiability.step import Step
 from schema.composition.satisfiability.view import GraphView, State, States
 from schema.composition.subgraph import ROOTS, Kind
+from schema.composition.validate import ValidSubgraph
 from schema.federation.type_refs import named
 from schema.problems import Problem
 
@@ -39,13 +40,15 @@ class _Walk:
     steps: int = 0
 
 
-def check_satisfiability(merged: MergedGraph, problems: list[Problem]) -> None:
+def check_satisfiability(
+    merged: MergedGraph, subgraphs: Sequence[ValidSubgraph], problems: list[Problem]
+) -> None:
     """Add a problem for each field that some allowed operation cannot obtain, with the smallest such
     operation.
     """
     found: dict[tuple[str, str], Problem] = {}
     for labels in _label_choices(merged):
-        reach = Reach(GraphView(merged, labels))
+        reach = Reach(GraphView(merged, subgraphs, labels))
         walk = _Walk(reach)
         for root in ROOTS:
             for step in _root_steps(merged, root, walk):
