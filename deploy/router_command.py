@@ -123,18 +123,10 @@ def read_text_file(path: Path, what: str) -> str:
 
 
 def _settings(path: Path | None, forwarded: list[str], *, introspection: bool) -> RouterConfig:
-    from router.config import ConfigError, RouterConfig, read_config
+    from deploy.config_command import read_settings
+    from router.config import RouterConfig
 
-    config = RouterConfig()
-    if path is not None:
-        import yaml
-
-        try:
-            config = read_config(yaml.safe_load(path.read_text(encoding="utf-8")) or {})
-        except OSError as error:
-            fail(f"cannot read the settings `{path}`: {error.strerror}")
-        except (ConfigError, yaml.YAMLError, UnicodeDecodeError) as error:
-            fail(f"`{path}`: {' '.join(str(error).split())}")
+    config = RouterConfig() if path is None else read_settings(path)
     names = tuple(dict.fromkeys([*config.forward_headers, *(name.strip().lower() for name in forwarded)]))
     return replace(config, forward_headers=names, introspection=config.introspection and introspection)
 

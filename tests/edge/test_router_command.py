@@ -204,6 +204,19 @@ async def test_a_manifest_says_which_documents_may_run(tmp_path: Path) -> None:
     assert (code, said.count("\n")) == (1, 1)
 
 
+async def test_settings_are_shown_as_a_file_that_is_good(tmp_path: Path) -> None:
+    code, shown, _ = await run("config", "show")
+    assert code == 0
+    settings = tmp_path / "router.yaml"
+    settings.write_text(shown.replace("body_bytes_max: 2000000", "body_bytes_max: 7"))
+    assert (await run("config", "check", str(settings)))[:2] == (0, f"`{settings}` is good\n")
+    assert "body_bytes_max: 7\n" in (await run("config", "show", str(settings)))[1]
+    settings.write_text("persisted: {safelist: all}")
+    code, _, said = await run("config", "check", str(settings))
+    assert code == 1
+    assert "must be one of off, log_unknown, known_texts, ids_only, not `all`" in said
+
+
 async def test_plan_prints_every_stage(tmp_path: Path) -> None:
     file, operation = tmp_path / "it.graphql", tmp_path / "operation.graphql"
     file.write_text(supergraph_of("type Query { a: T } type T { b: Int }"))
