@@ -43,8 +43,6 @@ def router_command(
     introspection: Annotated[bool, typer.Option(help="answer `__schema` and `__type`")] = True,
 ) -> None:
     """Serve one supergraph: `POST /graphql`; ready when `/health/ready` answers 200."""
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s %(message)s")
-    logging.getLogger("uvicorn").setLevel(logging.WARNING)
     settings = _settings(config, forward_header or [], introspection=introspection)
     sdl = read_text_file(supergraph, "supergraph")
     registered = _registered(persisted) if persisted else {}
@@ -71,6 +69,8 @@ def _serve(
         listening = listen(host, port)
     except AddressUnusable as error:
         fail(str(error))
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s %(message)s")
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)
     transport = HttpTransport(urls_of(snapshot))
     router = Router(snapshot, transport, config=settings)
     following = (lambda: follow(path, router, transport),) if poll else ()

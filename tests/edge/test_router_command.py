@@ -17,7 +17,9 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
+from typer.testing import CliRunner
 
+from deploy.cli import app
 from tests.kit_edge.supergraphs import supergraph_of
 
 pytestmark = pytest.mark.timeout(60)
@@ -43,9 +45,9 @@ async def subgraph() -> AsyncIterator[tuple[str, asyncio.Event, asyncio.Event, l
             return JSONResponse({"data": {"slow": "at last"}})
         return JSONResponse({"data": {"hello": "there"}})
 
-    app = Starlette(routes=[Route("/graphql", answer, methods=["POST"])])
+    answering = Starlette(routes=[Route("/graphql", answer, methods=["POST"])])
     listening = listen("127.0.0.1", 0)
-    server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="off"))
+    server = uvicorn.Server(uvicorn.Config(answering, log_config=None, lifespan="off"))
     server.install_signal_handlers = lambda: None
     serving = asyncio.create_task(server.serve(sockets=[listening]))
     try:
@@ -144,21 +146,19 @@ async def test_a_changed_file_is_served_without_a_restart_and_a_broken_one_is_no
     await router.close()
 
 
-async def run(*arguments: str) -> tuple[int, str, str]:
-    process = await asyncio.create_subprocess_exec(
-        *STADION, *arguments, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
-    )
-    out, said = await process.communicate()
-    return process.returncode, out.decode(), said.decode()
+def run(*arguments: str) -> tuple[int, str, str]:
+    """Exit code, output and error output of a command that ends by itself."""
+    result = CliRunner().invoke(app, list(arguments))
+    return result.exit_code, result.stdout, result.stderr
 
 
-async def test_a_file_that_is_no_supergraph_is_refused_in_one_line(tmp_path: Path) -> None:
+def test_a_file_that_is_no_supergraph_is_refused_in_one_line(tmp_path: Path) -> None:
     for text in (None, "", "type Query { a: Int }", "{{{", "\xff"):
         file = tmp_path / "it.graphql"
         file.unlink(missing_ok=True)
         if text is not None:
             file.write_bytes(text.encode("latin1"))
-        code, _, said = await run("router", "--supergraph", str(file), "--port", "0")
+        code, _, said = run("router", "--supergraph", str(file), "--port", "0")
         assert code == 1
         assert said.startswith("stadion: ")
         assert said.count("\n") == 1
@@ -170,7 +170,7 @@ async def test_a_busy_port_is_refused_in_one_line(tmp_path: Path) -> None:
     file.write_text(supergraph_of("type Query { a: Int }"))
     taken = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
     port = str(taken.sockets[0].getsockname()[1])
-    code, _, said = await run("router", "--supergraph", str(file), "--port", port)
+    code, _, said = run("router", "--supergraph", str(file), "--port", port)
     taken.close()
     assert code == 1
     assert (
@@ -178,11 +178,11 @@ async def test_a_busy_port_is_refused_in_one_line(tmp_path: Path) -> None:
     )
 
 
-async def test_an_unknown_setting_is_refused_with_advice(tmp_path: Path) -> None:
+def test_an_unknown_setting_is_refused_with_advice(tmp_path: Path) -> None:
     file, settings = tmp_path / "it.graphql", tmp_path / "router.yaml"
     file.write_text(supergraph_of("type Query { a: Int }"))
     settings.write_text("http:\n  body_byte_max: 3\n")
-    code, _, said = await run("router", "--supergraph", str(file), "--port", "0", "--config", str(settings))
+    code, _, said = run("router", "--supergraph", str(file), "--port", "0", "--config", str(settings))
     assert code == 1
     assert "unknown setting `http.body_byte_max`; did you mean `http.body_bytes_max`?" in said
 
@@ -200,37 +200,37 @@ async def test_a_manifest_says_which_documents_may_run(tmp_path: Path) -> None:
             refused = await ask(http, router, "{ hello }")
             assert refused["errors"][0]["extensions"]["code"] == "PERSISTED_QUERY_ID_REQUIRED"
     manifest.write_text("[]")
-    code, _, said = await run("router", "--supergraph", str(file), "--persisted", str(manifest))
+    code, _, said = run("router", "--supergraph", str(file), "--persisted", str(manifest))
     assert (code, said.count("\n")) == (1, 1)
 
 
-async def test_settings_are_shown_as_a_file_that_is_good(tmp_path: Path) -> None:
-    code, shown, _ = await run("config", "show")
+def test_settings_are_shown_as_a_file_that_is_good(tmp_path: Path) -> None:
+    code, shown, _ = run("config", "show")
     assert code == 0
     settings = tmp_path / "router.yaml"
     settings.write_text(shown.replace("body_bytes_max: 2000000", "body_bytes_max: 7"))
-    assert (await run("config", "check", str(settings)))[:2] == (0, f"`{settings}` is good\n")
-    assert "body_bytes_max: 7\n" in (await run("config", "show", str(settings)))[1]
+    assert run("config", "check", str(settings))[:2] == (0, f"`{settings}` is good\n")
+    assert "body_bytes_max: 7\n" in run("config", "show", str(settings))[1]
     settings.write_text("persisted: {safelist: all}")
-    code, _, said = await run("config", "check", str(settings))
+    code, _, said = run("config", "check", str(settings))
     assert code == 1
     assert "must be one of off, log_unknown, known_texts, ids_only, not `all`" in said
 
 
-async def test_plan_prints_every_stage(tmp_path: Path) -> None:
+def test_plan_prints_every_stage(tmp_path: Path) -> None:
     file, operation = tmp_path / "it.graphql", tmp_path / "operation.graphql"
     file.write_text(supergraph_of("type Query { a: T } type T { b: Int }"))
     operation.write_text("query Q { x: a { b } }")
     shown = {}
     for stage in ("parse", "normal", "paths", "groups", "plan"):
-        code, shown[stage], _ = await run("plan", "--supergraph", str(file), "--stage", stage, str(operation))
+        code, shown[stage], _ = run("plan", "--supergraph", str(file), "--stage", stage, str(operation))
         assert code == 0
     assert "query Q" in shown["parse"]
     assert shown["normal"] == "query Q(){x: a{b}}\n"
     assert "ONLY" in shown["paths"]
     assert shown["plan"].startswith("QueryPlan {")
-    code, text, _ = await run("plan", "--supergraph", str(file), "--format", "json", str(operation))
+    code, text, _ = run("plan", "--supergraph", str(file), "--format", "json", str(operation))
     assert json.loads(text)["node"]["serviceName"] == "only"
     operation.write_text("{ none }")
-    code, _, said = await run("plan", "--supergraph", str(file), str(operation))
+    code, _, said = run("plan", "--supergraph", str(file), str(operation))
     assert (code, said.startswith("stadion: ")) == (1, True)
