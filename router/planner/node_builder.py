@@ -21,12 +21,13 @@ NO_GRAPH: Final = ""
 class NodeBuilder:
     """The visits of one object so far. Attempts are made on copies; the first visit is the parent's own."""
 
-    __slots__ = ("graph", "is_root", "once", "prefer", "search", "state", "type_name", "visits")
+    __slots__ = ("_owned", "graph", "is_root", "once", "prefer", "search", "state", "type_name", "visits")
 
     def __init__(self, search: Search, state: State, *, is_root: bool) -> None:
         self.search, self.state, self.is_root = search, state, is_root
         self.type_name, self.graph = state.type_name, state.graph
         self.visits: list[Visit] = []
+        self._owned: set[int] = set()
         self.prefer: str | None = None
         self.once = False
         """Whether a field may be asked of one subgraph only (mutations, subscriptions)."""
@@ -44,9 +45,26 @@ class NodeBuilder:
     def copy(self) -> NodeBuilder:
         """A builder that can be changed without changing this one."""
         other = NodeBuilder(self.search, self.state, is_root=self.is_root)
-        other.visits = [visit.copy() for visit in self.visits]
+        other.visits = list(self.visits)
+        self._owned = set()  # INVARIANT: visits are shared from here on; `own` copies before a change
         other.prefer, other.once = self.prefer, self.once
         return other
+
+    def adopt(self, other: NodeBuilder) -> None:
+        """Go on from where a copy has come to."""
+        self.visits, self._owned = other.visits, other._owned
+
+    def own(self, index: int) -> Visit:
+        """The visit, to be changed."""
+        if index not in self._owned:
+            self.visits[index] = self.visits[index].copy()
+            self._owned.add(index)
+        return self.visits[index]
+
+    def open(self, visit: Visit) -> None:
+        """Add a visit."""
+        self.visits.append(visit)
+        self._owned.add(visit.index)
 
     def cost(self) -> float:
         """Requests weigh most, then how late they are, then how much is selected, more so behind a key."""
@@ -54,7 +72,7 @@ class NodeBuilder:
         stages: dict[int, int] = {}
         for visit in self.visits:
             if visit.kind is not VisitKind.LOCAL:
-                stage = self._stage(visit.index, stages)
+                stage = self.stage(visit.index, stages)
                 total += FETCH_COST + STAGE_COST * stage + stage * len(visit.resolved)
                 if visit.graph == self.prefer:
                     total -= _PREFERRED
@@ -74,11 +92,12 @@ class NodeBuilder:
         own = sum(1 + (r.child.weight if r.child is not None else 0) for r in visit.resolved)
         return own + (visit.nested_plan.weight if visit.nested_plan is not None else 0)
 
-    def _stage(self, index: int, known: dict[int, int]) -> int:
+    def stage(self, index: int, known: dict[int, int]) -> int:
+        """How many requests come before this visit's; `known` remembers answers."""
         if index not in known:
             known[index] = 0
             known[index] = 1 + max(
-                (self._stage(i, known) for i in self.visits[index].depends_on if i != index), default=-1
+                (self.stage(i, known) for i in self.visits[index].depends_on if i != index), default=-1
             )
         return known[index]
 
@@ -125,4 +144,4 @@ class NodeBuilder:
     def link(self, consumer: int | None, index: int) -> None:
         """Let the consumer wait from now on, so that nothing found for this visit waits for the consumer."""
         if consumer is not None:
-            self.visits[consumer].depends_on.add(index)
+            self.own(consumer).depends_on.add(index)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from router.planner.node_builder import NodeBuilder
 from router.planner.placing import place, place_locally, place_narrowed
 from router.planner.selections import Conditions, Field, Fragment, Item, Selections, joined
-from router.planner.tree import NodePlan
+from router.planner.tree import NodePlan, VisitKind
 from router.planner.ways import graphs_for
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def weigh(
     best, best_rest = _assigned(base, order, narrowed, prefer=None)
     best_cost = _total(best, best_rest)
     tried = [("each field its cheapest way", best_cost)]
-    if len(fields) > 1:
+    if len(fields) > 1 and not _is_least(best, ways):
         for graph in _worth_preferring(ways, search.limits.alternatives_max):
             builder, rest = _assigned(base, order, narrowed, prefer=graph)
             cost = _total(builder, rest)
@@ -52,6 +52,16 @@ def weigh(
     if search.explain and len(tried) > 1:
         search.note(f"{base.type_name}({base.graph})", tried, best_cost)
     return finished(search, best, best_rest)
+
+
+def _is_least(builder: NodeBuilder, ways: dict[int, tuple[str, ...]]) -> bool:
+    """Whether no request is made but to subgraphs that alone can answer some field."""
+    alone = {graphs[0] for graphs in ways.values() if len(graphs) == 1}
+    made = [visit.graph for visit in builder.visits if visit.kind is not VisitKind.LOCAL]
+    below = any(
+        r.child is not None and r.child.fetches_count for visit in builder.visits for r in visit.resolved
+    )
+    return not below and len(made) == len(set(made)) and set(made) <= alone
 
 
 def finished(search: Search, builder: NodeBuilder, rest: Sequence[Item]) -> NodePlan:

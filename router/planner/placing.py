@@ -9,12 +9,23 @@ from typing import Final
 from router.planner.node_builder import NO_GRAPH, NodeBuilder
 from router.planner.selections import Conditions, Field, Fragment, Item
 from router.planner.tree import AbstractPlan, ChildPlan, Resolved, Visit, VisitKind
-from router.planner.ways import KEYS_TRIED_MAX, Way, interface_objects_for, known_leaf, ways_of
+from router.planner.ways import (
+    KEYS_TRIED_MAX,
+    NO_CHAIN,
+    Chain,
+    Way,
+    interface_objects_for,
+    known_leaf,
+    ways_of,
+)
 from schema.supergraph import FieldJoin
 from schema.supergraph.field_sets import FieldSet
 
+HOPS: Final = (1, 2, 3, 5)
+"""Lengths of key chains that are tried, short ones first: a longer one is looked for only without them."""
 _UNFINISHED: Final = 50_000.0
 _SPLITS_MAX: Final = 6
+_PARTS_MAX: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,12 +36,21 @@ class Placed:
     left: Field | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class _Attempt:
+    """What came of one way: its cost beyond what there was, the visits then, and what was placed."""
+
+    cost: float
+    builder: NodeBuilder
+    placed: Placed
+
+
 def place_locally(builder: NodeBuilder, field: Field) -> bool:
     """Place a field that the parent's request answers whole; False where more is needed."""
     if not builder.visits or builder.visits[0].graph == NO_GRAPH:
         return False
     if field.name == "__typename":
-        builder.visits[0].resolved.append(Resolved(field, None))
+        builder.own(0).resolved.append(Resolved(field, None))
         return True
     if field.defer is not None or interface_objects_for(builder, field):
         return False
@@ -41,7 +61,7 @@ def place_locally(builder: NodeBuilder, field: Field) -> bool:
     child = builder.child(visit, field, join, hopped=False)
     if child is not None and (child.rest is not None or child.fetches_count):
         return False
-    visit.resolved.append(Resolved(field, join, child))
+    builder.own(0).resolved.append(Resolved(field, join, child))
     return True
 
 
@@ -50,41 +70,79 @@ def place(
     field: Field,
     *,
     consumer: int | None = None,
-    banned: frozenset[str] = frozenset(),
+    chain: Chain = NO_CHAIN,
     tried: frozenset[str] = frozenset(),
 ) -> Placed:
     """Place one field by its cheapest way; what no way reaches is left over.
 
-    `consumer` is the visit whose representations will carry it. `banned` subgraphs are being
-    reached for its sake; `tried` ones have answered their part of it.
+    `consumer` is the visit whose representations will carry it. `chain` is the chain of keys that it is
+    placed for; `tried` subgraphs have answered their part of it.
     """
     known = known_leaf(builder, field, consumer)
     if known is not None:
         return Placed((known,))
-    best: tuple[float, NodeBuilder, Placed] | None = None
-    partial: list[tuple[float, NodeBuilder, Placed]] = []
-    ways = list(ways_of(builder, field, consumer, banned, tried))[: builder.search.limits.paths_per_leaf_max]
-    before = builder.cost()
-    for way in ways:
-        attempt = builder.copy()
-        placed = _take(attempt, way, field, banned, consumer)
-        if placed is None:
-            continue
-        cost = attempt.cost() - before
-        if placed.left is not None:
-            partial.append((cost + _UNFINISHED * _size(placed.left), attempt, placed))
-        elif best is None or cost < best[0]:
-            best = (cost, attempt, placed)
-    for _, attempt, placed in sorted(partial, key=lambda one: one[0])[: 3 if best is None else 1]:
-        found = _completed(attempt, placed, consumer, banned, tried)
-        if found is not None and (best is None or found[0] - before < best[0]):
-            best = (found[0] - before, found[1], found[2])
+    builder.search.tick()
+    best: _Attempt | None = None
+    for hops in HOPS if chain.hops is None else (chain.hops,):
+        attempts = _attempts(builder, field, consumer, replace(chain, hops=hops), tried)
+        best = min(attempts, key=lambda one: one.cost, default=None)
+        if best is not None and best.placed.left is None:
+            break
     if best is None and field.defer is not None:
         return _placed_at_once(builder, field)
     if best is None:
         return Placed(left=field)
-    builder.visits = best[1].visits
-    return best[2]
+    builder.adopt(best.builder)
+    return best.placed
+
+
+def _attempts(
+    builder: NodeBuilder, field: Field, consumer: int | None, chain: Chain, tried: frozenset[str]
+) -> list[_Attempt]:
+    """One attempt a way; where a way answers a part only, the attempt asks others for what is left."""
+    ways = list(ways_of(builder, field, consumer, chain, tried))
+    free = _free_way(builder, field, ways)
+    if free is not None:
+        ways = [free]
+    before = builder.cost() if len(ways) > 1 else 0.0
+    whole: list[_Attempt] = []
+    parts: list[_Attempt] = []
+    for way in ways[: builder.search.limits.paths_per_leaf_max]:
+        attempt = builder.copy()
+        placed = _take(attempt, way, field, consumer, chain)
+        if placed is None:
+            continue
+        cost = attempt.cost() - before if len(ways) > 1 else 0.0
+        if placed.left is None:
+            whole.append(_Attempt(cost, attempt, placed))
+        else:
+            parts.append(_Attempt(cost + _UNFINISHED * _size(placed.left), attempt, placed))
+    parts.sort(key=lambda one: one.cost)
+    for part in parts[: 1 if whole else _PARTS_MAX]:
+        found = _completed(part, consumer, chain, tried)
+        if found is not None:
+            whole.append(replace(found, cost=found.cost - before))
+    return whole
+
+
+def _free_way(builder: NodeBuilder, field: Field, ways: Sequence[Way]) -> Way | None:
+    """The earliest visit that answers the field whole and needs no request for it: nothing is cheaper."""
+    stages: dict[int, int] = {}
+    best: tuple[int, Way] | None = None
+    for way in ways:
+        if way.visit is None or way.join is None:
+            continue
+        visit = builder.visits[way.visit]
+        stage = builder.stage(way.visit, stages)
+        if best is not None and best[0] <= stage:
+            continue
+        fits = visit.kind is VisitKind.LOCAL or set(visit.conditions) <= set(field.conditions)
+        if not fits or not builder.needs_nothing(visit, way.join):
+            continue
+        child = builder.child(visit, field, way.join, hopped=visit.kind is VisitKind.ENTITY)
+        if child is None or (child.rest is None and not child.fetches_count):
+            best = (stage, way)
+    return best[1] if best is not None else None
 
 
 def _placed_at_once(builder: NodeBuilder, field: Field) -> Placed:
@@ -93,80 +151,64 @@ def _placed_at_once(builder: NodeBuilder, field: Field) -> Placed:
     return Placed() if place_locally(builder, field) else place(builder, field)
 
 
-def _completed(
-    attempt: NodeBuilder,
-    placed: Placed,
-    consumer: int | None,
-    banned: frozenset[str],
-    tried: frozenset[str],
-) -> tuple[float, NodeBuilder, Placed] | None:
+def _completed(part: _Attempt, consumer: int | None, chain: Chain, tried: frozenset[str]) -> _Attempt | None:
     """The attempt with what it left over asked of other subgraphs, through the same field."""
-    left = placed.left
-    if left is None or attempt.once or len(tried) >= _SPLITS_MAX:
+    attempt, placed = part.builder, part.placed
+    if placed.left is None or attempt.once or len(tried) >= _SPLITS_MAX:
         return None
     more = tried | {attempt.visits[placed.at[0][0]].graph}
-    other = place(attempt, left, consumer=consumer, banned=banned, tried=more)
+    other = place(attempt, placed.left, consumer=consumer, chain=chain, tried=more)
     cost = attempt.cost() + (_UNFINISHED * _size(other.left) if other.left is not None else 0.0)
-    return cost, attempt, Placed((*placed.at, *other.at), other.left)
+    return _Attempt(cost, attempt, Placed((*placed.at, *other.at), other.left))
 
 
-def _take(
-    builder: NodeBuilder, way: Way, field: Field, banned: frozenset[str], consumer: int | None
-) -> Placed | None:
+def _take(builder: NodeBuilder, way: Way, field: Field, consumer: int | None, chain: Chain) -> Placed | None:
     """Follow one way; None where a key or a requirement cannot be had."""
     if way.visit is not None:
         visit: Visit | None = builder.visits[way.visit]
     else:
-        visit = _open(builder, way, field, banned, consumer)
+        visit = _open(builder, way, field, consumer, chain)
     if visit is None:
         return None
-    if way.visit is not None:
+    if way.join is None or builder.needs_nothing(visit, way.join):
         builder.link(consumer, visit.index)
-    if way.join is None:
-        return _take_nested(builder, visit, [field]) if _widened(builder, visit, field) else None
-    if builder.needs_nothing(visit, way.join):
-        if not _widened(builder, visit, field):
+        if not _widened(builder, visit, field, chain):
             return None
         visit = builder.visits[visit.index]
     else:
         visit = _with_requirement(builder, visit, way, field, consumer)
         if visit is None:
             return None
+    if way.join is None:
+        return _take_nested(builder, visit, [field])
     if field.purpose == "key" and visit.kind is VisitKind.LOCAL and field.selections is None:
         field = builder.search.pool.with_(field, conditions=())
-    hopped = visit.kind is VisitKind.ENTITY
-    child = builder.child(visit, field, way.join, hopped=hopped)
+    child = builder.child(visit, field, way.join, hopped=visit.kind is VisitKind.ENTITY)
     left = child.rest if child is not None else None
     if left is not None and (left is field.selections or _answers_nothing(child)):
         return None
     resolved = Resolved(field, way.join, child)
-    visit.resolved.append(resolved)
+    builder.own(visit.index).resolved.append(resolved)
     rest = builder.search.pool.with_(field, selections=left) if left is not None else None
     return Placed(((visit.index, resolved),), rest)
 
 
-def _open(
-    builder: NodeBuilder, way: Way, field: Field, banned: frozenset[str], consumer: int | None = None
-) -> Visit | None:
+def _open(builder: NodeBuilder, way: Way, field: Field, consumer: int | None, chain: Chain) -> Visit | None:
     """A new visit, its key obtained; None where it cannot be."""
     type_name = way.key.type_name if way.key is not None else builder.type_name
+    index = len(builder.visits)
     visit = Visit(
-        len(builder.visits),
-        way.kind,
-        way.graph,
-        type_name,
-        way.key,
-        conditions=field.conditions,
-        defer=field.defer,
+        index, way.kind, way.graph, type_name, way.key, conditions=field.conditions, defer=field.defer
     )
     if builder.visits[0].graph != NO_GRAPH:
         visit.depends_on.add(0)
-    builder.visits.append(visit)
-    builder.link(consumer, visit.index)
+    builder.open(visit)
+    builder.link(consumer, index)
     if way.key is not None:
-        obtained = _obtain(builder, visit, way.key.fields, field, banned | {way.graph}, purpose="key")
-        return visit if obtained else None
-    return visit
+        further = chain.through(way.graph, field)
+        if not _obtain(builder, index, way.key.fields, field, further, purpose="key"):
+            return None
+    return builder.visits[index]
 
 
 def _with_requirement(
@@ -194,12 +236,12 @@ def _reentered(
     for key in keys[:KEYS_TRIED_MAX]:
         attempt = builder.copy()
         again = replace(way, visit=None, kind=VisitKind.ENTITY, key=key)
-        visit = _open(attempt, again, field, frozenset(), consumer)
+        visit = _open(attempt, again, field, consumer, Chain(hops=HOPS[-1]))
         if visit is None:
             continue
         found = _required_at(attempt, visit.index, requires, field, consumer)
         if found is not None:
-            builder.visits = attempt.visits
+            builder.adopt(attempt)
             return found
     return None
 
@@ -209,10 +251,10 @@ def _required_at(
 ) -> Visit | None:
     attempt = builder.copy()
     attempt.link(consumer, index)
-    if not _obtain(attempt, attempt.visits[index], requires, field, frozenset(), purpose="requires"):
+    if not _obtain(attempt, index, requires, field, NO_CHAIN, purpose="requires"):
         return None
-    builder.visits = attempt.visits
-    visit = builder.visits[index]
+    builder.adopt(attempt)
+    visit = builder.own(index)
     if requires and requires not in visit.requires:
         visit.requires = (*visit.requires, requires)
     return visit
@@ -236,14 +278,14 @@ def place_narrowed(builder: NodeBuilder, items: Sequence[Item]) -> list[Item]:
             attempt = builder.copy()
             way = Way(name, None, VisitKind.ENTITY, key, None)
             asked = builder.search.pool.with_(base, conditions=_shared_conditions(items))
-            visit = _open(attempt, way, asked, frozenset())
+            visit = _open(attempt, way, asked, None, Chain(hops=HOPS[-1]))
             if visit is None or _take_nested(attempt, visit, items) is None:
                 continue
             if best is None or attempt.cost() < best[0]:
                 best = (attempt.cost(), attempt)
     if best is None:
         return list(items)
-    builder.visits = best[1].visits
+    builder.adopt(best[1])
     return []
 
 
@@ -254,37 +296,28 @@ def _take_nested(builder: NodeBuilder, visit: Visit, items: Sequence[Item]) -> P
     plan = builder.search.plan(type(builder.state)(visit.type_name, visit.graph), combined)
     if not isinstance(plan, AbstractPlan) or plan.rest is not None:
         return None
+    visit = builder.own(visit.index)
     visit.nested_items, visit.nested_plan = list(combined.items), plan
     return Placed(tuple((visit.index, Resolved(i, None, None, True)) for i in items if isinstance(i, Field)))
 
 
 def _obtain(
-    builder: NodeBuilder,
-    visit: Visit,
-    field_set: FieldSet,
-    field: Field,
-    banned: frozenset[str],
-    *,
-    purpose: str,
+    builder: NodeBuilder, index: int, field_set: FieldSet, field: Field, chain: Chain, *, purpose: str
 ) -> bool:
-    """Place every field that the visit's representations must carry."""
+    """Place every field that the visit's representations must carry; False where one cannot be had."""
     pool = builder.search.pool
     asked = pool.of_field_set(field_set, builder.type_name, purpose=purpose, conditions=field.conditions)
     for item in pool.collect(pool.selections(asked), builder.type_name):
-        placed = place(builder, item, consumer=visit.index, banned=banned)
+        placed = place(builder, item, consumer=index, chain=chain)
         if placed.left is not None:
             return False
-        # INVARIANT: `place` adopts a copy, so the visit must be looked up anew.
-        current = builder.visits[visit.index]
-        current.needs.extend(placed.at)
-        current.depends_on |= {index for index, _ in placed.at}
-    current = builder.visits[visit.index]
-    visit.depends_on, visit.needs = current.depends_on, current.needs
-    builder.visits[visit.index] = visit
+        visit = builder.own(index)
+        visit.needs.extend(placed.at)
+        visit.depends_on |= {other for other, _ in placed.at}
     return True
 
 
-def _widened(builder: NodeBuilder, visit: Visit, field: Field) -> bool:
+def _widened(builder: NodeBuilder, visit: Visit, field: Field, chain: Chain) -> bool:
     """Let the visit serve a field under weaker conditions than its key was obtained for.
 
     False where its requirements stand under conditions that may exclude them while the field is
@@ -294,14 +327,9 @@ def _widened(builder: NodeBuilder, visit: Visit, field: Field) -> bool:
         return True
     if visit.requires or visit.key is None or not set(field.conditions) < set(visit.conditions):
         return False
-    visit.conditions = field.conditions
-    return _obtain(builder, visit, visit.key.fields, field, frozenset({visit.graph}), purpose="key")
-
-
-def _link(builder: NodeBuilder, consumer: int | None, index: int) -> None:
-    """Let the consumer wait from now on, so that nothing found for this visit waits for the consumer."""
-    if consumer is not None:
-        builder.visits[consumer].depends_on.add(index)
+    builder.own(visit.index).conditions = field.conditions
+    further = chain.through(visit.graph, field)
+    return _obtain(builder, visit.index, visit.key.fields, field, further, purpose="key")
 
 
 def _has_contexts(field: Field, join: FieldJoin) -> bool:

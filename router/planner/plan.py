@@ -88,7 +88,9 @@ class Fetch:
 
     `requires` empty means a root fetch; otherwise an `_entities` fetch, one representation for each
     object under the enclosing `Flatten`. `variable_usages` are the client's variables to pass on.
-    `operation` is the complete text to send.
+    `operation` is the complete text to send. Of an `_entities` fetch, `entity_selection` is the part of it
+    that is selected on the entities and `declarations` are the variables besides `$representations`, so
+    that several fetches can be sent as one; without a selection the fetch is sent alone.
     """
 
     id: int
@@ -101,6 +103,8 @@ class Fetch:
     input_rewrites: tuple[Rewrite, ...] = ()
     output_rewrites: tuple[Rewrite, ...] = ()
     context_rewrites: tuple[ContextRewrite, ...] = ()
+    declarations: tuple[str, ...] = ()
+    entity_selection: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -160,6 +160,10 @@ class Search:
                     return False
         return True
 
+    def tick(self) -> None:
+        """Count one step of the search.  Errors: PlanTooComplex past a limit."""
+        self._count()
+
     def _count(self) -> None:
         self._states_count += 1
         limits = self.limits

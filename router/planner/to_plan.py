@@ -93,6 +93,7 @@ class PlanWriter:
             self._variables = {v.variable.name.value: v for v in self.operation.variables}
         declared = [_declaration(self._variables[name]) for name in rendering.variables]
         declared.extend(f"${value.variable}: {value.type}" for value in group.contexts.values())
+        own_declarations, entity_selection = tuple(declared), selection if is_entity else ""
         if is_entity:
             declared.insert(0, "$representations: [_Any!]!")
             selection = "{_entities(representations: $representations)" + selection + "}"
@@ -120,6 +121,8 @@ class PlanWriter:
                 for value in group.contexts.values()
                 for path in value.paths
             ),
+            declarations=own_declarations,
+            entity_selection=entity_selection,
         )
 
 

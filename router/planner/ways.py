@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from router.planner.node_builder import NO_GRAPH, NodeBuilder
@@ -26,17 +26,38 @@ class Way:
     join: FieldJoin | None
 
 
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """The chain of keys that something is placed for: the subgraphs being reached, the leaves wanted for
+    their keys, and how many more may be entered (None: not decided yet)."""
+
+    banned: frozenset[str] = frozenset()
+    wanted: frozenset[str] = frozenset()
+    hops: int | None = None
+
+    def through(self, graph: str, field: Field) -> Chain:
+        """The chain one subgraph longer, for the key of `graph`, entered for `field`."""
+        wanted = self.wanted
+        if field.purpose == "key" and field.selections is None:
+            wanted = wanted | {field.name}
+        hops = None if self.hops is None else self.hops - 1
+        return Chain(self.banned | {graph}, wanted, hops)
+
+
+NO_CHAIN: Final = Chain()
+
+
 def graphs_for(builder: NodeBuilder, field: Field) -> tuple[str, ...]:
     """The subgraphs that may answer the field here."""
-    return tuple(dict.fromkeys(way.graph for way in ways_of(builder, field, None, frozenset(), frozenset())))
+    return tuple(dict.fromkeys(way.graph for way in ways_of(builder, field, None, NO_CHAIN, frozenset())))
 
 
 def ways_of(
-    builder: NodeBuilder, field: Field, consumer: int | None, banned: frozenset[str], tried: frozenset[str]
+    builder: NodeBuilder, field: Field, consumer: int | None, chain: Chain, tried: frozenset[str]
 ) -> Iterator[Way]:
     """Every way to resolve `field` for visit `consumer`: by visits there are, then by new ones.
 
-    `banned` subgraphs are being reached for its sake; `tried` ones have answered their part of it.
+    `chain` is the chain of keys that it is placed for; `tried` subgraphs have answered their part of it.
     """
     only = interface_objects_for(builder, field)
     reused: set[str] = set()
@@ -53,25 +74,30 @@ def ways_of(
             if fits and (join is None or builder.needs_nothing(visit, join)):
                 reused.add(visit.graph)
             yield Way(visit.graph, visit.index, visit.kind, visit.key, join)
-    yield from _new_ways(builder, field, banned | tried | reused, only)
+    if chain.hops is None or chain.hops > 0:
+        closed = chain.banned | tried | reused
+        yield from _new_ways(builder, field, replace(chain, banned=closed), only)
 
 
-def _new_ways(
-    builder: NodeBuilder, field: Field, closed: frozenset[str], only: tuple[str, ...]
-) -> Iterator[Way]:
+def _new_ways(builder: NodeBuilder, field: Field, chain: Chain, only: tuple[str, ...]) -> Iterator[Way]:
     graph = builder.search.graph
     if builder.is_root:
         for name in graph.graphs_of_field(builder.type_name, field.name):
-            if name not in closed:
+            if name not in chain.banned:
                 join = graph.resolves(builder.type_name, name, field.name)
                 yield Way(name, None, VisitKind.ROOT, None, join)
         return
-    for name, keys in graph.keys_of(builder.type_name).items():
-        if name in closed or (only and name not in only):
+    keys_of = graph.keys_of(builder.type_name)
+    is_object = graph.supergraph.types[builder.type_name].kind is TypeKind.OBJECT
+    for name in graph.graphs_of_field(builder.type_name, field.name) if is_object else keys_of:
+        keys = keys_of.get(name, ())
+        if name in chain.banned or (only and name not in only):
             continue
         for key in keys[:KEYS_TRIED_MAX]:
             if only and key.type_name != field.asked_on:
                 continue
+            if chain.wanted and chain.wanted & key.leaves:
+                continue  # the key needs the very field that the chain is looking for
             if graph.is_abstract_in(key.type_name, name):
                 if _could_answer_nested(builder, key, field):
                     yield Way(name, None, VisitKind.ENTITY, key, None)

@@ -24,6 +24,13 @@ class EntityKey:
     type_name: str
     fields: FieldSet
 
+    @property
+    def leaves(self) -> frozenset[str]:
+        """The names of the key's own leaf fields."""
+        return frozenset(
+            item.name for item in self.fields if isinstance(item, FieldSetField) and not item.selections
+        )
+
 
 class QueryGraph:
     """The states and moves of one supergraph under one truth of its override labels. Read-only, remembers.
