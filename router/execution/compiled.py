@@ -12,8 +12,9 @@ from router.execution.defer_split import has_deferred, split_plan
 from router.execution.fetches import RootFetch
 from router.execution.paths import TreePath
 from router.execution.projection import Projection
+from router.execution.schedule import compile_schedule
 from router.execution.shape import answer_shape, condition_variables
-from router.execution.steps import Step, compile_node
+from router.execution.steps import Step
 from router.execution.type_facts import TypeFacts, type_facts_of
 from router.operation.introspect import introspect, introspection_document, uses_variables
 from router.operation.model import AllowedOperation, OperationKind
@@ -80,7 +81,7 @@ class CompiledPlan:
             self.event = RootFetch(node.primary, TreePath((), self.facts), self.facts)
             node = node.rest
         if node is not None:
-            self.step = compile_node(node, self.facts)
+            self.step = compile_schedule(node, self.facts)
 
     def introspected(self, variables: Mapping[str, Any]) -> dict[str, Any] | None:
         """What `__schema` and `__type` answer, by response key; None where they are not asked."""
@@ -112,8 +113,8 @@ class CompiledPlan:
         if self._split is None and self.event is None and has_deferred(selections):
             first, later = split_plan(self.plan.node, selections)
             self._split = SplitPlan(
-                None if first is None else compile_node(first, self.facts),
-                None if later is None else compile_node(later, self.facts),
+                None if first is None else compile_schedule(first, self.facts),
+                None if later is None else compile_schedule(later, self.facts),
             )
         return self._split
 

@@ -5,13 +5,13 @@ Source: `federation.md` (g) 2-4.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from router.errors import SubgraphCallFailed
 from router.execution.merge import merge_object
 from router.execution.paths import ResponsePath, TreePath
-from router.execution.representations import Representations, identity_of
+from router.execution.representations import Asked, Representations, identity_of
 from router.execution.rewrites import CONDITION, compile_rewrites, renamed_keys
 from router.execution.run import Run
 from router.execution.subgraph_errors import report_errors, report_failure
@@ -20,7 +20,10 @@ from router.execution.transport import SubgraphRequest, SubgraphResponse
 from router.execution.type_facts import TypeFacts
 from router.planner.plan import Fetch, RewritePath
 
+_REPRESENTATIONS: Final = re.compile(r"_entities\s*\(\s*representations:\s*\$([_A-Za-z][_0-9A-Za-z]*)")
 _MALFORMED: Final = "SUBREQUEST_MALFORMED_RESPONSE"
+
+_NOTHING: Final[Mapping[str, Any]] = {}
 
 Groups = list[list[dict[str, Any]]]
 """For each representation, the objects of the tree that it stands for."""
@@ -55,7 +58,7 @@ class RootFetch:
 
     def request(self, run: Run) -> SubgraphRequest:
         """The call, with the client's variables that the fetch uses.  Errors: `SubgraphCallFailed`."""
-        return _request(self.fetch, run, _client_variables(self._variables, run))
+        return _request(self.fetch, run, client_variables(self._variables, run))
 
     def merge(self, run: Run, response: SubgraphResponse, targets: Sequence[dict[str, Any]]) -> None:
         """Put one answer into `targets`."""
@@ -77,7 +80,16 @@ class RootFetch:
 class EntityFetch:
     """A fetch of entities: one representation for each different object under its paths."""
 
-    __slots__ = ("_objects", "_paths", "_renamed", "_representations", "_rewrite", "_variables", "fetch")
+    __slots__ = (
+        "_objects",
+        "_paths",
+        "_renamed",
+        "_representations",
+        "_representations_name",
+        "_rewrite",
+        "_variables",
+        "fetch",
+    )
 
     def __init__(self, fetch: Fetch, paths: Sequence[TreePath], facts: TypeFacts) -> None:
         self.fetch = fetch
@@ -87,37 +99,48 @@ class EntityFetch:
         self._renamed = renamed_keys(fetch.output_rewrites)
         self._objects = facts.objects
         self._variables = fetch.variable_usages
+        # a client may have a variable of that name: the planner then chose another for the representations
+        named = _REPRESENTATIONS.search(fetch.operation)
+        self._representations_name = named.group(1) if named is not None else "representations"
 
     async def run(self, run: Run) -> None:
         """Fetch and merge; without anything to ask for there is no call."""
+        asked = self.asked(run)
+        if asked is not None:
+            await self.ask(run, asked)
+
+    def asked(self, run: Run) -> Asked | None:
+        """What there is to ask for now; None where that is nothing."""
         found = self._paths[0].collect(run.root)
         for path in self._paths[1:]:
             found += path.collect(run.root)
-        if found:
-            await self._ask(run, found, {})
+        return self._asked_of(run, found) if found else None
 
-    async def _ask(self, run: Run, found: Sequence[dict[str, Any]], extra: dict[str, Any]) -> None:
+    def _asked_of(self, run: Run, found: Sequence[dict[str, Any]]) -> Asked | None:
         asked = self._representations.of_all(found, run.failed)
-        if not asked.representations:
-            return
-        variables = _client_variables(self._variables, run)
+        return asked if asked.representations else None
+
+    async def ask(self, run: Run, asked: Asked, extra: Mapping[str, Any] = _NOTHING) -> None:
+        """Send the fetch by itself and merge what comes; `extra` are variables besides the client's."""
+        variables = client_variables(self._variables, run)
         variables.update(extra)
-        variables["representations"] = asked.representations
+        variables[self._representations_name] = asked.representations
         try:
             response = await run.call(_request(self.fetch, run, variables))
         except SubgraphCallFailed as failure:
-            self._fail(run, failure, asked.groups)
+            self.fail(run, failure, asked.groups)
             return
-        self._merge(run, response, asked.groups)
+        data = response.data
+        self.merge(run, data.get("_entities") if data is not None else None, response.errors, asked.groups)
 
-    def _merge(self, run: Run, response: SubgraphResponse, groups: Groups) -> None:
-        if response.errors:
-            self._place_errors(run, response.errors, groups)
-        entities = response.data.get("_entities") if response.data is not None else None
-        if entities.__class__ is not list or len(entities) != len(groups):
+    def merge(self, run: Run, entities: object, errors: Sequence[dict[str, Any]], groups: Groups) -> None:
+        """Put the entities into their objects; `errors` have the paths of a fetch that is sent alone."""
+        if errors:
+            self._place_errors(run, errors, groups)
+        if not isinstance(entities, list) or len(entities) != len(groups):
             # which entity an item of a list of another length stands for cannot be told: none is taken
-            if not response.errors or entities is not None:
-                self._fail(run, _wrong_length(self.fetch.service, entities, len(groups)), groups)
+            if not errors or entities is not None:
+                self.fail(run, _wrong_length(self.fetch.service, entities, len(groups)), groups)
             else:
                 _mark_failed(run, groups)
             return
@@ -130,9 +153,10 @@ class EntityFetch:
             for target in group:
                 merge_object(target, entity, objects)
 
-    def _fail(self, run: Run, failure: SubgraphCallFailed, groups: Groups) -> None:
-        for path in self._paths:
-            report_failure(run, failure, path.label)
+    def fail(self, run: Run, failure: SubgraphCallFailed, groups: Groups) -> None:
+        """Nothing came for any of these; told once for each place that now lacks something."""
+        for label in dict.fromkeys(path.label for path in self._paths):
+            report_failure(run, failure, label)
         _mark_failed(run, groups)
 
     def _place_errors(self, run: Run, errors: Sequence[dict[str, Any]], groups: Groups) -> None:
@@ -161,7 +185,7 @@ class EntityFetch:
 class ContextualFetch(EntityFetch):
     """An entity fetch whose arguments come from objects above: one call for each set of values."""
 
-    __slots__ = ("_facts", "_sources")
+    __slots__ = ("_facts", "_path", "_sources")
 
     def __init__(self, fetch: Fetch, path: TreePath, facts: TypeFacts) -> None:
         super().__init__(fetch, (path,), facts)
@@ -178,7 +202,8 @@ class ContextualFetch(EntityFetch):
                 if value is not None or name not in values:
                     values[name] = value
             calls.setdefault(identity_of(values), (values, []))[1].append(line[0])
-        await run_together([self._ask(run, found, values) for values, found in calls.values()])
+        asked = [(self._asked_of(run, found), values) for values, found in calls.values()]
+        await run_together([self.ask(run, it, values) for it, values in asked if it is not None])
 
     def _read(self, path: RewritePath, line: tuple[dict[str, Any], ...]) -> Any:
         """The value at `path` from the object `line[0]`, whose ancestors follow it, nearest first."""
@@ -214,8 +239,8 @@ def _request(fetch: Fetch, run: Run, variables: dict[str, Any]) -> SubgraphReque
     )
 
 
-def _client_variables(names: Sequence[str], run: Run) -> dict[str, Any]:
-    """Absent variables stay absent: the subgraph tells them from null."""
+def client_variables(names: Sequence[str], run: Run) -> dict[str, Any]:
+    """Those of the client's variables; absent ones stay absent: the subgraph tells them from null."""
     variables = run.variables
     return {name: variables[name] for name in names if name in variables}
 
@@ -224,6 +249,16 @@ def _mark_failed(run: Run, groups: Groups) -> None:
     for group in groups:
         for it in group:
             run.mark_failed(it)
+
+
+def _common(paths: Sequence[TreePath]) -> ResponsePath:
+    """What the paths have in common: where errors go that name none of their objects."""
+    first, *others = (path.label for path in paths)
+    length = len(first)
+    for other in others:
+        while first[:length] != other[:length]:
+            length -= 1
+    return first[:length]
 
 
 def _no_data(service: str) -> SubgraphCallFailed:

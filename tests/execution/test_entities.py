@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from router.errors import SubgraphCallFailed
 from router.planner.plan import (
+    Fetch,
+    Flatten,
     KeyRenamer,
     Parallel,
     RequiresField,
@@ -276,3 +280,20 @@ async def test_a_fault_inside_a_transport_is_masked_and_costs_one_fetch() -> Non
 
 def test_paths_print_as_written() -> None:
     assert [getattr(it, "key", "@") for it in path_of("a.@.b")] == ["a", "@", "b"]
+
+
+async def test_the_representations_go_under_the_name_that_the_operation_gives_them() -> None:
+    transport = ScriptedTransport(
+        catalog=[{"data": {"item": item("a")}}], stock=[{"data": {"_entities": [{"state": "FULL"}]}}]
+    )
+    flatten = entities("item", "sku", variable_usages=("representations",))
+    assert isinstance(flatten.node, Fetch)
+    text = "query($representations:Int,$r_1:[_Any!]!){_entities(representations: $r_1){__typename}}"
+    named = Flatten(flatten.path, replace(flatten.node, operation=text))
+    await run_plan(
+        "{item(sku:1){state}}", in_order(root(), named), transport, variables={"representations": 5}
+    )
+    assert transport.requests[1].variables == {
+        "representations": 5,
+        "r_1": [{"__typename": "Item", "sku": "a"}],
+    }

@@ -1,0 +1,188 @@
+"""A plan's fetches as a graph: each begins when what it waits for is merged; those that can are joined.
+
+The plan says the order by nesting. Taken apart, entity fetches to one subgraph that can be made at the
+same stage become one request; those that ask the same of it become one part of that request.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from router.execution.fetches import EntityFetch
+from router.execution.joined import PARTS_MAX, JoinedFetch
+from router.execution.paths import TreePath
+from router.execution.run import Run
+from router.execution.steps import Step, compile_fetch, compile_node
+from router.execution.type_facts import TypeFacts
+from router.planner import plan
+from router.planner.plan import Fetch, PathStep, PlanNode
+
+_Path: TypeAlias = tuple[PathStep, ...]
+
+
+@dataclass(slots=True)
+class _Place:
+    """One fetch of the plan (or a part of the plan that stays as it is), and the places it waits for.
+
+    `stage` is the number of fetches that come before it, one after the other.
+    """
+
+    node: PlanNode
+    path: _Path
+    waits_for: frozenset[int]
+    stage: int
+
+    @property
+    def joinable(self) -> Fetch | None:
+        """The fetch, where it can be a part of a joined one."""
+        fetch = self.node
+        if isinstance(fetch, Fetch) and fetch.requires and fetch.entity_selection:
+            return None if fetch.context_rewrites else fetch
+        return None
+
+
+def compile_schedule(node: PlanNode, facts: TypeFacts) -> Step:
+    """The step that runs a whole plan.  Errors: `PlanInvariantBroken`, as `compile_node`."""
+    places: list[_Place] = []
+    _take_apart(node, (), frozenset(), places)
+    _delay_repeats(places)
+    groups = _groups(places)
+    steps = [_step([places[it] for it in group], facts) for group in groups]
+    if len(steps) == 1:
+        return steps[0]
+    group_of = {place: number for number, group in enumerate(groups) for place in group}
+    waits_for = [
+        frozenset(group_of[before] for place in group for before in places[place].waits_for)
+        for group in groups
+    ]
+    return Schedule(steps, waits_for)
+
+
+class Schedule:
+    """Steps with what each waits for.
+
+    INVARIANT: they wait for earlier stages only, so never in a circle.
+    """
+
+    __slots__ = ("_first", "_followers", "_steps", "_waits")
+
+    def __init__(self, steps: Sequence[Step], waits_for: Sequence[frozenset[int]]) -> None:
+        self._steps = tuple(steps)
+        self._waits = tuple(len(it) for it in waits_for)
+        self._first = tuple(number for number, it in enumerate(waits_for) if not it)
+        self._followers = tuple(
+            tuple(other for other, it in enumerate(waits_for) if number in it) for number in range(len(steps))
+        )
+
+    async def run(self, run: Run) -> None:
+        """Run every step as soon as it can begin. If one raises or the caller is cancelled, all end.
+
+        A step that is the only one to follow another runs in the same task.
+        """
+        left = list(self._waits)
+        tasks: list[asyncio.Task[None]] = []
+
+        async def follow(number: int) -> None:
+            while True:
+                await self._steps[number].run(run)
+                ready = []
+                for follower in self._followers[number]:
+                    left[follower] -= 1
+                    if not left[follower]:
+                        ready.append(follower)
+                if not ready:
+                    return
+                tasks.extend(asyncio.create_task(follow(other)) for other in ready[1:])
+                number = ready[0]
+
+        tasks.extend(asyncio.create_task(follow(other)) for other in self._first[1:])
+        try:
+            await follow(self._first[0])
+            for task in tasks:  # grows while it is walked
+                await task
+        except BaseException:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            raise
+
+
+def _take_apart(node: PlanNode, path: _Path, after: frozenset[int], into: list[_Place]) -> frozenset[int]:
+    """Add the node's fetches to `into`; what comes behind the node waits for the result."""
+    match node:
+        case plan.Sequence(nodes):
+            for it in nodes:
+                after = _take_apart(it, path, after, into)
+            return after
+        case plan.Parallel(nodes):
+            return frozenset().union(*(_take_apart(it, path, after, into) for it in nodes))
+        case plan.Flatten(further, inner):
+            return _take_apart(inner, (*path, *further), after, into)
+        case _:
+            stage = 1 + max((into[it].stage for it in after), default=-1)
+            into.append(_Place(node, path, after, stage))
+            return frozenset((len(into) - 1,))
+
+
+def _delay_repeats(places: list[_Place]) -> None:
+    """A fetch that nothing waits for goes with a later one that asks the same, often for the same entities."""
+    waited_for = frozenset(it for place in places for it in place.waits_for)
+    for number, place in enumerate(places):
+        fetch = place.joinable
+        if fetch is not None and number not in waited_for:
+            same = [it.stage for it in places if it.joinable and _question(it.joinable) == _question(fetch)]
+            place.stage = max(same)
+
+
+def _question(fetch: Fetch) -> tuple[Any, ...]:
+    """Equal for fetches that ask the same of the same subgraph."""
+    return (
+        fetch.service,
+        fetch.requires,
+        fetch.entity_selection,
+        fetch.declarations,
+        fetch.input_rewrites,
+        fetch.output_rewrites,
+    )
+
+
+def _groups(places: Sequence[_Place]) -> list[list[int]]:
+    """Places by request: joined ones together, every other alone."""
+    joined: dict[tuple[str, int], list[int]] = {}
+    groups: list[list[int]] = []
+    for number, place in enumerate(places):
+        fetch = place.joinable
+        if fetch is None:
+            groups.append([number])
+            continue
+        group = joined.setdefault((fetch.service, place.stage), [])
+        if not group or len(group) >= PARTS_MAX:
+            group = joined[fetch.service, place.stage] = []
+            groups.append(group)
+        group.append(number)
+    return groups
+
+
+def _step(places: Sequence[_Place], facts: TypeFacts) -> Step:
+    if len(places) == 1:
+        only = places[0]
+        if isinstance(only.node, Fetch):
+            return compile_fetch(only.node, facts, only.path)
+        return compile_node(only.node, facts, only.path)
+    parts = [
+        EntityFetch(fetch, [TreePath(path, facts) for path in paths], facts)
+        for fetch, paths in _by_question(places)
+    ]
+    return parts[0] if len(parts) == 1 else JoinedFetch(parts)
+
+
+def _by_question(places: Iterable[_Place]) -> list[tuple[Fetch, list[_Path]]]:
+    found: dict[tuple[Any, ...], tuple[Fetch, list[_Path]]] = {}
+    for place in places:
+        fetch = place.joinable
+        if fetch is not None:
+            found.setdefault(_question(fetch), (fetch, []))[1].append(place.path)
+    return list(found.values())
