@@ -5,6 +5,7 @@ Source: `federation.md` (g) 2-4.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
