@@ -67,15 +67,15 @@ def formatted(error: GraphQLError, subgraph: str) -> dict[str, Any]:
         return _entry(error, original.message, {**original.extensions, "code": original.code})
     if error.path is None and original is None:
         return _entry(error, error.message, {"code": _document_code(error)})
-    trace_id = _trace_id()
+    failed_in = trace_id()
     log.error(
         "resolver failed in %s at %s (trace %s)",
         subgraph,
         "/".join(str(step) for step in error.path or ()),
-        trace_id,
+        failed_in,
         exc_info=original or error,
     )
-    return _entry(error, "internal error", {"code": "INTERNAL_SERVER_ERROR", "traceId": trace_id})
+    return _entry(error, "internal error", {"code": "INTERNAL_SERVER_ERROR", "traceId": failed_in})
 
 
 def _cause(error: GraphQLError) -> BaseException | None:
@@ -100,7 +100,7 @@ def _entry(error: GraphQLError, message: str, extensions: dict[str, Any]) -> dic
     return entry
 
 
-def _trace_id() -> str:
+def trace_id() -> str:
     """The current span's trace id, 32 hex digits; a fresh one where nothing is traced."""
     span_context = trace.get_current_span().get_span_context()
     return f"{span_context.trace_id:032x}" if span_context.is_valid else uuid.uuid4().hex

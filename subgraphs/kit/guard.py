@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from inspect import isawaitable
-from typing import Any, Protocol, TypeAlias
+from typing import Any, TypeAlias
 
 from aiodataloader import DataLoader
 from graphql import (
@@ -32,8 +32,11 @@ from graphql import (
 
 from authz.classes import DataClass, Purpose, Visibility
 from authz.question import Decision, Question
+from authz.trail import AUDITED, Outcome
 from subgraphs.kit.classification import FieldRule, Mask, definition_of, names_owner, object_types
-from subgraphs.kit.errors import FieldForbidden, Unauthenticated
+from subgraphs.kit.errors import FieldForbidden, PublicError, Unauthenticated
+from subgraphs.kit.trail import Decides as Decides  # noqa: PLC0414 - domains know it from here
+from subgraphs.kit.trail import Trail
 
 Resolver: TypeAlias = Callable[..., Any]
 Need: TypeAlias = tuple[str, str]
@@ -76,28 +79,21 @@ class RowAccess:
         )
 
 
-class Decides(Protocol):
-    """The part of authz's `RequestAuthorizer` that the guard uses."""
-
-    async def decide(self, questions: Sequence[Question]) -> list[Decision]:
-        """One decision a question, in order."""
-        ...
-
-
 class FieldGuard:
     """Verdicts of one request, by owner, class and action."""
 
-    __slots__ = ("_loader", "_verdicts", "authenticated", "decisions", "needs")
+    __slots__ = ("_loader", "_verdicts", "authenticated", "decisions", "needs", "trail")
 
     def __init__(
         self,
         decisions: Decides,
         *,
-        authenticated: bool,
+        trail: Trail,
         needs: Needs | None = None,
     ) -> None:
         self.decisions = decisions
-        self.authenticated = authenticated
+        self.trail = trail
+        self.authenticated = trail.subject.authenticated
         self.needs = {} if needs is None else needs
         self._verdicts: dict[Asked, Decision] = {}
         self._loader: DataLoader[Asked, Decision] | None = None
@@ -122,15 +118,18 @@ class FieldGuard:
         await self._loader.load_many(missing)
 
     async def _decide(self, asked: list[Asked]) -> list[Decision]:
-        questions = [
-            owner.question(DataClass(data_class), action)
-            if isinstance(owner, RowAccess)
-            else Question(owner_id=owner, data_class=DataClass(data_class), action=action)
-            for owner, (data_class, action) in asked
-        ]
+        questions = [question_of(each) for each in asked]
         decisions = await self.decisions.decide(questions)
         self._verdicts.update(zip(asked, decisions, strict=True))
         return decisions
+
+
+def question_of(asked: Asked) -> Question:
+    """What is asked of authz."""
+    owner, (data_class, action) = asked
+    if isinstance(owner, RowAccess):
+        return owner.question(DataClass(data_class), action)
+    return Question(owner_id=owner, data_class=DataClass(data_class), action=action)
 
 
 def owner_of(source: object, need: Need) -> Owner:
@@ -165,13 +164,18 @@ class Fence:
         for graphql_type in object_types(schema):
             for name, graphql_field in graphql_type.fields.items():
                 rule = rules.get((graphql_type.name, name))
-                fence._lay(graphql_field, rule, decides=graphql_type in roots or graphql_type.name in owned)
+                decides = graphql_type in roots or graphql_type.name in owned
+                fence._lay(graphql_field, rule, decides=decides, changes=graphql_type is schema.mutation_type)
         return fence
 
-    def _lay(self, graphql_field: GraphQLField, rule: FieldRule | None, *, decides: bool) -> None:
+    def _lay(
+        self, graphql_field: GraphQLField, rule: FieldRule | None, *, decides: bool, changes: bool
+    ) -> None:
         resolve = graphql_field.resolve
         if resolve is None:
             return
+        if changes and rule is not None:
+            resolve = _noted(resolve, rule.coordinate)
         target = get_named_type(graphql_field.type)
         if is_composite_type(target) and self._leads_to_owned(target):
             resolve = self._prepared(resolve, target)
@@ -275,11 +279,14 @@ class Fence:
 def _decided(resolve: Resolver, rule: FieldRule) -> Resolver:
     """`resolve` behind the decision about the object's owner."""
     need: Need = (rule.data_class.value, rule.action)
+    audited = rule.data_class in AUDITED
 
     async def later(
         source: Any, info: GraphQLResolveInfo[Any], arguments: dict[str, Any], asked: Asked
     ) -> Any:
         verdict = await info.context.guard.verdict(asked)
+        if audited:
+            _trace(info, asked, verdict, rule)
         return await shown(source, info, arguments, verdict)
 
     async def shown(
@@ -295,6 +302,8 @@ def _decided(resolve: Resolver, rule: FieldRule) -> Resolver:
         verdict = info.context.guard.known(asked)
         if verdict is None:
             return later(source, info, arguments, asked)
+        if audited:
+            _trace(info, asked, verdict, rule)
         if verdict.mask is not None:
             return shown(source, info, arguments, verdict)
         if not verdict.allowed:
@@ -302,6 +311,32 @@ def _decided(resolve: Resolver, rule: FieldRule) -> Resolver:
         return resolve(source, info, **arguments)
 
     return resolve_decided
+
+
+def _trace(info: GraphQLResolveInfo[Any], asked: Asked, verdict: Decision, rule: FieldRule) -> None:
+    shown = verdict.allowed and (verdict.mask is None or verdict.mask in rule.masks)
+    info.context.guard.trail.read(question_of(asked), verdict, rule.coordinate, shown=shown)
+
+
+def _noted(resolve: Resolver, coordinate: str) -> Resolver:
+    """A mutation that leaves a record, whatever comes of it."""
+
+    async def resolve_noted(source: Any, info: GraphQLResolveInfo[Any], **arguments: Any) -> Any:
+        trail: Trail = info.context.guard.trail
+        trail.begins(coordinate)
+        outcome = Outcome.FAILED
+        try:
+            value = resolve(source, info, **arguments)
+            value = await value if isawaitable(value) else value
+            outcome = Outcome.UNCHANGED
+        except PublicError:
+            outcome = Outcome.REFUSED
+            raise
+        finally:
+            trail.ends(outcome)
+        return value
+
+    return resolve_noted
 
 
 def _for_purpose(owner: Owner, arguments: Mapping[str, Any]) -> Owner:

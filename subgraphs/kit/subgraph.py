@@ -35,11 +35,13 @@ from strawberry.types.info import Info
 from authz.classes import DataClass
 from authz.identity.subject import Subject
 from authz.question import Decision
+from authz.trail import Access, Touched
 from subgraphs.kit.classification import FederatedSchema, NotClassified, problems_of, rules_of
 from subgraphs.kit.entities import entity_types, resolve_entities
-from subgraphs.kit.errors import PublicError, Unauthenticated, formatted
-from subgraphs.kit.guard import Decides, Fence, FieldGuard, Needs, RowAccess
+from subgraphs.kit.errors import PublicError, Unauthenticated, formatted, trace_id
+from subgraphs.kit.guard import Fence, FieldGuard, Needs, RowAccess
 from subgraphs.kit.scalars import schema_config
+from subgraphs.kit.trail import Decides, Ledger, Running, Trail, TrailedDecisions, accesses, running
 
 DOCUMENTS_CACHED_MAX = 512
 DOCUMENT_TOKENS_MAX = 15_000
@@ -55,10 +57,13 @@ class RequestContext:
 
     subject: Subject
     decisions: Decides
+    trail: Trail = field(init=False, repr=False)
     guard: FieldGuard = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        self.guard = FieldGuard(self.decisions, authenticated=self.subject.authenticated)
+        self.trail = Trail(self.subject)
+        self.decisions = TrailedDecisions(self.decisions, self.trail)
+        self.guard = FieldGuard(self.decisions, trail=self.trail)
 
     @property
     def caller_id(self) -> str:
@@ -117,6 +122,7 @@ class Subgraph(Generic[C]):
         self._authorizer = authorizer
         self._context = context
         self._now = now
+        self._ledger: Ledger | None = None
         self._documents: OrderedDict[str, _Prepared] = OrderedDict()
         self._strawberry = FederatedSchema(
             query=query,
@@ -140,6 +146,14 @@ class Subgraph(Generic[C]):
     def sdl(self) -> str:
         """The subgraph's SDL, as composition reads it."""
         return self._sdl
+
+    def record_in(self, ledger: Ledger) -> None:
+        """Keep what requests touch there, from now on; without a ledger it is not kept."""
+        self._ledger = ledger
+
+    def classes(self) -> Mapping[str, tuple[DataClass, str]]:
+        """Class and action of each field, by schema coordinate."""
+        return {rule.coordinate: (rule.data_class, rule.action) for rule in self._fence.rules.values()}
 
     async def execute(
         self,
@@ -240,19 +254,40 @@ class Subgraph(Generic[C]):
         root_value: Any,
     ) -> dict[str, Any]:
         assert prepared.document is not None  # noqa: S101 - the caller has looked
-        result = graphql_execute(
-            self.schema,
-            prepared.document,
-            root_value=root_value,
-            context_value=self._request_context(subject, prepared),
-            variable_values=dict(variables or {}),
-            operation_name=operation_name,
-            executor_class=self._executor_class,
-            is_awaitable=_is_awaitable,
-            hide_suggestions=True,
-            operation_extensions=None,
-        )
-        return self._response(result if isinstance(result, ExecutionResult) else await result)
+        context = self._request_context(subject, prepared)
+        here = running.set(Running(context.trail, self._recorded(subject)))
+        try:
+            result = graphql_execute(
+                self.schema,
+                prepared.document,
+                root_value=root_value,
+                context_value=context,
+                variable_values=dict(variables or {}),
+                operation_name=operation_name,
+                executor_class=self._executor_class,
+                is_awaitable=_is_awaitable,
+                hide_suggestions=True,
+                operation_extensions=None,
+            )
+            result = result if isinstance(result, ExecutionResult) else await result
+        finally:
+            running.reset(here)
+        unkept = await self._keep(context.trail, subject)
+        return self._response(result) if unkept is None else self._refusal([unkept])
+
+    async def _keep(self, trail: Trail, subject: Subject) -> GraphQLError | None:
+        """Keep what the request touched; the fault that kept it from being kept, and so its answer back."""
+        touched = trail.take()
+        if self._ledger is None or not touched:
+            return None
+        try:
+            await self._ledger.keep(self._recorded(subject)(touched))
+        except Exception as fault:
+            return GraphQLError("the access could not be recorded", original_error=fault)
+        return None
+
+    def _recorded(self, subject: Subject) -> Callable[[Sequence[Touched]], list[Access]]:
+        return lambda touched: accesses(subject, self.name, self._now(), trace_id(), touched)
 
     def _request_context(self, subject: Subject, prepared: _Prepared) -> C:
         context = self._context(subject, self._authorizer.for_request(subject))

@@ -1,0 +1,238 @@
+"""The trail of one request: what the guard showed or refused of protected classes, and what was changed.
+
+Reads are kept before the answer leaves: an answer whose record cannot be kept does not leave. A mutation's
+record is written in the transaction of its first change (`TrailedWrites`), or after it where nothing changed.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Sequence
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeVar
+
+from sqlalchemy import Connection
+
+from authz.identity.subject import Subject
+from authz.question import Decision, Question
+from authz.trail import TOPIC, Access, Outcome, Touched, actors_of, is_own
+from datastores.events.outbox import new_event
+from datastores.events.port import Outbox
+from datastores.relational.port import Relational
+
+T = TypeVar("T")
+
+TOUCHED_PER_ACCESS_MAX = 500
+SELF_RULE = "own-act"
+
+
+class Ledger(Protocol):
+    """Where a request's accesses go; when `keep` returns, they outlive a crash."""
+
+    async def keep(self, accesses: Sequence[Access]) -> None:
+        """Errors: Unavailable, after which the request is not answered."""
+        ...
+
+
+class Decides(Protocol):
+    """The part of authz's `RequestAuthorizer` that a request uses."""
+
+    async def decide(self, questions: Sequence[Question]) -> list[Decision]:
+        """One decision a question, in order."""
+        ...
+
+
+@dataclass(slots=True)
+class _Act:
+    """One mutation field that runs, with the decisions it asked for."""
+
+    coordinate: str
+    decided: dict[Question, Decision] = field(default_factory=dict)
+    kept: bool = False
+
+
+class Trail:
+    """One a request. Cheap while nothing protected is touched: two empty slots."""
+
+    __slots__ = ("_act", "_reads", "subject", "touched")
+
+    def __init__(self, subject: Subject) -> None:
+        self.subject = subject
+        self.touched: list[Touched] = []
+        self._reads: dict[tuple[Question, Decision], set[str]] | None = None
+        self._act: _Act | None = None
+
+    def read(self, question: Question, decision: Decision, coordinate: str, *, shown: bool) -> None:
+        """Note a field of a protected class. One's own leave no trace."""
+        if is_own(self.subject, question.owner_id):
+            return
+        if self._reads is None:
+            self._reads = {}
+        if decision.allowed != shown:
+            decision = Decision(shown, decision.rule)
+        self._reads.setdefault((question, decision), set()).add(coordinate)
+
+    def begins(self, coordinate: str) -> None:
+        """A mutation field runs from now on; they run one after the other."""
+        self._act = _Act(coordinate)
+
+    def decided(self, questions: Sequence[Question], decisions: Sequence[Decision]) -> None:
+        """Note what a running mutation has asked: its record names whom it was about, and by which rule."""
+        if self._act is not None:
+            self._act.decided.update(zip(questions, decisions, strict=True))
+
+    def changing(self) -> list[Touched]:
+        """What a change that is about to be written stands for; nothing outside of a mutation, or twice."""
+        act = self._act
+        if act is None or act.kept:
+            return []
+        # What the change did not need is no part of what was done.
+        decided = {asked: answer for asked, answer in act.decided.items() if answer.allowed}
+        return _acts(_Act(act.coordinate, decided), self.subject, Outcome.CHANGED)
+
+    def changed(self) -> None:
+        """The change was committed, with the record that `changing` gave."""
+        if self._act is not None:
+            self._act.kept = True
+
+    def ends(self, outcome: Outcome) -> None:
+        """The mutation field has its result; where nothing was changed it is noted now."""
+        act, self._act = self._act, None
+        if act is not None and not act.kept:
+            self.touched.extend(_acts(act, self.subject, outcome))
+
+    def take(self) -> list[Touched]:
+        """All that is not kept yet; the trail is empty then."""
+        touched, self.touched = self.touched, []
+        if self._reads is not None:
+            touched.extend(_read(*key, fields) for key, fields in self._reads.items())
+            self._reads = None
+        return touched
+
+
+def accesses(
+    subject: Subject, subgraph: str, at_utc: dt.datetime, trace_id: str, touched: Sequence[Touched]
+) -> list[Access]:
+    """What was touched, in accesses of at most `TOUCHED_PER_ACCESS_MAX`."""
+    actor_id, on_behalf_of_id = actors_of(subject)
+    return [
+        Access(
+            at_utc=at_utc,
+            subgraph=subgraph,
+            actor_id=actor_id,
+            on_behalf_of_id=on_behalf_of_id,
+            client_id=subject.client_id,
+            session_id=subject.session_id,
+            trace_id=trace_id,
+            touched=tuple(touched[start : start + TOUCHED_PER_ACCESS_MAX]),
+        )
+        for start in range(0, len(touched), TOUCHED_PER_ACCESS_MAX)
+    ]
+
+
+def _read(question: Question, decision: Decision, fields: set[str]) -> Touched:
+    return Touched(
+        target_id=question.owner_id,
+        action=question.action,
+        data_class=question.data_class,
+        fields=tuple(sorted(fields)),
+        allowed=decision.allowed,
+        rule=decision.rule,
+        outcome=Outcome.SHOWN if decision.allowed else Outcome.REFUSED,
+        purpose=question.purpose,
+    )
+
+
+def _acts(act: _Act, subject: Subject, outcome: Outcome) -> list[Touched]:
+    """One for each decision that the mutation asked for; where it asked none, the caller's own act."""
+    decided: list[tuple[Question | None, Decision]] = [*act.decided.items()]
+    return [
+        Touched(
+            target_id=subject.id if question is None else question.owner_id,
+            action="change" if question is None else question.action,
+            data_class=None if question is None else question.data_class,
+            fields=(act.coordinate,),
+            allowed=decision.allowed,
+            rule=decision.rule,
+            outcome=outcome if decision.allowed else Outcome.REFUSED,
+            purpose=None if question is None else question.purpose,
+        )
+        for question, decision in decided or [(None, Decision(allowed=True, rule=SELF_RULE))]
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class TrailedDecisions:
+    """`decisions`, with what a running mutation asks noted on the trail."""
+
+    decisions: Decides
+    trail: Trail
+
+    async def decide(self, questions: Sequence[Question]) -> list[Decision]:
+        """One decision a question, in order."""
+        answers = await self.decisions.decide(questions)
+        self.trail.decided(questions, answers)
+        return answers
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.decisions, name)
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """The request that runs here, for the stores below it."""
+
+    trail: Trail
+    access: Callable[[Sequence[Touched]], list[Access]]
+
+
+running: ContextVar[Running | None] = ContextVar("running", default=None)
+
+
+class TrailedWrites:
+    """A domain's store whose writes carry the record of the mutation they belong to, in one transaction."""
+
+    def __init__(self, store: Relational, outbox: Outbox) -> None:
+        self._store = store
+        self._outbox = outbox
+
+    async def write(self, work: Callable[[Connection], T]) -> T:
+        """See `Relational.write`."""
+        # The store runs `work` on a thread of its own, so the request is looked at here.
+        request = running.get()
+        touched = request.trail.changing() if request is not None else []
+        if request is None or not touched:
+            return await self._store.write(work)
+        events = [access_event(access) for access in request.access(touched)]
+
+        def recorded(connection: Connection) -> T:
+            result = work(connection)
+            self._outbox.append(connection, events)
+            return result
+
+        result = await self._store.write(recorded)
+        request.trail.changed()
+        return result
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxLedger:
+    """`Ledger` in a domain's own outbox: one append a request."""
+
+    store: Relational
+    outbox: Outbox
+
+    async def keep(self, accesses: Sequence[Access]) -> None:
+        """See `Ledger.keep`."""
+        events = [access_event(access) for access in accesses]
+        await self.store.write(lambda connection: self.outbox.append(connection, events))
+
+
+def access_event(access: Access) -> Any:
+    """The event that the audit domain consumes."""
+    key = access.actor_id or "anonymous"
+    return new_event(TOPIC, key=key, payload=access.as_payload(), at_utc=access.at_utc)
