@@ -61,6 +61,8 @@ def parse_field_set(text: str) -> FieldSet:
     except GraphQLSyntaxError as error:
         raise InvalidFieldSet(f"`{text}` is not a field set: {error.message}") from error
     definition = document.definitions[0]
+    if not inner.strip("{}").strip():
+        raise InvalidFieldSet(f"`{text}` is not a field set: it names no field")
     if len(document.definitions) != 1 or not isinstance(definition, OperationDefinitionNode):
         raise InvalidFieldSet(f"`{text}` is not a field set: one selection is expected")
     return _items(definition.selection_set, text)

@@ -19,6 +19,7 @@ from graphql import (
 
 from schema.supergraph.applied import argument_text, arguments_of, named
 from schema.supergraph.features import check_features, is_feature_element
+from schema.supergraph.implied import add_implied_joins
 from schema.supergraph.model import InvalidSupergraph, Subgraph, Supergraph, TypeDefinition, TypeKind
 from schema.supergraph.read_types import read_type
 
@@ -41,6 +42,7 @@ def read_supergraph(sdl: str) -> Supergraph:
     for node in document.definitions:
         if isinstance(node, TypeDefinitionNode) and not is_feature_element(node.name.value, features):
             types[node.name.value] = read_type(node, tuple(subgraphs))
+    add_implied_joins(types)
     root_types = _read_root_types(document, types)
     if "query" not in root_types:
         raise InvalidSupergraph("the supergraph has no query type")

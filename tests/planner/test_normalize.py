@@ -1,0 +1,43 @@
+"""Normal form: expanded, merged, decided; the signature is the same for operations that mean the same."""
+
+from __future__ import annotations
+
+import pytest
+
+from router.operation.normalize import print_selections
+from tests.kit_planner.cases import load_case, normal_of
+
+
+@pytest.mark.parametrize(
+    ("query", "normal"),
+    [
+        ("{ me { id ...F } } fragment F on User { name ... on User { id } }", "{me{id name}}"),
+        ("{ me { id } me { name id } }", "{me{id name}}"),
+        ("{ me { id @include(if: true) name @skip(if: true) } }", "{me{id}}"),
+        ("query ($a: Boolean!) { me { id @include(if: $a) id } }", "{me{id}}"),
+        (
+            "query ($a: Boolean!) { me { ... @skip(if: $a) { name } } }",
+            "{me{... on User @skip(if: $a) {name}}}",
+        ),
+        ("query ($a: Boolean!) { me { ... @skip(if: $a) { name } name } }", "{me{name}}"),
+        ("{ topProducts(first: 3) { n: name } }", "{topProducts(first: 3){n: name}}"),
+        ("{ me { ... @skip(if: true) { id } } }", "{me{... on User {}}}"),
+    ],
+)
+def test_normal_form(query: str, normal: str) -> None:
+    supergraph = load_case("everyday_mix").supergraph
+    assert print_selections(normal_of(supergraph, query).selections) == normal
+
+
+def test_branches_that_can_never_occur_are_dropped() -> None:
+    supergraph = load_case("unions_with_partial_members").supergraph
+    query = "{ book { ... on Book { title ... on Media { ... on Song { title } } } } }"
+    assert print_selections(normal_of(supergraph, query).selections) == "{book{... on Book {title}}}"
+
+
+def test_equal_meanings_have_equal_signatures() -> None:
+    supergraph = load_case("everyday_mix").supergraph
+    one = normal_of(supergraph, "{ me { id name } }")
+    other = normal_of(supergraph, "{ me { ...F name } } fragment F on User { id }")
+    assert one.signature == other.signature
+    assert one.signature != normal_of(supergraph, "{ me { name id } }").signature
