@@ -116,9 +116,9 @@ def test_a_union_of_a_thousand_members() -> None:
     first = LINK + f"type Query {{ u: U }}\nunion U = {' | '.join(members)}\n{types}"
     second = LINK + "\n".join(f'type {m} @key(fields: "id") {{ id: ID! y: U }}' for m in members)
     second += f"\nunion U = {' | '.join(members)}"
-    started = time.perf_counter()
+    started = time.process_time()
     assert composed(first, second).supergraph_sdl is not None
-    assert time.perf_counter() - started < 30
+    assert time.process_time() - started < 30
 
 
 def test_two_hundred_subgraphs() -> None:
@@ -126,9 +126,9 @@ def test_two_hundred_subgraphs() -> None:
         LINK + f'type Query {{ q{i}: T }} type T @key(fields: "id") {{ id: ID! f{i}: Int next{i}: T }}'
         for i in range(200)
     ]
-    started = time.perf_counter()
+    started = time.process_time()
     assert composed(*sdls).supergraph_sdl is not None
-    assert time.perf_counter() - started < 30
+    assert time.process_time() - started < 30
 
 
 def test_more_paths_than_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -142,6 +142,6 @@ def test_ten_megabytes_of_sdl() -> None:
     fields = " ".join(f"f{i}(a: Int, b: String): String" for i in range(1000))
     sdl = "type Query { a: T0 }\n" + "\n".join(f"type T{i} {{ {fields} }}" for i in range(290))
     assert 9_000_000 < len(sdl) < 11_000_000
-    started = time.perf_counter()
+    started = time.process_time()
     assert composed(sdl).supergraph_sdl is not None
-    assert time.perf_counter() - started < 110
+    assert time.process_time() - started < 110

@@ -59,17 +59,22 @@ def _check_argument(
             (declared.at,),
             f"write `{merged.type}` there",
         )
-    elif declared.default is not None and _differs(declared.default, merged):
+    elif _differs(declared.default, merged.default):
         ctx.problem(
             "EXTERNAL_ARGUMENT_DEFAULT_MISMATCH",
-            f"`{coordinate}` has the default `{print_ast(declared.default)}`"
-            f" in the external copy in `{name}`,"
-            f" and {f'`{print_ast(merged.default)}`' if merged.default else 'none'} elsewhere",
+            f"the default of `{coordinate}` is {_written(declared.default)} in the external copy in `{name}`,"
+            f" and {_written(merged.default)} elsewhere",
             coordinate,
             (declared.at,),
             "give it the same default",
         )
 
 
-def _differs(default: ValueNode, merged: MergedArgument) -> bool:
-    return merged.default is None or meaning(merged.default) != meaning(default)
+def _differs(one: ValueNode | None, other: ValueNode | None) -> bool:
+    if one is None or other is None:
+        return one is not other
+    return meaning(one) != meaning(other)
+
+
+def _written(default: ValueNode | None) -> str:
+    return "none" if default is None else f"`{print_ast(default)}`"

@@ -161,14 +161,19 @@ class Reach:
         return self._obtains_abstract(states, selection)
 
     def expand(self, states: States) -> dict[str, States]:
-        """The concrete types that an abstract position can have, each with the states that may hold it."""
+        """The concrete types that an abstract position can have, each with the states that may hold it.
+
+        Subgraphs that share the position answer it alike, so only a type that all of them know can occur;
+        interface objects know every implementation.
+        """
         known = self._expanded.get(states)
         if known is None:
-            found: dict[str, set[State]] = {}
-            for state in states:
-                for concrete in self.view.runtime_types(state):
-                    found.setdefault(concrete, set()).add(self.view.narrowed(state, concrete))
-            known = self._expanded[states] = {name: frozenset(found[name]) for name in sorted(found)}
+            possible = {state: self.view.runtime_types(state) for state in states}
+            common = frozenset.intersection(*possible.values()) if possible else frozenset()
+            known = self._expanded[states] = {
+                concrete: frozenset(self.view.narrowed(state, concrete) for state in states)
+                for concrete in sorted(common or frozenset().union(*possible.values()))
+            }
         return known
 
     def _is_interface_object_only(self, states: States) -> bool:
