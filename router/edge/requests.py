@@ -111,14 +111,21 @@ def decode(text: bytes) -> object:
 def _refuse_duplicates(text: bytes) -> None:
     """Slow path: only taken where a duplicate is possible. Nested duplicates keep the last value."""
     try:
-        found = json.loads(text, object_pairs_hook=lambda pairs: pairs)
+        found = json.loads(text, object_pairs_hook=_Names)
     except RecursionError:
         raise _bad("the request body nests too deeply") from None
-    for pairs in found if found and isinstance(found[0], list) else [found]:
-        names = [pair[0] for pair in pairs if isinstance(pair, tuple)]
-        for name in PARAMETERS:
-            if names.count(name) > 1:
-                raise _bad(f"`{name}` stands twice in the request")
+    for names in found if type(found) is list else [found]:
+        if isinstance(names, _Names):
+            for name in PARAMETERS:
+                if names.count(name) > 1:
+                    raise _bad(f"`{name}` stands twice in the request")
+
+
+class _Names(list[str]):
+    """The names of a JSON object's members, each as often as it stands there."""
+
+    def __init__(self, pairs: list[tuple[str, object]]) -> None:
+        super().__init__(name for name, _ in pairs)
 
 
 def from_url(query_string: bytes, limits: HttpLimits, headers: Mapping[str, str]) -> GraphQLRequest:

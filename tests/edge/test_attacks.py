@@ -119,6 +119,11 @@ async def test_batches_are_off_and_have_a_cap_where_they_are_on(router: Running)
         assert status == 200
         assert body[0] == {"data": {"hello": "hello world"}}
         assert code(body[1]) == "GRAPHQL_VALIDATION_FAILED"
+        for text in (b'[["\\u0041"], null]', b'[null, {"query": "{ hello }", "query": "{ me }"}]', b"[1]"):
+            async with batching.http.post(
+                batching.url, data=text, headers={"content-type": "application/json"}
+            ) as it:
+                assert (it.status, code(await it.json())) == (400, "BAD_REQUEST")
         for wrong in ([], [{"query": "{ hello }"}] * 3):
             status, body, _ = await batching.post(wrong)
             assert (status, code(body)) == (400, "BATCH_PROCESSING_FAILED")

@@ -121,6 +121,8 @@ BROKEN = [
     b"[" * 100_000,
     b'{"query":' * 50_000,
     b'{"query": "{ hello }", "variables": {"a": NaN}}',
+    b'"\\u0041"',
+    b'{"\\u0041": 1}',
 ]
 
 
