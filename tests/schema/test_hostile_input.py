@@ -138,10 +138,11 @@ def test_more_paths_than_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.nightly
+@pytest.mark.timeout(600)
 def test_ten_megabytes_of_sdl() -> None:
     fields = " ".join(f"f{i}(a: Int, b: String): String" for i in range(1000))
     sdl = "type Query { a: T0 }\n" + "\n".join(f"type T{i} {{ {fields} }}" for i in range(290))
     assert 9_000_000 < len(sdl) < 11_000_000
     started = time.process_time()
     assert composed(sdl).supergraph_sdl is not None
-    assert time.process_time() - started < 110
+    assert time.process_time() - started < 200

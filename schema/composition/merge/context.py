@@ -111,6 +111,8 @@ def merge_description(
     written = [text.strip() for text in descriptions.values() if text]
     if not written:
         return None
+    if len(written) == 1:
+        return written[0]
     counts = Counter(written)
     if len(counts) > 1:
         ctx.hint(

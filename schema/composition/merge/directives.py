@@ -31,6 +31,8 @@ def merge_directives(
     ctx: MergeContext, coordinate: str, sources: Mapping[int, Directives]
 ) -> MergedDirectives:
     """The directives of the merged element, in one order. Sources: whichever subgraphs declare it."""
+    if not any(sources.values()):
+        return ()
     merged: list[DirectiveNode] = []
     for name, applied in _by_name(ctx, sources).items():
         feature = FEATURES.get(name)
