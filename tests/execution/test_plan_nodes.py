@@ -261,16 +261,21 @@ async def test_only_a_subscriptions_plan_can_be_subscribed_to() -> None:
         await anext(aiter(subscribe(compiled, {}, ANONYMOUS, ScriptedTransport())))
 
 
+def asking(path: str, service: str) -> Flatten:
+    """An entity fetch that may be sent together with others."""
+    return entities(path, "sku", service=service, entity_selection="{__typename}")
+
+
 async def test_parallel_branches_that_ask_the_same_make_one_call() -> None:
     def branch(path: str, number: int) -> Sequence:
-        head, tail = entities(path, "sku"), entities(path, "sku", service="catalog")
+        head, tail = asking(path, "stock"), asking(path, "catalog")
         assert isinstance(head.node, Fetch)
         named = replace(
             head.node, id=number, operation=head.node.operation.replace("query(", f"query Op__{number}(")
         )
         return Sequence((Flatten(head.path, named), tail))
 
-    node = in_order(root(), Parallel((branch("items.@", 3), branch("item", 4), entities("must", "sku"))))
+    node = in_order(root(), Parallel((branch("items.@", 3), branch("item", 4), asking("must", "stock"))))
     transport = ScriptedTransport(
         catalog=[
             {"data": {"items": [{"sku": "a"}, {"sku": "b"}], "item": {"sku": "a"}, "must": {"sku": "m"}}},
@@ -303,7 +308,7 @@ async def test_parallel_branches_that_ask_the_same_make_one_call() -> None:
 
 
 async def test_a_joined_call_that_fails_is_told_at_each_of_its_paths() -> None:
-    both = Parallel((entities("items.@", "sku"), entities("item", "sku")))
+    both = Parallel((asking("items.@", "stock"), asking("item", "stock")))
     transport = ScriptedTransport(
         catalog=[{"data": {"items": [{"sku": "a"}], "item": {"sku": "a"}}}],
         stock=[SubgraphCallFailed("stock", "timed out")],
