@@ -1,0 +1,223 @@
+"""Audit's part of the graph, all to read: logs, the check of the chain, explanations."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import asdict, replace
+from enum import Enum
+
+import strawberry
+
+from authz.classes import DataClass
+from authz.decide import Explanation
+from authz.question import Question
+from subgraphs.audit import store
+from subgraphs.audit.access import forbidden, reads_all, visible_records
+from subgraphs.audit.entities import AuditContext, AuditInfo, AuditRecord, page
+from subgraphs.audit.events import SUBJECT
+from subgraphs.audit.store import RecordFilter
+from subgraphs.kit import (
+    Connection,
+    PurposeOfUse,
+    binding,
+    classified,
+    clean_text,
+    resolved,
+)
+
+ID_CHARACTERS_MAX = 200
+
+
+@strawberry.enum(description="What was decided.")
+class AuditDecision(Enum):
+    """Spelled as the policy spells it."""
+
+    ALLOW = "allow"
+    DENY = "deny"
+
+
+@strawberry.input
+class AuditLogFilter:
+    """Which records; what is not given does not narrow."""
+
+    target_id: strawberry.ID | None = None
+    actor_id: strawberry.ID | None = None
+    data_class: DataClass | None = None
+    decision: AuditDecision | None = None
+    since: dt.datetime | None = None
+    until: dt.datetime | None = None
+
+
+@classified(DataClass.AUDIT)
+@strawberry.type(description="Something that was done to the chain after it was written.")
+class ChainDamage:
+    """What, and at which record."""
+
+    code: str | None
+    number: int | None
+    message: str | None
+
+
+@classified(DataClass.AUDIT)
+@strawberry.type(description="How a check of the whole chain went.")
+class ChainCheck:
+    """`intact` when nothing was edited, removed or moved. It is nobody's, so only auditors see it."""
+
+    owner_id: strawberry.Private[str | None]
+    intact: bool | None
+    records: int | None
+    checkpoints: int | None
+    last_hash: str | None = strawberry.field(description="Note it elsewhere: it vouches for all before it.")
+    public_key: str | None = strawberry.field(description="Checks the checkpoints' signatures (Ed25519).")
+    damages: list[ChainDamage] | None = strawberry.field(description="The first 100.")
+
+
+@classified(DataClass.AUDIT)
+@strawberry.type(description="A policy line that speaks of the viewer and the field.")
+class RuleExplanation:
+    """One rule, and what it lacks."""
+
+    rule: str | None
+    allows: bool | None
+    view: str | None = strawberry.field(description="How the value would be shortened; null: not at all.")
+    failing_conditions: list[str] | None
+
+
+@classified(DataClass.AUDIT)
+@strawberry.type(description="Why somebody may or may not read a field of somebody's.")
+class AccessExplanation:
+    """The decision, and the rules it was taken from, those that hold first."""
+
+    owner_id: strawberry.Private[str]
+    coordinate: str | None
+    data_class: DataClass | None
+    action: str | None
+    allowed: bool | None
+    view: str | None = strawberry.field(description="How the value is shortened; null: not at all.")
+    rule: str | None
+    obligation: str | None = strawberry.field(description="What the viewer could do to be allowed.")
+    rules: list[RuleExplanation] | None
+
+    @classmethod
+    def of(
+        cls, explanation: Explanation, *, owner_id: str, coordinate: str, known: tuple[DataClass, str]
+    ) -> AccessExplanation:
+        """The GraphQL object of an explanation."""
+        decision = explanation.decision
+        return cls(
+            owner_id=owner_id,
+            coordinate=coordinate,
+            data_class=known[0],
+            action=known[1],
+            allowed=decision.allowed,
+            view=decision.mask,
+            rule=decision.rule,
+            obligation=None if decision.obligation is None else decision.obligation.value,
+            rules=[
+                RuleExplanation(
+                    rule=each.rule,
+                    allows=each.allows,
+                    view=each.mask,
+                    failing_conditions=list(each.failing),
+                )
+                for each in explanation.rules
+            ],
+        )
+
+
+@classified(DataClass.PUBLIC)
+@strawberry.type
+class Query:
+    """Questions that audit answers."""
+
+    @resolved(authenticated=True)
+    async def my_access_log(
+        self, info: AuditInfo, first: int | None = None, after: str | None = None
+    ) -> Connection[AuditRecord] | None:
+        """Who touched the caller's protected fields, the latest first."""
+        wanted = RecordFilter(target=_pseudonym(info, info.context.caller_id))
+        return await page(info, wanted, "Query.myAccessLog", first=first, after=after)
+
+    @resolved(authenticated=True)
+    async def audit_log(
+        self,
+        info: AuditInfo,
+        filter: AuditLogFilter | None = None,
+        first: int | None = None,
+        after: str | None = None,
+    ) -> Connection[AuditRecord] | None:
+        """Everybody's records for administrators, own acts for others; reading it is recorded too."""
+        context, given = info.context, filter or AuditLogFilter()
+        visible, wanted = await _looks(context, "Query.auditLog"), _wanted(info, given)
+        if visible is None or (visible.actor is not None and wanted.actor not in (None, visible.actor)):
+            raise forbidden()
+        wanted = replace(wanted, actor=visible.actor or wanted.actor)
+        bound_to = binding(None, "Query.auditLog", asdict(wanted))
+        return await page(info, wanted, bound_to, first=first, after=after)
+
+    @resolved(authenticated=True)
+    async def verify_chain(self, info: AuditInfo) -> ChainCheck | None:
+        """Walk the whole chain and name every edit, removal and reordering; for administrators."""
+        log = info.context.log
+        visible = await _looks(info.context, "Query.verifyChain")
+        if visible != RecordFilter():
+            raise forbidden()
+        report = await log.relational.read(lambda c: store.check_chain(c, log.seal))
+        return ChainCheck(
+            owner_id=None,
+            intact=not report.damages,
+            records=report.records,
+            checkpoints=report.checkpoints,
+            last_hash=report.last_hash,
+            public_key=log.seal.public_key,
+            damages=[ChainDamage(code=d.code, number=d.number, message=d.message) for d in report.damages],
+        )
+
+    @resolved(authenticated=True)
+    async def explain_access(
+        self,
+        info: AuditInfo,
+        target_id: strawberry.ID,
+        coordinate: str,
+        viewer_id: strawberry.ID | None = None,
+        purpose: PurposeOfUse | None = None,
+    ) -> AccessExplanation | None:
+        """Which rule decides what a viewer (the caller, if not given) may see of a field of the target's."""
+        context = info.context
+        owner_id = str(target_id)
+        auditor = await reads_all(context.decisions)
+        if not auditor and owner_id != context.caller_id:
+            raise forbidden()
+        asked = clean_text(coordinate, "coordinate", characters_max=ID_CHARACTERS_MAX)
+        explanation = await context.explainer.explain(
+            owner_id=owner_id,
+            viewer_id=context.caller_id if viewer_id is None else str(viewer_id),
+            coordinate=asked,
+            purpose=None if purpose is None else purpose.value,
+            auditor=auditor,
+        )
+        known = context.explainer.classes()[asked]
+        return AccessExplanation.of(explanation, owner_id=owner_id, coordinate=asked, known=known)
+
+
+def _pseudonym(info: AuditInfo, user_id: str) -> str:
+    return info.context.log.pseudonyms.of(SUBJECT, user_id)
+
+
+def _wanted(info: AuditInfo, given: AuditLogFilter) -> RecordFilter:
+    return RecordFilter(
+        target=None if given.target_id is None else _pseudonym(info, str(given.target_id)),
+        actor=None if given.actor_id is None else _pseudonym(info, str(given.actor_id)),
+        data_class=None if given.data_class is None else given.data_class.value,
+        decision=None if given.decision is None else str(given.decision.value),
+        since_utc=given.since,
+        until_utc=given.until,
+    )
+
+
+async def _looks(context: AuditContext, coordinate: str) -> RecordFilter | None:
+    """What of the log the caller may see, None for nothing. Looking leaves a record either way."""
+    visible, decision = await visible_records(context.decisions, context.caller_id, context.log.pseudonyms)
+    question = Question(None, DataClass.AUDIT)
+    context.trail.read(question, decision, coordinate, shown=visible is not None)
+    return visible
