@@ -14,7 +14,7 @@ from router.execution.fetches import EntityFetch, client_variables
 from router.execution.representations import Asked
 from router.execution.run import Run
 from router.execution.together import run_together
-from router.execution.transport import SubgraphRequest, SubgraphResponse
+from router.execution.transport import SubgraphRequest
 
 PARTS_MAX: Final = 16
 """Parts of one request; more would make documents that servers refuse."""
@@ -140,15 +140,14 @@ def _part_of(error: Mapping[str, Any]) -> int | None:
 
 def _worth_asking_again(errors: Sequence[Mapping[str, Any]]) -> bool:
     """Whether the fault is one part's, or the document's as such; a server in trouble is left alone."""
-    return (
-        any(_part_of(it) is not None for it in errors)
-        or all(
-            isinstance(extensions := it.get("extensions"), Mapping)
-            and extensions.get("code") == "GRAPHQL_VALIDATION_FAILED"
-            for it in errors
-        )
-        and bool(errors)
-    )
+    if any(_part_of(it) is not None for it in errors):
+        return True
+    return bool(errors) and all(_code(it) == "GRAPHQL_VALIDATION_FAILED" for it in errors)
+
+
+def _code(error: Mapping[str, Any]) -> object:
+    extensions = error.get("extensions")
+    return extensions.get("code") if isinstance(extensions, Mapping) else None
 
 
 def _errors_by_part(

@@ -128,7 +128,7 @@ def _take_apart(node: PlanNode, path: _Path, after: frozenset[int], into: list[_
 
 
 def _delay_repeats(places: list[_Place]) -> None:
-    """A fetch that nothing waits for goes with a later one that asks the same, often for the same entities."""
+    """A fetch that nothing waits for goes with a later one that asks the same; often of equal entities."""
     waited_for = frozenset(it for place in places for it in place.waits_for)
     for number, place in enumerate(places):
         fetch = place.joinable
