@@ -3,7 +3,7 @@ composes."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from schema.composition.merge.arguments import merge_argument
@@ -67,6 +67,7 @@ def composed_directives(
     names = {}
     for name, definer in definers.items():
         asking = {d.subgraph for d in wanted if d.link.url.identity == definer.link.url.identity}
+        hints.extend(_hint_silent(name, subgraphs, asking))
         for index in asking:
             for link in subgraphs[index].graph.links:
                 if link.url.identity == definer.link.url.identity:
@@ -131,6 +132,22 @@ def _read(index: int, graph: Subgraph, applied: Applied, problems: list[Problem]
         f'link one: `@link(url: "https://…/v1.0", import: ["{name}"])`',
     )
     return None
+
+
+def _hint_silent(name: str, subgraphs: Sequence[ValidSubgraph], asking: set[int]) -> Iterator[Problem]:
+    """Warn of subgraphs that define the directive too and would lose what they write with it."""
+    for index, subgraph in enumerate(subgraphs):
+        definition = subgraph.graph.directive_defs.get(name)
+        if index not in asking and definition is not None:
+            yield Problem(
+                "DIRECTIVE_COMPOSITION_WARN",
+                f"`@{name}` is composed, and `{subgraph.graph.name}` does not ask for it:"
+                " what it writes is lost",
+                f"@{name}",
+                (definition.at,),
+                f'link the specification of `@{name}` there and write `@composeDirective(name: "@{name}")`',
+                Severity.WARN,
+            )
 
 
 def _element(link: Link, written: str) -> str | None:
