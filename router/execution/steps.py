@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Protocol
 
 from router.errors import PlanInvariantBroken
 from router.execution.fetches import ContextualFetch, EntityFetch, RootFetch
@@ -15,8 +13,6 @@ from router.execution.together import run_together
 from router.execution.type_facts import TypeFacts
 from router.planner import plan
 from router.planner.plan import PathStep, PlanNode
-
-_OPERATION_NAME: Final = re.compile(r"^\s*(query)\s+[_A-Za-z][_0-9A-Za-z]*")
 
 
 class Step(Protocol):
@@ -84,7 +80,7 @@ def compile_node(node: PlanNode, facts: TypeFacts, under: tuple[PathStep, ...] =
         case plan.Sequence(nodes):
             return InOrder([compile_node(it, facts, under) for it in nodes])
         case plan.Parallel(nodes):
-            return _side_by_side(nodes, facts, under)
+            return SideBySide([compile_node(it, facts, under) for it in nodes])
         case plan.ConditionNode(variable, if_clause, else_clause):
             return Choice(
                 variable,
@@ -109,59 +105,3 @@ def compile_fetch(
     if fetch.context_rewrites:
         return ContextualFetch(fetch, path, facts)
     return EntityFetch(fetch, (path,), facts)
-
-
-def _side_by_side(nodes: Sequence[PlanNode], facts: TypeFacts, under: tuple[PathStep, ...]) -> Step:
-    """Parallel branches; those that begin by asking the same subgraph the same begin with one call.
-
-    What follows a joined fetch in its branches follows the call, side by side, and is joined alike.
-    """
-    branches = [_begun(node) for node in nodes]
-    together: dict[object, list[_Branch]] = {}
-    for number, branch in enumerate(branches):
-        key = _question(branch.fetch) if branch.fetch is not None else number
-        together.setdefault(key, []).append(branch)
-    steps: list[Step] = []
-    for same in together.values():
-        first = same[0]
-        if len(same) == 1 or first.fetch is None:
-            steps += [compile_node(it.node, facts, under) for it in same]
-            continue
-        paths = [TreePath((*under, *it.path), facts) for it in same]
-        joined: Step = EntityFetch(first.fetch, paths, facts)
-        rest = [it.rest for it in same if it.rest is not None]
-        steps.append(InOrder([joined, _side_by_side(rest, facts, under)]) if rest else joined)
-    return steps[0] if len(steps) == 1 else SideBySide(steps)
-
-
-@dataclass(frozen=True, slots=True)
-class _Branch:
-    """A branch, and if it begins with an entity fetch: that fetch, its path, what follows it."""
-
-    node: PlanNode
-    fetch: plan.Fetch | None = None
-    path: tuple[PathStep, ...] = ()
-    rest: PlanNode | None = None
-
-
-def _begun(node: PlanNode) -> _Branch:
-    match node:
-        case plan.Flatten(path, plan.Fetch() as fetch) if fetch.requires and not fetch.context_rewrites:
-            return _Branch(node, fetch, path)
-        case plan.Sequence((plan.Flatten() as head, *rest)):
-            begun = _begun(head)
-            following = plan.Sequence(tuple(rest)) if len(rest) > 1 else rest[0] if rest else None
-            return _Branch(node, begun.fetch, begun.path, following)
-    return _Branch(node)
-
-
-def _question(fetch: plan.Fetch) -> object:
-    """Equal for fetches that ask the same: everything but their number and the operation's name."""
-    return (
-        fetch.service,
-        _OPERATION_NAME.sub(r"\1", fetch.operation, count=1),
-        fetch.variable_usages,
-        fetch.requires,
-        fetch.input_rewrites,
-        fetch.output_rewrites,
-    )

@@ -62,7 +62,8 @@ def audited(suite: str) -> Iterator[tuple[Federation, str, dict[str, Any]]]:
 def own(name: str) -> Iterator[tuple[Federation, str, dict[str, Any]]]:
     case = read_case(name)
     for test in case.tests:
-        if not test.errors:
+        # what a mutation changed is there the next time: its answers cannot be compared
+        if not test.errors and not test.query.startswith("mutation"):
             yield federation_of(case_subgraphs(case)), test.query, test.variables
 
 
