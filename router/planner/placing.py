@@ -308,6 +308,8 @@ def _obtain(
     pool = builder.search.pool
     asked = pool.of_field_set(field_set, builder.type_name, purpose=purpose, conditions=field.conditions)
     for item in pool.collect(pool.selections(asked), builder.type_name):
+        if item.name == "__typename":
+            continue  # every representation has it
         placed = place(builder, item, consumer=index, chain=chain)
         if placed.left is not None:
             return False

@@ -16,7 +16,8 @@ from router.planner.plan import (
     Sequence,
     Subscription,
 )
-from tests.kit_planner.cases import load_case, normal_of, plan_of, query_of
+from schema.supergraph import read_supergraph
+from tests.kit_planner.cases import SUPERGRAPHS, load_case, normal_of, plan_of, query_of
 from tests.kit_planner.compare import fetches
 
 
@@ -145,6 +146,12 @@ def test_the_json_form_has_the_kinds_that_tools_know() -> None:
             "selections": [{"kind": "Field", "name": "__typename"}, {"kind": "Field", "name": "upc"}],
         }
     ]
+
+
+def test_a_key_may_be_the_type_name_alone() -> None:
+    text = (SUPERGRAPHS / "hive-e2e-issues" / "supergraph.1099.graphql").read_text()
+    plan = plan_of(read_supergraph(text), "{ catalogEntry { sku rating { score } } }")
+    assert services(plan) == ["warehouse", "reviews"]
 
 
 def test_a_subscription_subscribes_once_and_plans_the_rest_for_each_event() -> None:

@@ -41,7 +41,7 @@ def _bare(step: PathStep) -> str:
 def _mergeable(groups: FetchGroups, left: FetchGroup, right: FetchGroup) -> bool:
     if left.path != right.path and not _differ_in_one_filter(left, right):
         return False
-    if left.kind is VisitKind.ENTITY and not _same_sent(left, right):
+    if left.kind is VisitKind.ENTITY and not (_same_sent(left, right) and _tells_apart(left, right)):
         return False
     return not groups.waits_for(left.id, right.id) and not groups.waits_for(right.id, left.id)
 
@@ -55,6 +55,19 @@ def _same_sent(left: FetchGroup, right: FetchGroup) -> bool:
     if not (ours <= theirs or theirs <= ours):
         return False  # together they would be made even where both are excluded
     return left.representation.selections() == right.representation.selections()
+
+
+def _tells_apart(left: FetchGroup, right: FetchGroup) -> bool:
+    """Whether each object is asked only for what its own request asks.
+
+    An interface object's subgraph knows all objects by one name: what is selected for some types would be
+    selected for all.
+    """
+    ours, theirs = left.representation.by_type.keys(), right.representation.by_type.keys()
+    if ours == theirs:
+        return True
+    shared = {slot[0] for slot in left.tree.fields} & {slot[0] for slot in right.tree.fields}
+    return shared <= (ours | theirs) or left.tree.same_as(right.tree)
 
 
 def _differ_in_one_filter(left: FetchGroup, right: FetchGroup) -> bool:

@@ -25,7 +25,9 @@ enum join__Graph {
   OLD @join__graph(name: "old", url: "http://old/graphql")
   STOCK @join__graph(name: "stock", url: "http://stock/graphql")
 }
-type Query @join__type(graph: CATALOG) @join__type(graph: STOCK) { items: [Item!]! @join__field(graph: CATALOG) }
+type Query @join__type(graph: CATALOG) @join__type(graph: STOCK) {
+  items: [Item!]! @join__field(graph: CATALOG)
+}
 """
 ITEM = """
 type Item
@@ -109,7 +111,9 @@ def test_directives_outside_the_join_specification_are_found_by_coordinate() -> 
 
 def test_the_first_federation_s_owners_resolve_what_no_join_names() -> None:
     text = """
-    schema @core(feature: "https://specs.apollo.dev/core/v0.1") @core(feature: "https://specs.apollo.dev/join/v0.1") { query: Query }
+    schema
+      @core(feature: "https://specs.apollo.dev/core/v0.1")
+      @core(feature: "https://specs.apollo.dev/join/v0.1") { query: Query }
     enum join__Graph { A @join__graph(name: "a", url: "u") B @join__graph(name: "b", url: "u") }
     type Query { user: User @join__field(graph: A) }
     type User @join__owner(graph: A) @join__type(graph: A, key: "id") @join__type(graph: B, key: "id") {
