@@ -30,13 +30,29 @@ def split_plan(
 ) -> tuple[PlanNode | None, PlanNode | None]:
     """The part of the plan for the first answer to `selections`, and the part for what follows."""
     if isinstance(node, plan.Defer):
-        later = tuple(it.node for it in node.deferred if it.node is not None)
-        return node.primary, plan.Parallel(later) if later else None
+        return node.primary, _in_waves(node)
     if node is None:
         return None, None
     fetches = list(_fetches(node, ()))
     first = _needed_first(fetches, set(_paths(selections, ())))
     return _pruned(node, first, keep=True), _pruned(node, first, keep=False)
+
+
+def _in_waves(node: plan.Defer) -> PlanNode | None:
+    """The deferred parts side by side, those that wait for another part's fetch after that part."""
+    done = _ids(node.primary)
+    left = [it for it in node.deferred if it.node is not None]
+    waves: list[PlanNode] = []
+    while left:
+        ready = [it for it in left if {one.fetch_id for one in it.depends} <= done] or left
+        waves.append(plan.Parallel(tuple(it.node for it in ready if it.node is not None)))
+        done = done.union(*(_ids(it.node) for it in ready))
+        left = [it for it in left if it not in ready]
+    return plan.Sequence(tuple(waves)) if waves else None
+
+
+def _ids(node: PlanNode | None) -> frozenset[int]:
+    return frozenset() if node is None else frozenset(fetch.id for fetch, _ in _fetches(node, ()))
 
 
 def _fetches(node: PlanNode, under: Keys) -> Iterator[tuple[Fetch, Keys]]:

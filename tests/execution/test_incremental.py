@@ -102,6 +102,16 @@ async def test_deferred_fragments_may_hang_at_many_places(federation: Federation
     ]
 
 
+async def test_a_fragment_deferred_inside_a_deferred_one_comes_with_it(federation: Federation) -> None:
+    query = "{ products { name ... @defer { reviews { id ... @defer { author { name } } } } } }"
+    parts = await parts_of(federation.compiled(query), federation.in_process())
+    assert parts[0]["data"] == {"products": [{"name": "one"}, {"name": "two"}]}
+    assert [it["data"] for it in parts[1]["incremental"]] == [
+        {"reviews": [{"id": "r1", "author": {"name": "Me"}}]},
+        {"reviews": [{"id": "r2", "author": {"name": "You"}}]},
+    ]
+
+
 @pytest.mark.parametrize(
     "query",
     [
