@@ -1,8 +1,8 @@
 """Joins that a supergraph leaves unsaid, although its field sets show them: some composers drop external
 copies of fields.
 
-A field that a path provides is external where it is provided, and a field that an interface object requires is
-external there. Source: Federation, `@provides` and `@requires` (their leaves are external).
+A field that a path provides is external where it is provided, and a field that an interface object
+requires is external there. Source: Federation, `@provides` and `@requires` (their leaves are external).
 """
 
 from __future__ import annotations
