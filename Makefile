@@ -35,7 +35,7 @@ check: $(VENV)/test.stamp  ## format, lint, import contracts, types, SDL drift, 
 	$(BIN)/ruff check . || code=1; \
 	$(BIN)/lint-imports || code=1; \
 	$(BIN)/mypy || code=1; \
-	$(BIN)/python -m pytest -q tests/architecture || code=1; \
+	$(BIN)/python -m pytest -q tests/architecture tests/platform/test_published_schema.py || code=1; \
 	echo "make check took $$(( $$(date +%s) - start )) s"; exit $$code
 
 format: $(VENV)/test.stamp  ## rewrite the code into its format
