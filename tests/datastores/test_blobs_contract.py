@@ -14,6 +14,8 @@ from datastores.blobs.files import FileBlobs
 from datastores.blobs.port import Blobs
 from datastores.errors import Conflict, NotFound
 
+pytestmark = pytest.mark.port("blobs")
+
 
 @pytest.fixture(params=["files"])
 async def blobs(tmp_path: Path) -> AsyncIterator[Blobs]:

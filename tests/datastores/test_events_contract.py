@@ -21,6 +21,8 @@ from datastores.relational.port import Relational
 from datastores.relational.sqlite import SqliteRelational
 from datastores.vault.sealed import SealedVault
 
+pytestmark = pytest.mark.port("events")
+
 QUICK = EventsLimits(retry_first_s=0.001, retry_max_s=0.002)
 
 

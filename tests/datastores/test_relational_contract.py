@@ -14,6 +14,8 @@ from datastores.relational.after_commit import after_commit
 from datastores.relational.columns import UtcDateTime, insert
 from datastores.relational.port import Relational
 
+pytestmark = pytest.mark.port("relational")
+
 metadata = sa.MetaData()
 counters = sa.Table(
     "counters",

@@ -17,6 +17,8 @@ from datastores.relational.sqlite import SqliteRelational
 from datastores.vault.keys import FileKeyProvider
 from datastores.vault.sealed import SealedVault
 
+pytestmark = pytest.mark.port("vault")
+
 CANARY = b"CANARY-leukaemia-4711"
 
 

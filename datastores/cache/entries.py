@@ -1,0 +1,68 @@
+"""What a cache keeps under a key, and what a place for such entries can do: `shared.py` builds on it."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+_HEADER = struct.Struct(">Bdf")
+_FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A value with the moment it ends and what it cost to make."""
+
+    value: bytes
+    expires_at_s: float
+    cost_s: float = 0.0
+
+    def packed(self) -> bytes:
+        """As bytes for a server: a format byte, the end, the cost, the value."""
+        return _HEADER.pack(_FORMAT, self.expires_at_s, self.cost_s) + self.value
+
+    @staticmethod
+    def unpacked(content: bytes) -> Entry | None:
+        """The entry in `content`; None where another program or version wrote it."""
+        if len(content) < _HEADER.size or content[0] != _FORMAT:
+            return None
+        _, expires_at_s, cost_s = _HEADER.unpack_from(content)
+        return Entry(content[_HEADER.size :], expires_at_s, cost_s)
+
+
+class Entries(Protocol):
+    """A place for entries: this process's memory or a server. All errors are Unavailable."""
+
+    async def open(self) -> None:
+        """Connect."""
+        ...
+
+    async def ready(self) -> None:
+        """Raise Unavailable where it cannot serve now."""
+        ...
+
+    async def close(self) -> None:
+        """Disconnect."""
+        ...
+
+    async def read(self, keys: Sequence[str]) -> Mapping[str, Entry]:
+        """The entries that are there and have not ended."""
+        ...
+
+    async def write(self, entries: Mapping[str, Entry], *, ttl_s: float) -> None:
+        """Put `entries`, for `ttl_s` from now."""
+        ...
+
+    async def delete(self, keys: Sequence[str]) -> None:
+        """Remove `keys`."""
+        ...
+
+    async def claim(self, key: str, *, lease_s: float) -> str | None:
+        """The right to make `key`, for `lease_s` at most; None where somebody else has it."""
+        ...
+
+    async def release(self, key: str, token: str) -> None:
+        """Give the right back; nothing happens where it has passed to somebody else."""
+        ...

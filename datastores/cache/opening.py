@@ -1,0 +1,25 @@
+"""Chooses the cache by URL: `memory://` or `redis://…`."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from datastores.cache.memory import MemoryEntries
+from datastores.cache.port import Cache
+from datastores.cache.redis import RedisEntries
+from datastores.cache.shared import SharedCache
+from datastores.config import StoreUrlProblem
+
+
+def open_cache(url: str) -> Cache:
+    """The cache for `url`, not yet open: `memory://`, `redis://:password@host:6379/0`, `rediss://…`;
+    `?cluster=true` for a Redis cluster.
+
+    Errors: StoreUrlProblem, which never repeats the password.
+    """
+    scheme = urlsplit(url).scheme
+    if scheme == "memory":
+        return SharedCache(MemoryEntries())
+    if scheme in ("redis", "rediss"):
+        return SharedCache(RedisEntries(url))
+    raise StoreUrlProblem(f"no cache for `{scheme}://`: use `memory://`, `redis://…` or `rediss://…`")
