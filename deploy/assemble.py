@@ -16,11 +16,13 @@ from authz.identity.revocation import RevokedSessions
 from authz.identity.tokens import TokenIssuer, TokenTerms, TokenVerifier
 from datastores.events.port import Event
 from datastores.lifecycle import opened
-from deploy.domains import Shared, build_domains, prepare_domains
+from deploy.domains import Shared, audit_log_of, build_domains, prepare_domains
 from deploy.keys import kept_secret
 from deploy.settings import Settings
 from deploy.stores import Stores, stores_of
 from subgraphs.accounts.passwords import Passwords
+from subgraphs.audit import events as audit_events
+from subgraphs.audit.events import AuditLog
 from subgraphs.kit import Subgraph
 from subgraphs.profiles import events as profile_events
 from subgraphs.training.edits import sweep_files
@@ -77,7 +79,7 @@ async def platform(
             secret=secret,
             now=now,
         )
-        follow_events(stores, kept)
+        follow_events(stores, kept, audit_log_of(shared))
         async with opened({"events": stores.events}):
             built = build_domains(shared)
             await sweep_files(built.training_ports)
@@ -97,8 +99,8 @@ async def platform(
                 shared.passwords.close()
 
 
-def follow_events(stores: Stores, revoked: KeptRevocations) -> None:
-    """What domains publish reaches who acts on it: facts kept, sessions refused, profiles begun."""
+def follow_events(stores: Stores, revoked: KeptRevocations, log: AuditLog) -> None:
+    """What domains publish reaches who acts on it: facts, sessions, profiles, the audit log."""
 
     async def keep_fact(event: Event) -> None:
         await stores.facts.apply_event(event.payload)
@@ -113,3 +115,4 @@ def follow_events(stores: Stores, revoked: KeptRevocations) -> None:
         profile_events.consumer(stores.relational["profiles"]),
     )
     stores.events.consume("revoked-sessions", (SESSION_REVOKED,), refuse_session)
+    stores.events.consume(audit_events.CONSUMER, audit_events.CONSUMED_TOPICS, audit_events.consumer(log))

@@ -5,16 +5,26 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar, cast
 
+from authz.classes import DataClass
 from authz.decide import Authorizer
+from authz.identity.subject import Subject
 from authz.identity.tokens import TokenIssuer
+from datastores.relational.port import Relational
 from deploy.stores import Stores
+from subgraphs.accounts import store as accounts_store
 from subgraphs.accounts import subgraph as accounts
+from subgraphs.accounts.model import roles_in_session
 from subgraphs.accounts.passwords import Passwords
 from subgraphs.accounts.second_factor import SecondFactor
 from subgraphs.accounts.sessions import RefreshKey
+from subgraphs.audit import subgraph as audit
+from subgraphs.audit.events import AuditLog
+from subgraphs.audit.explaining import Explainer
+from subgraphs.audit.model import Pseudonyms, Seal
 from subgraphs.kit import CursorSigner, Subgraph
+from subgraphs.kit.trail import OutboxLedger, TrailedWrites
 from subgraphs.medical import subgraph as medical
 from subgraphs.profiles import subgraph as profiles
 from subgraphs.training import subgraph as training
@@ -43,19 +53,28 @@ class Domains:
     training_ports: TrainingPorts
 
 
+Store = TypeVar("Store", bound=Relational)
+
+
 async def prepare_domains(stores: Stores) -> None:
     """Bring every domain's tables to what this program knows.  Errors: SchemaTooNew."""
     await accounts.prepare(stores.relational["accounts"])
     await profiles.prepare(stores.relational["profiles"])
     await training_tables.prepare(stores.relational["training"])
     await medical.prepare(stores.vault)
+    await audit.prepare(stores.relational["audit"])
 
 
 def build_domains(shared: Shared) -> Domains:
     """Every subgraph over its open, prepared stores."""
     stores, cursors = shared.stores, CursorSigner(shared.secret("cursors"))
+
+    def trailed(store: Store) -> Store:
+        """The store whose writes carry the record of the mutation they belong to; it has all the rest too."""
+        return cast(Store, TrailedWrites(store, stores.events.outbox))
+
     training_ports = TrainingPorts(
-        relational=stores.relational["training"],
+        relational=trailed(stores.relational["training"]),
         blobs=stores.blobs,
         outbox=stores.events.outbox,
         workers=None,
@@ -64,7 +83,7 @@ def build_domains(shared: Shared) -> Domains:
     )
     built: list[Subgraph[Any]] = [
         accounts.build(
-            relational=stores.relational["accounts"],
+            relational=trailed(stores.relational["accounts"]),
             outbox=stores.events.outbox,
             authorizer=shared.authorizer,
             tokens=shared.tokens,
@@ -75,7 +94,7 @@ def build_domains(shared: Shared) -> Domains:
             now=shared.now,
         ),
         profiles.build(
-            relational=stores.relational["profiles"],
+            relational=trailed(stores.relational["profiles"]),
             outbox=stores.events.outbox,
             authorizer=shared.authorizer,
             cursors=cursors,
@@ -85,11 +104,50 @@ def build_domains(shared: Shared) -> Domains:
             training_ports, events=stores.events, authorizer=shared.authorizer, cursors=cursors
         ),
         medical.build(
-            vault=stores.vault,
+            vault=trailed(stores.vault),
             outbox=stores.events.outbox,
             authorizer=shared.authorizer,
             cursors=cursors,
             now=shared.now,
         ),
     ]
+    built.append(
+        audit.build(
+            log=audit_log_of(shared), explainer=_explainer(shared, built), authorizer=shared.authorizer,
+            cursors=cursors,
+        )
+    )  # fmt: skip
+    for each in built:
+        store = stores.vault if each.name == medical.NAME else stores.relational[each.name]
+        each.record_in(OutboxLedger(store, stores.events.outbox))
     return Domains({each.name: each for each in built}, training_ports)
+
+
+def audit_log_of(shared: Shared) -> AuditLog:
+    """The audit log of this installation, with its own keys."""
+    return AuditLog(
+        relational=shared.stores.relational["audit"],
+        pseudonyms=Pseudonyms(shared.secret("audit-pseudonyms")),
+        seal=Seal(shared.secret("audit-seal")),
+        now=shared.now,
+    )
+
+
+def _explainer(shared: Shared, others: list[Subgraph[Any]]) -> Explainer:
+    """Explains by the fields of all domains, and by the roles that somebody has in force."""
+    classes: dict[str, tuple[DataClass, str]] = {}
+    for each in others:
+        classes.update(each.classes())
+    relational = shared.stores.relational["accounts"]
+
+    async def person(user_id: str) -> Subject | None:
+        roles, factors = await relational.read(
+            lambda c: (accounts_store.roles_of(c, [user_id]), accounts_store.with_totp(c, [user_id]))
+        )
+        if user_id not in factors:
+            return None
+        acr = 2 if factors[user_id] else 1
+        held = roles_in_session(roles[user_id], acr=acr, now=shared.now())
+        return Subject(id=user_id, roles=held, acr=acr)
+
+    return Explainer(classes=lambda: classes, person=person, authorize=shared.authorizer.for_request)

@@ -16,7 +16,7 @@ from datastores.vault.keys import FileKeyProvider
 from datastores.vault.sealed import SealedVault
 from deploy.settings import Settings
 
-DOMAINS = ("accounts", "profiles", "training")
+DOMAINS = ("accounts", "profiles", "training", "audit")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ def stores_of(settings: Settings) -> Stores:
         facts=RelationalFacts(facts_rows),
         vault=vault,
         blobs=FileBlobs(folder / "blobs"),
-        events=EmbeddedEvents([*relational.values(), vault]),
+        events=EmbeddedEvents([*relational.values(), facts_rows, vault]),
     )
 
 

@@ -23,7 +23,7 @@ def register(app: typer.Typer) -> None:
 
 
 def subgraph_command(
-    name: Annotated[str, typer.Argument(help="accounts, profiles, training or medical")],
+    name: Annotated[str, typer.Argument(help="accounts, profiles, training, medical or audit")],
     port: Annotated[int, typer.Option(help="port to listen on; 0 takes a free one")],
     host: Annotated[str, typer.Option(help="address to listen on")] = "127.0.0.1",
     data: Annotated[Path | None, typer.Option(help="folder of the embedded stores [.stadion]")] = None,

@@ -159,6 +159,14 @@ class NotClassified(Exception):
 class FederatedSchema(strawberry.federation.Schema):
     """A Strawberry federation schema whose fields all carry their class."""
 
+    @property
+    def schema_directives_in_use(self) -> list[object]:
+        """Also those that a type's class puts on its fields, which the collector does not see there."""
+        found = super().schema_directives_in_use
+        if any(isinstance(each, Classified) for each in found):
+            return found
+        return [*found, classified(DataClass.PUBLIC)]
+
     def get_fields(self, type_definition: StrawberryObjectDefinition) -> list[StrawberryField]:
         """The type's fields with the directives that follow from their class; the domain's are untouched."""
         fields = super().get_fields(type_definition)
