@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from router.errors import SubgraphCallFailed
+from router.execution.run import ERRORS_MAX
+from router.execution.subgraph_errors import PATHS_PER_ERROR_MAX
 from router.planner.plan import (
     Fetch,
     Flatten,
@@ -297,3 +299,16 @@ async def test_the_representations_go_under_the_name_that_the_operation_gives_th
         "representations": 5,
         "r_1": [{"__typename": "Item", "sku": "a"}],
     }
+
+
+async def test_errors_over_long_lists_do_not_flood_the_answer() -> None:
+    many = [item("same") for _ in range(500)]
+    told = [{"message": "m", "path": ["_entities", 0, "state"]} for _ in range(100)]
+    transport = ScriptedTransport(
+        catalog=[{"data": {"items": many}}],
+        stock=[{"data": {"_entities": [{"state": None}]}, "errors": told}],
+    )
+    answer = await run_plan("{items{state}}", in_order(root(), entities("items.@", "sku")), transport)
+    assert len(answer.data["items"]) == 500  # type: ignore[index]
+    assert len(answer.errors) == ERRORS_MAX
+    assert {it["path"][1] for it in answer.errors} == set(range(PATHS_PER_ERROR_MAX))

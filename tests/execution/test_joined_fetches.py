@@ -10,7 +10,7 @@ from router.execution.transport import SubgraphRequest
 from router.planner.plan import ConditionNode, Flatten, Parallel, PlanNode
 from tests.kit_federation.shop import ScriptedTransport, entities, in_order, root, run_plan
 
-QUERY = "query($r0:ID,$a:Int,$yes:Boolean=true){items{sku left} item(sku:$r0){sku state}}"
+QUERY = "query($r0:ID){items{sku left} item(sku:$r0){sku state}}"
 FOUND = {"data": {"items": [{"sku": "1"}, {"sku": "2"}], "item": {"sku": "2"}}}
 LEFT = "{...on Item{left}}"
 STATE = "{...on Item{state}}"
@@ -142,5 +142,6 @@ async def test_what_hangs_on_a_condition_goes_alone(yes: bool, calls: int) -> No
             {"data": {"_entities": [{"state": "FULL"}]}},
         ],
     )
-    await run_plan(QUERY, node, transport, variables={"yes": yes})
+    query = "query($yes:Boolean!){items{sku left} item(sku:1){sku state @include(if:$yes)}}"
+    await run_plan(query, node, transport, variables={"yes": yes})
     assert len(transport.requests) == calls
