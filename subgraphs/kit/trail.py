@@ -10,11 +10,13 @@ import datetime as dt
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 from sqlalchemy import Connection
 
+from authz.classes import Purpose
 from authz.identity.subject import Subject
+from authz.policies.case import classed_by_labels
 from authz.question import Decision, Question
 from authz.trail import TOPIC, Access, Outcome, Touched, actors_of, is_own
 from datastores.events.outbox import new_event
@@ -25,6 +27,10 @@ T = TypeVar("T")
 
 TOUCHED_PER_ACCESS_MAX = 500
 SELF_RULE = "own-act"
+
+
+_Seen: TypeAlias = tuple[str | None, str, str, Purpose | None, Decision]
+"""Owner, class, action, purpose and decision: what one record is about."""
 
 
 class Ledger(Protocol):
@@ -60,18 +66,20 @@ class Trail:
     def __init__(self, subject: Subject) -> None:
         self.subject = subject
         self.touched: list[Touched] = []
-        self._reads: dict[tuple[Question, Decision], set[str]] | None = None
+        self._reads: dict[_Seen, set[str]] | None = None
         self._act: _Act | None = None
 
     def read(self, question: Question, decision: Decision, coordinate: str, *, shown: bool) -> None:
-        """Note a field of a protected class. One's own leave no trace."""
+        """Note a field of a protected class. One's own leave no trace; rows of one owner are one record."""
         if is_own(self.subject, question.owner_id):
             return
         if self._reads is None:
             self._reads = {}
         if decision.allowed != shown:
             decision = Decision(shown, decision.rule)
-        self._reads.setdefault((question, decision), set()).add(coordinate)
+        data_class = classed_by_labels(question).data_class
+        seen = (question.owner_id, data_class.value, question.action, question.purpose, decision)
+        self._reads.setdefault(seen, set()).add(coordinate)
 
     def begins(self, coordinate: str) -> None:
         """A mutation field runs from now on; they run one after the other."""
@@ -106,7 +114,7 @@ class Trail:
         """All that is not kept yet; the trail is empty then."""
         touched, self.touched = self.touched, []
         if self._reads is not None:
-            touched.extend(_read(*key, fields) for key, fields in self._reads.items())
+            touched.extend(_read(seen, fields) for seen, fields in self._reads.items())
             self._reads = None
         return touched
 
@@ -131,16 +139,17 @@ def accesses(
     ]
 
 
-def _read(question: Question, decision: Decision, fields: set[str]) -> Touched:
+def _read(seen: _Seen, fields: set[str]) -> Touched:
+    target_id, data_class, action, purpose, decision = seen
     return Touched(
-        target_id=question.owner_id,
-        action=question.action,
-        data_class=question.data_class,
+        target_id=target_id,
+        action=action,
+        data_class=data_class,
         fields=tuple(sorted(fields)),
         allowed=decision.allowed,
         rule=decision.rule,
         outcome=Outcome.SHOWN if decision.allowed else Outcome.REFUSED,
-        purpose=question.purpose,
+        purpose=purpose,
     )
 
 
