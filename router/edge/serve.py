@@ -15,6 +15,7 @@ from starlette.applications import Starlette
 
 from router.config import RouterConfig
 from router.edge.drain import Drain
+from router.edge.quick_http import QuickProtocol
 
 BACKLOG_CONNECTIONS_MAX = 2_048
 
@@ -85,6 +86,7 @@ def draining_server(
         server_header=False,
         date_header=False,
         lifespan="on",
+        http=QuickProtocol,
         ws="websockets-sansio",
         ws_max_size=config.streams.message_bytes_max,
         timeout_keep_alive=75,

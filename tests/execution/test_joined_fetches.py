@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from graphql import parse
 
@@ -11,9 +13,12 @@ from router.planner.plan import ConditionNode, Flatten, Parallel, PlanNode
 from tests.kit_federation.shop import ScriptedTransport, entities, in_order, root, run_plan
 
 QUERY = "query($r0:ID){items{sku left} item(sku:$r0){sku state}}"
-FOUND = {"data": {"items": [{"sku": "1"}, {"sku": "2"}], "item": {"sku": "2"}}}
 LEFT = "{...on Item{left}}"
 STATE = "{...on Item{state}}"
+
+
+def found(_: SubgraphRequest) -> dict[str, Any]:
+    return {"data": {"items": [{"sku": "1"}, {"sku": "2"}], "item": {"sku": "2"}}}
 
 
 def two_parts(first: str = LEFT, second: str = STATE) -> PlanNode:
@@ -38,7 +43,7 @@ def two_parts(first: str = LEFT, second: str = STATE) -> PlanNode:
 
 async def test_two_fetches_of_one_stage_are_one_request_with_the_variables_of_both() -> None:
     transport = ScriptedTransport(
-        catalog=[FOUND], stock=[{"data": {"_e0": [{"left": 1}, {"left": 2}], "_e1": [{"state": "FULL"}]}}]
+        catalog=[found], stock=[{"data": {"_e0": [{"left": 1}, {"left": 2}], "_e1": [{"state": "FULL"}]}}]
     )
     answer = await run_plan(QUERY, two_parts(), transport, variables={"r0": "2"})
     assert answer.data == {
@@ -56,7 +61,7 @@ async def test_two_fetches_of_one_stage_are_one_request_with_the_variables_of_bo
 
 async def test_fetches_that_ask_the_same_ask_for_each_entity_once() -> None:
     transport = ScriptedTransport(
-        catalog=[FOUND], stock=[{"data": {"_entities": [{"left": 1}, {"left": 2}]}}]
+        catalog=[found], stock=[{"data": {"_entities": [{"left": 1}, {"left": 2}]}}]
     )
     answer = await run_plan("{items{sku left} item(sku:1){sku left}}", two_parts(LEFT, LEFT), transport)
     assert answer.data is not None
@@ -77,7 +82,7 @@ async def test_a_part_without_objects_is_left_out() -> None:
 async def test_an_error_of_one_part_has_the_path_of_its_object() -> None:
     error = {"message": "m", "path": ["_e1", 0, "state"]}
     transport = ScriptedTransport(
-        catalog=[FOUND],
+        catalog=[found],
         stock=[
             {"data": {"_e0": [{"left": 1}, {"left": 2}], "_e1": [{"state": None}]}, "errors": [error]},
         ],
@@ -89,7 +94,7 @@ async def test_an_error_of_one_part_has_the_path_of_its_object() -> None:
 
 
 async def test_a_call_that_fails_nulls_its_parts_and_is_told_for_each() -> None:
-    transport = ScriptedTransport(catalog=[FOUND], stock=[SubgraphCallFailed("stock", "timed out")])
+    transport = ScriptedTransport(catalog=[found], stock=[SubgraphCallFailed("stock", "timed out")])
     answer = await run_plan(QUERY, two_parts(), transport)
     assert answer.data == {"items": None, "item": {"sku": "2", "state": None}}
     assert [it["path"] for it in answer.errors] == [["items"], ["item"]]
@@ -98,7 +103,7 @@ async def test_a_call_that_fails_nulls_its_parts_and_is_told_for_each() -> None:
 async def test_a_fault_of_one_part_that_nulls_all_does_not_cost_the_other() -> None:
     error = {"message": "m", "path": ["_e0"]}
     transport = ScriptedTransport(
-        catalog=[FOUND],
+        catalog=[found],
         stock=[{"data": None, "errors": [error]}, {"data": {"_entities": [{"state": "FULL"}]}}],
     )
     answer = await run_plan(QUERY, two_parts(), transport)
@@ -108,13 +113,13 @@ async def test_a_fault_of_one_part_that_nulls_all_does_not_cost_the_other() -> N
 
 async def test_a_server_that_takes_no_such_documents_is_asked_for_each_part() -> None:
     def one(request: SubgraphRequest) -> dict[str, object]:
-        found = [
+        answered = [
             {"left": 3} if request.query else {"state": "FULL"} for _ in request.variables["representations"]
         ]
-        return {"data": {"_entities": found}}
+        return {"data": {"_entities": answered}}
 
     refused = {"errors": [{"message": "no aliases", "extensions": {"code": "GRAPHQL_VALIDATION_FAILED"}}]}
-    transport = ScriptedTransport(catalog=[FOUND], stock=[refused, one, one])
+    transport = ScriptedTransport(catalog=[found], stock=[refused, one, one])
     answer = await run_plan("{items{sku left} item(sku:1){sku left}}", two_parts(LEFT, "{x:left}"), transport)
     assert len(transport.requests) == 4
     assert not answer.errors
@@ -123,7 +128,7 @@ async def test_a_server_that_takes_no_such_documents_is_asked_for_each_part() ->
 
 
 async def test_a_server_in_trouble_is_not_asked_again() -> None:
-    transport = ScriptedTransport(catalog=[FOUND], stock=[{"errors": [{"message": "too many requests"}]}])
+    transport = ScriptedTransport(catalog=[found], stock=[{"errors": [{"message": "too many requests"}]}])
     answer = await run_plan(QUERY, two_parts(), transport)
     assert len(transport.requests) == 2
     assert [it["path"] for it in answer.errors] == [["items"], ["item"]]
@@ -136,7 +141,7 @@ async def test_what_hangs_on_a_condition_goes_alone(yes: bool, calls: int) -> No
     first, second = parallel.nodes[1].nodes  # type: ignore[union-attr]
     node = in_order(root(), Parallel((first, ConditionNode("yes", second))))
     transport = ScriptedTransport(
-        catalog=[FOUND],
+        catalog=[found],
         stock=[
             {"data": {"_entities": [{"left": 1}, {"left": 2}]}},
             {"data": {"_entities": [{"state": "FULL"}]}},
