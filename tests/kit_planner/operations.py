@@ -34,6 +34,7 @@ class Operations:
     depth_max: int = 5
     size_max: int = 40
     kind: str = "query"
+    defers: bool = False
     _conditions: dict[str, bool] = field(default_factory=dict)
     _size: int = 0
 
@@ -63,8 +64,9 @@ class Operations:
             return self._fragment(type_, depth)
         if roll < 0.08 and depth > 0:
             return self._typename()
-        if roll < 0.14 and depth > 0:
-            return f"... on {type_.name}{self._condition()} {self._selection(type_, depth)}"
+        if roll < (0.3 if self.defers else 0.14) and depth > 0:
+            defer = " @defer" if self.defers and self.random.random() < 0.6 else ""
+            return f"... on {type_.name}{self._condition()}{defer} {self._selection(type_, depth)}"
         return self._field(type_, depth)
 
     def _typename(self) -> str:

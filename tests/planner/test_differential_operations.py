@@ -41,6 +41,22 @@ async def test_drawn_operations_are_answered_as_by_one_schema(name: str) -> None
         await _compare(name, Random(seed), salt=seed % 5)
 
 
+@pytest.mark.parametrize(
+    "name", ["everyday_mix", "keys_from_merged_lists", "requires_in_chains", "typenames"]
+)
+async def test_deferred_fragments_change_when_not_what(name: str) -> None:
+    case = _case(name)
+    for seed in range(8):
+        query, variables = Operations(case.supergraph.api_schema, Random(seed), defers=True).draw()
+        at_once = query.replace("@defer", "")
+        if validate(case.supergraph.api_schema, parse(at_once)):
+            continue
+        world, federation = case.federation(seed % 5)
+        answer = await federation.ask(query, variables)
+        assert answer.errors == (), f"{query}\n{federation.plan(query)}"
+        assert answer.data == world.monolith(at_once, variables).data
+
+
 @settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(random=st.randoms(use_true_random=False), name=st.sampled_from(NAMES), salt=st.integers(0, 9))
 async def test_operations_found_by_search_are_answered_as_by_one_schema(
