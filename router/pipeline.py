@@ -23,10 +23,13 @@ from router.execution import (
     CompiledPlan,
     ExecutionOptions,
     GraphQLResponse,
+    IncrementalFormat,
     compile_plan,
     execute,
+    execute_incrementally,
     subscribe,
 )
+from router.execution.defer_split import has_deferred
 from router.execution.transport import SubgraphTransport
 from router.operation.authorize import NO_RIGHTS, Rights, denied_to, needed_by, without
 from router.operation.introspect import INTROSPECTION_FIELDS
@@ -122,6 +125,22 @@ class Router:
             return _once(await execute(compiled, variables, subject, self._transport))
         return subscribe(compiled, variables, subject, self._transport, options=self._options(request))
 
+    async def parts(
+        self,
+        request: GraphQLRequest,
+        document: Document,
+        subject: Subject,
+        graph: Snapshot,
+        format_: IncrementalFormat,
+    ) -> AsyncIterator[GraphQLResponse]:
+        """As `answer`, what is deferred in later responses; all within the request's time."""
+        variables = coerce(request.variables, document.normal.variables, graph.api_schema)
+        compiled = await self._compiled(document, subject, graph)
+        options = self._options(request, time.monotonic() + self.config.request_timeout_ms_max / 1_000)
+        return execute_incrementally(
+            compiled, variables, subject, self._transport, format_=format_, options=options
+        )
+
     def _options(self, request: GraphQLRequest, deadline_s: float | None = None) -> ExecutionOptions:
         return ExecutionOptions(
             deadline_s=deadline_s,
@@ -200,6 +219,7 @@ def read_document(request: GraphQLRequest, graph: Snapshot, config: RouterConfig
         kind=valid.kind,
         normal=normal,
         reads_schema=reads_schema,
+        defers=has_deferred(normal.selections),
         needed=needed_by(normal, graph.requirements),
         allowed=Cache("allowed", entries_max=DENIED_SETS_PER_DOCUMENT_MAX),
     )

@@ -115,12 +115,13 @@ class Document:
     """What is known about one operation text before it is known who asks; the same for all callers.
 
     `needed` are the requirements of its fields, `allowed` the operations left for callers that lack some.
-    `reads_schema`: it has `__schema` or `__type`.
+    `reads_schema`: it has `__schema` or `__type`. `defers`: some fragment of it has `@defer`.
     """
 
     kind: OperationKind
     normal: NormalOperation
     reads_schema: bool
+    defers: bool
     needed: frozenset[Requirement]
     allowed: Cache[frozenset[Requirement], AllowedOperation]
 

@@ -1,6 +1,8 @@
 """Framing: a stream of answers as Server-Sent Events or as parts of one multipart response.
 
-Source: graphql-sse, distinct connections mode; Apollo's `subscriptionSpec=1.0`.
+A part's closing delimiter leaves with the part: clients take it to be whole only then.
+Source: graphql-sse, distinct connections mode; Apollo's `subscriptionSpec=1.0`; the incremental delivery
+proposal over multipart, `deferSpec=20220824` and later.
 """
 
 from __future__ import annotations
@@ -8,20 +10,23 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 from router.edge.answers import Answer
-from router.edge.negotiation import CONTENT_TYPES, Wire
+from router.edge.negotiation import CONTENT_TYPES, IncrementalWire, Wire
 
-BOUNDARY = "graphql"
+SUBSCRIPTION_BOUNDARY = "graphql"
+INCREMENTAL_BOUNDARY = "-"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Framing:
-    """How one kind of stream is written: its content type, one answer, the sign of life, the end."""
+    """How one kind of stream is written: its content type, one answer, the sign of life, both ends."""
 
     content_type: str
+    begin: bytes = b""
     frame: Callable[[Answer], bytes]
-    heartbeat: bytes
+    heartbeat: bytes = b""
     end: bytes
 
 
@@ -29,16 +34,20 @@ def _event(answer: Answer) -> bytes:
     return b"event: next\ndata: " + answer.text() + b"\n\n"
 
 
-def _part(text: bytes) -> bytes:
-    head = f"--{BOUNDARY}\r\ncontent-type: application/json; charset=utf-8\r\n\r\n".encode()
-    return head + text + b"\r\n"
+def _part(text: bytes, boundary: str) -> bytes:
+    head = b"\r\ncontent-type: application/json; charset=utf-8\r\n\r\n"
+    return head + text + f"\r\n--{boundary}".encode()
 
 
 def _payload(answer: Answer) -> bytes:
     if answer.code is not None:
         # the stream itself failed: told beside the payload, which the operation's own errors are inside
-        return _part(b'{"payload":null,' + answer.text()[1:])
-    return _part(b'{"payload":' + answer.text() + b"}")
+        return _part(b'{"payload":null,' + answer.text()[1:], SUBSCRIPTION_BOUNDARY)
+    return _part(b'{"payload":' + answer.text() + b"}", SUBSCRIPTION_BOUNDARY)
+
+
+def _increment(answer: Answer) -> bytes:
+    return _part(answer.text(), INCREMENTAL_BOUNDARY)
 
 
 EVENTS = Framing(
@@ -48,10 +57,11 @@ EVENTS = Framing(
     end=b"event: complete\ndata:\n\n",
 )
 SUBSCRIPTION_PARTS = Framing(
-    content_type=f'multipart/mixed; boundary="{BOUNDARY}"; subscriptionSpec="1.0"',
+    content_type=f'multipart/mixed; boundary="{SUBSCRIPTION_BOUNDARY}"; subscriptionSpec="1.0"',
+    begin=f"\r\n--{SUBSCRIPTION_BOUNDARY}".encode(),
     frame=_payload,
-    heartbeat=_part(b"{}"),
-    end=f"--{BOUNDARY}--\r\n".encode(),
+    heartbeat=_part(b"{}", SUBSCRIPTION_BOUNDARY),
+    end=b"--\r\n",
 )
 
 
@@ -60,12 +70,26 @@ def framing_of(wire: Wire) -> Framing:
     return EVENTS if wire is Wire.EVENTS else SUBSCRIPTION_PARTS
 
 
+@lru_cache(maxsize=16)
+def framing_of_increments(accepted: IncrementalWire) -> Framing:
+    """The framing of an answer in parts, in the form that the client named."""
+    if accepted.wire is Wire.EVENTS:
+        return EVENTS
+    named = f"; {accepted.named}" if accepted.named else ""
+    return Framing(
+        content_type=f'multipart/mixed; boundary="{INCREMENTAL_BOUNDARY}"{named}',
+        begin=f"\r\n--{INCREMENTAL_BOUNDARY}".encode(),
+        frame=_increment,
+        end=b"--\r\n",
+    )
+
+
 async def framed(
     answers: AsyncIterator[Answer], framing: Framing, *, heartbeat_s: float
 ) -> AsyncIterator[bytes]:
     """The bytes of the stream, with a sign of life at once and after each quiet `heartbeat_s`."""
-    if framing.heartbeat:
-        yield framing.heartbeat
+    if framing.begin or framing.heartbeat:
+        yield framing.begin + framing.heartbeat
     following = asyncio.ensure_future(anext(answers, None))
     try:
         while True:

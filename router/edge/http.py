@@ -21,8 +21,9 @@ from router.edge.answers import Answer, answer_of_failure
 from router.edge.csrf import check_preflight
 from router.edge.disconnect import Departure
 from router.edge.explorer import explorer_page
-from router.edge.framing import EVENTS, Framing, framed, framing_of
-from router.edge.negotiation import CONTENT_TYPES, Accepted, Wire, accepted, media_type
+from router.edge.framing import EVENTS, Framing, framed, framing_of, framing_of_increments
+from router.edge.incremental import increments, standing
+from router.edge.negotiation import CONTENT_TYPES, Accepted, IncrementalWire, Wire, accepted, media_type
 from router.edge.parts import Parts
 from router.edge.rate import RateExceeded, caller_of
 from router.edge.requests import ClientGone, body, from_json, from_url
@@ -192,12 +193,39 @@ class GraphQLEndpoint:
                 raise ClientError("mutations are not allowed over GET; use POST", code="METHOD_NOT_ALLOWED")
             departure.ignore()
             with self._shared.mutation():
-                answer = await self._answer(request, document, subject, graph)
+                answer = await self._answered(
+                    request, document, subject, graph, exchange=exchange, wire=accept.incremental
+                )
+        elif document.defers and accept.incremental is not None:
+            answer = await self._answered(
+                request, document, subject, graph, exchange=exchange, wire=accept.incremental
+            )
         else:
             answer = await self._shared.answer(
                 key_of(request, subject, graph), lambda: self._answer(request, document, subject, graph)
             )
-        return _as_events(answer) if accept.only_events else answer
+        return _as_events(answer) if accept.only_events and isinstance(answer, Answer) else answer
+
+    async def _answered(
+        self,
+        request: GraphQLRequest,
+        document: Document,
+        subject: Subject,
+        graph: Snapshot,
+        *,
+        exchange: Exchange,
+        wire: IncrementalWire | None,
+    ) -> Answer | Stream:
+        """In parts where something is deferred and the client takes parts; whole otherwise."""
+        if wire is None or not document.defers:
+            return await self._answer(request, document, subject, graph)
+        parts = standing(
+            await self._router.parts(request, document, subject, graph, wire.format_), subject, self._watch
+        )
+        first = await anext(parts)
+        if first.incremental is None:
+            return Answer(first.body())
+        return Stream(increments(first, parts, exchange.trace_id), framing_of_increments(wire))
 
     async def _answer(
         self, request: GraphQLRequest, document: Document, subject: Subject, graph: Snapshot

@@ -10,6 +10,7 @@ from enum import StrEnum
 from functools import lru_cache
 
 from router.errors import ClientError
+from router.execution import IncrementalFormat
 
 
 class Wire(StrEnum):
@@ -29,6 +30,15 @@ CONTENT_TYPES = {
 }
 
 
+SPEC_PARAMETERS = ("deferSpec", "incrementalSpec", "incrementalDeliverySpec")
+FORMATS = {
+    "20220824": IncrementalFormat.MULTIPART_2022,
+    "v0.2": IncrementalFormat.PENDING,
+    "3283f8a": IncrementalFormat.PENDING,
+}
+"""What clients call the two forms of incremental payloads → the form."""
+
+
 @dataclass(frozen=True, slots=True)
 class MediaType:
     """One media type of a header, lower case, with its parameters."""
@@ -42,11 +52,24 @@ class MediaType:
 
 
 @dataclass(frozen=True, slots=True)
+class IncrementalWire:
+    """How a client takes an answer in parts; `named` are the parameters by which it asked for the form."""
+
+    wire: Wire
+    format_: IncrementalFormat
+    named: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Accepted:
-    """What the client takes, the most wanted first. Never empty."""
+    """What the client takes, the most wanted first. Never empty.
+
+    `incremental` is the form for `@defer`, None where the client takes whole answers alone.
+    """
 
     wires: tuple[Wire, ...]
     html_first: bool = False
+    incremental: IncrementalWire | None = None
 
     @property
     def single(self) -> Wire:
@@ -82,7 +105,26 @@ def accepted(header: str | None) -> Accepted:
             f"no accepted media type can be produced; accept `{Wire.GRAPHQL_JSON}` or `{Wire.JSON}`",
             code="NOT_ACCEPTABLE",
         )
-    return Accepted(tuple(wires) or (Wire.JSON,), html_first)
+    incremental = next((found for media in ranked if (found := _incremental(media)) is not None), None)
+    return Accepted(tuple(wires) or (Wire.JSON,), html_first, incremental)
+
+
+def incremental_format(name: str) -> IncrementalFormat | None:
+    """The form of payloads that a client means by the name of a specification; None for one unknown here."""
+    return FORMATS.get(name)
+
+
+def _incremental(media: MediaType) -> IncrementalWire | None:
+    """The form for parts that this media type asks for; its parameters decide, the current one without."""
+    streams = [wire for wire in _wires(media) if wire not in SINGLE]
+    if not streams or media.parameter("subscriptionspec") is not None:
+        return None
+    for name in SPEC_PARAMETERS:
+        value = media.parameter(name.lower())
+        if value is not None:
+            format_ = FORMATS.get(value)
+            return IncrementalWire(streams[0], format_, f"{name}={value}") if format_ else None
+    return IncrementalWire(streams[0], IncrementalFormat.PENDING)
 
 
 def _wires(media: MediaType) -> tuple[Wire, ...]:

@@ -6,8 +6,8 @@ Source: the GraphQL over WebSocket protocol; `dialects.py` has its two subprotoc
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
-from contextlib import suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import aclosing, nullcontext, suppress
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any
@@ -20,14 +20,17 @@ from authz.identity.subject import Subject
 from router.edge.answers import Answer, answer_of_failure
 from router.edge.dialects import Dialect, dialect_of
 from router.edge.drain import overloaded
+from router.edge.incremental import standing
+from router.edge.negotiation import SPEC_PARAMETERS, incremental_format
 from router.edge.parts import Parts
 from router.edge.rate import caller_of
 from router.edge.requests import request_of
 from router.edge.streams import expired, watched
 from router.errors import ClientError
-from router.execution import GraphQLResponse
+from router.execution import GraphQLResponse, IncrementalFormat
 from router.operation.model import OperationKind
 from router.pipeline import GraphQLRequest
+from router.snapshot import Document, Snapshot
 from router.telemetry import trace_id_of
 
 
@@ -93,6 +96,7 @@ class _Connection:
     parts: Parts
     subject: Subject | None = None
     initialised: bool = False
+    format_: IncrementalFormat = IncrementalFormat.PENDING
     headers: dict[str, str] = field(default_factory=dict)
     operations: dict[str, asyncio.Task[None]] = field(default_factory=dict)
     closing: asyncio.Future[Closing] = field(
@@ -184,6 +188,7 @@ class _Connection:
         if self.initialised:
             raise Closing(Close.TOO_MANY_INITS, "Too many initialisation requests")
         self.initialised = True
+        self.format_ = _format(payload)
         authorization = _authorization(payload) or self.socket.headers.get("authorization")
         if authorization is not None and "authorization" in self.parts.config.forward_headers:
             self.headers["authorization"] = authorization
@@ -246,13 +251,10 @@ class _Connection:
         request = self.parts.persisted.resolved(request)
         graph = self.parts.router.snapshot
         document = await self.parts.router.read(request, graph)
-        if document.kind is OperationKind.QUERY:
-            yield await self.parts.router.answer(request, document, subject, graph)
-            return
-        if document.kind is OperationKind.MUTATION:
-            with self.parts.shared.mutation():
-                response = await self.parts.router.answer(request, document, subject, graph)
-            yield response
+        if document.kind is not OperationKind.SUBSCRIPTION:
+            async with aclosing(self._answers(request, document, subject, graph)) as parts:
+                async for response in parts:
+                    yield response
             return
         source = await self.parts.router.events(request, document, subject, graph)
         events_max = self.parts.config.streams.queue_events_max
@@ -262,6 +264,25 @@ class _Connection:
                 yield response
         finally:
             await events.aclose()  # type: ignore[attr-defined]
+
+    async def _answers(
+        self, request: GraphQLRequest, document: Document, subject: Subject, graph: Snapshot
+    ) -> AsyncGenerator[GraphQLResponse]:
+        """One response, or several where something is deferred."""
+        router = self.parts.router
+        changes = document.kind is OperationKind.MUTATION
+        if not document.defers:
+            with self.parts.shared.mutation() if changes else nullcontext():
+                response = await router.answer(request, document, subject, graph)
+            yield response
+            return
+        source = await router.parts(request, document, subject, graph, self.format_)
+        async with aclosing(standing(source, subject, self.parts.watch)) as parts:  # type: ignore[type-var]
+            with self.parts.shared.mutation() if changes else nullcontext():
+                response = await anext(parts)
+            yield response
+            async for response in parts:
+                yield response
 
     async def _send(self, message: Mapping[str, Any]) -> None:
         text = orjson.dumps(self.dialect.spoken(message)).decode()
@@ -274,3 +295,11 @@ def _authorization(payload: Mapping[str, Any]) -> str | None:
         if name.lower() == "authorization" and isinstance(value, str):
             return value
     return None
+
+
+def _format(payload: Mapping[str, Any]) -> IncrementalFormat:
+    """`{"deferSpec": "20220824"}` asks for the older form of parts; the current one is for all others."""
+    named = (
+        incremental_format(value) for name in SPEC_PARAMETERS if isinstance(value := payload.get(name), str)
+    )
+    return next((one for one in named if one is not None), IncrementalFormat.PENDING)
