@@ -195,7 +195,7 @@ class ContextualFetch(EntityFetch):
 
     async def run(self, run: Run) -> None:
         """Fetch and merge, calls with different values side by side."""
-        calls: dict[bytes | str, tuple[dict[str, Any], list[dict[str, Any]]]] = {}
+        calls: dict[bytes, tuple[dict[str, Any], list[dict[str, Any]]]] = {}
         for line in self._paths[0].ancestors(run.root):
             values: dict[str, Any] = {}
             for name, path in self._sources:

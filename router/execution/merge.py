@@ -11,6 +11,9 @@ def merge_object(target: dict[str, Any], source: dict[str, Any], objects: frozen
     A null never replaces a value. `objects` are the names of object types: a subgraph that knows an
     interface as an object says the interface's name as `__typename`, and the true name outlives it.
     """
+    if source.keys().isdisjoint(target):
+        target.update(source)  # as good as always: an entity fetch brings what was not there
+        return
     for key, value in source.items():
         known = target.get(key)
         if known is None:

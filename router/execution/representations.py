@@ -48,19 +48,39 @@ class _Recipe:
     keys: tuple[tuple[str, ...], ...]
     leaves: Callable[[dict[str, Any]], Any] | None
 
-    def quick(self, it: dict[str, Any]) -> tuple[Any, ...] | None:
-        """The values of an object whose required leaves are all there as texts or integers."""
+    @property
+    def sent(self) -> tuple[str, ...]:
+        """The names of what is sent: two objects are compared by their values only if these are equal."""
+        return (self.typename, *(it.name for it in self.entries))
+
+    def quick(self, it: dict[str, Any]) -> Any:
+        """What tells an object from others: its leaf or tuple of leaves; None where that will not do.
+
+        That is where a leaf is missing, or neither text nor integer: 1, 1.0 and true are equal in Python.
+        """
         if self.leaves is None:
             return None
         try:
             values = self.leaves(it)
         except KeyError:
             return None
-        several: tuple[Any, ...] = values if values.__class__ is tuple else (values,)
-        for value in several:
-            if value.__class__ is not str and value.__class__ is not int:
-                return None
-        return several
+        kind = values.__class__
+        if kind is str or kind is int:
+            return values
+        if kind is tuple:
+            for value in values:
+                if value.__class__ is not str and value.__class__ is not int:
+                    return None
+            return values
+        return None
+
+    def representation(self, identity: Any) -> Representation:
+        """The representation of an object from what `quick` has told."""
+        representation: Representation = {"__typename": self.typename}
+        values = identity if identity.__class__ is tuple else (identity,)
+        for entry, value in zip(self.entries, values, strict=True):
+            representation[entry.name] = value
+        return representation
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,30 +108,34 @@ class Representations:
     def of_all(self, found: Sequence[dict[str, Any]], failed: Collection[int]) -> Asked:
         """Representations for all of them, equal ones once. `failed` as in `of`."""
         asked = Asked([], [])
-        known: dict[Any, list[dict[str, Any]]] = {}
+        # by what is sent, because objects of different types can have equal keys
+        known: dict[Any, dict[Any, list[dict[str, Any]]]] = {}
+        only_type = self._only_type
+        typename_before: Any = _MISSING
+        recipe: _Recipe | None = None
+        groups: dict[Any, list[dict[str, Any]]] = {}
         for it in found:
-            recipe = self._recipe_for(it)
+            typename = it.get("__typename") or only_type
+            if typename != typename_before:
+                typename_before = typename
+                recipe = self._recipe_for(typename)
+                groups = known.setdefault(recipe and recipe.sent, {})
             if recipe is None:
                 continue
             representation: Representation | None = None
-            values = recipe.quick(it)
-            # texts and integers are compared as they are, the rest as JSON, where 1, 1.0 and true differ
-            identity: Any = (recipe.typename, *values) if values is not None else None
+            identity = recipe.quick(it)
             if identity is None:
                 representation = self.of(it, failed)
                 if representation is None:
                     continue
+                # bytes, which no leaf is: 1, 1.0 and true differ in them
                 identity = identity_of(representation)
-            group = known.get(identity)
+            group = groups.get(identity)
             if group is not None:
                 group.append(it)
                 continue
-            if representation is None and values is not None:
-                representation = {"__typename": recipe.typename}
-                for entry, value in zip(recipe.entries, values, strict=True):
-                    representation[entry.name] = value
-            known[identity] = group = [it]
-            asked.representations.append(representation or {})
+            groups[identity] = group = [it]
+            asked.representations.append(representation or recipe.representation(identity))
             asked.groups.append(group)
         return asked
 
@@ -122,7 +146,7 @@ class Representations:
         leaf that may not be null is. A required leaf that may be null is sent as null; one that is missing
         too, except in an object whose identity is in `failed`: what it lacks is unknown.
         """
-        recipe = self._recipe_for(it)
+        recipe = self._recipe_for(it.get("__typename") or self._only_type)
         if recipe is None:
             return None
         representation: Representation = {"__typename": recipe.typename}
@@ -132,9 +156,8 @@ class Representations:
             return None
         return representation
 
-    def _recipe_for(self, it: dict[str, Any]) -> _Recipe | None:
-        typename = it.get("__typename") or self._only_type
-        if typename is None:
+    def _recipe_for(self, typename: Any) -> _Recipe | None:
+        if typename.__class__ is not str:
             return None
         try:
             return self._recipes[typename]
@@ -177,13 +200,13 @@ class Representations:
         return tuple(covered)
 
 
-def identity_of(representation: Representation) -> bytes | str:
+def identity_of(representation: Representation) -> bytes:
     """Equal for equal representations: the same entity is asked for once."""
     try:
         return orjson.dumps(representation, option=orjson.OPT_SORT_KEYS)
     except TypeError:
         # a subgraph in this process may hand over what JSON has no word for
-        return repr(representation)
+        return repr(representation).encode()
 
 
 def _leaves(entries: Sequence[_Entry]) -> Callable[[dict[str, Any]], Any] | None:
