@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ from authz.identity.keys import KeyRing, open_key_ring
 from authz.identity.revocation import TOPIC as SESSION_REVOKED
 from authz.identity.revocation import RevokedSessions
 from authz.identity.tokens import TokenIssuer, TokenTerms, TokenVerifier
+from authz.policies.kept import TOPIC as POLICY_CHANGED
+from authz.policies.kept import KeptPolicies, follow, take_newest
 from datastores.events.port import Event
 from datastores.lifecycle import opened
 from deploy.domains import Shared, audit_log_of, build_domains, prepare_domains
@@ -49,10 +52,15 @@ class Platform:
 
 @asynccontextmanager
 async def platform(
-    settings: Settings, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    settings: Settings,
+    *,
+    serving: str | None = None,
+    now: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> AsyncIterator[Platform]:
     """The platform, open inside the block; stores close in reverse order after it.
 
+    `serving` is the one domain of this process, where each has its own: accounts then relays the events
+    of all, and training tidies its files.
     Errors: StoreError, one clear sentence, where a store does not open.
     """
     stores = stores_of(settings)
@@ -79,10 +87,12 @@ async def platform(
             secret=secret,
             now=now,
         )
-        follow_events(stores, kept, audit_log_of(shared))
-        async with opened({"events": stores.events}):
+        if serving in {None, "accounts"}:
+            follow_events(stores, kept, audit_log_of(shared))
+        async with opened({"events": stores.events}), policy_followed(stores, authorizer):
             built = build_domains(shared)
-            await sweep_files(built.training_ports)
+            if serving in {None, "training"}:
+                await sweep_files(built.training_ports)
             try:
                 yield Platform(
                     settings=settings,
@@ -97,6 +107,25 @@ async def platform(
                 )
             finally:
                 shared.passwords.close()
+
+
+@asynccontextmanager
+async def policy_followed(stores: Stores, authorizer: Authorizer) -> AsyncIterator[None]:
+    """The stored policy in force inside the block, and each new version as it is stored.
+
+    Errors: StoreError where the stored version cannot be read.
+    """
+    policies = KeptPolicies(stores.facts_rows, stores.events.outbox)
+    # Listening comes first: a version that is stored in between is taken twice rather than never.
+    changes = stores.events.subscribe([POLICY_CHANGED])
+    await take_newest(policies, authorizer)
+    following = asyncio.create_task(follow(changes, policies, authorizer))
+    try:
+        yield
+    finally:
+        following.cancel()
+        await asyncio.gather(following, return_exceptions=True)
+        await changes.aclose()
 
 
 def follow_events(stores: Stores, revoked: KeptRevocations, log: AuditLog) -> None:

@@ -15,6 +15,7 @@ COMMANDS = (
     "publish_command",
     "otp_command",
     "policy_command",
+    "audit_command",
     "config_command",
 )
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from authz.classes import DataClass, Purpose, Relation, Role, Visibility
+from deploy import policy_store
 
 if TYPE_CHECKING:
     from authz.decide import Explanation, Question
@@ -29,6 +30,7 @@ def register(app: typer.Typer) -> None:
     group.command(name="check")(check_command)
     group.command(name="diff")(diff_command)
     group.command(name="explain")(explain_command)
+    policy_store.register(group)
     app.add_typer(group, name="policy")
 
 
@@ -38,10 +40,16 @@ def check_command(
     ] = None,
 ) -> None:
     """Read the policy, and name lines that are unknown or can never decide. Exit code 1 for any problem."""
+    policy = read_policy_file(policy_file)
+    refuse_problems(policy)
+    typer.echo(f"{len(policy.rules)} rules, version {policy.version}: no problems")
+
+
+def refuse_problems(policy: Policy) -> None:
+    """Name each line that can never decide, and each class that nobody may read; exit code 1 for any."""
     from authz.policies.engine import PolicyEngine
     from authz.policies.rules import silent_classes, unreachable
 
-    policy = _read(policy_file)
     PolicyEngine(policy)
     problems = unreachable(policy)
     problems += [f"no rule opens {data_class} to anybody" for data_class in silent_classes(policy)]
@@ -49,7 +57,6 @@ def check_command(
         typer.echo(problem, err=True)
     if problems:
         raise typer.Exit(1)
-    typer.echo(f"{len(policy.rules)} rules, version {policy.version}: no problems")
 
 
 def diff_command(
@@ -57,15 +64,18 @@ def diff_command(
     new: Annotated[Path, typer.Argument(help="the policy to come")],
 ) -> None:
     """Show who gains and who loses which right. Exit code 0, whether or not anything changes."""
+    typer.echo(changes_told(read_policy_file(old), read_policy_file(new)))
+
+
+def changes_told(old: Policy, new: Policy) -> str:
+    """Who gains and who loses, a line each, and how many."""
     from authz.policies.diff import differences
 
-    changes = differences(_read(old), _read(new))
-    for change in changes:
-        typer.echo(str(change))
+    changes = differences(old, new)
+    if not changes:
+        return "nobody gains or loses anything"
     gains = sum(change.gains for change in changes)
-    typer.echo(
-        f"{gains} gained, {len(changes) - gains} lost" if changes else "nobody gains or loses anything"
-    )
+    return "\n".join([*map(str, changes), f"{gains} gained, {len(changes) - gains} lost"])
 
 
 def explain_command(
@@ -106,14 +116,15 @@ def explain_command(
         labels=frozenset(label or ()),
     )
     facts = _facts(relations - {Relation.SELF, Relation.NONE}, scopes)
-    explanation = asyncio.run(_explained(_read(policy_file), subject, question, facts))
+    explanation = asyncio.run(_explained(read_policy_file(policy_file), subject, question, facts))
     for line in _lines(explanation):
         typer.echo(line)
     if not explanation.decision.allowed:
         raise typer.Exit(1)
 
 
-def _read(path: Path | None) -> Policy:
+def read_policy_file(path: Path | None) -> Policy:
+    """The policy of a file, Stadion's own without one; exit code 1 where it cannot be read."""
     from authz.errors import PolicyInvalid
     from authz.policies.rules import read_policy, stadion_policy
 

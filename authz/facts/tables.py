@@ -12,6 +12,7 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Index,
+    Integer,
     MetaData,
     RowMapping,
     String,
@@ -70,6 +71,16 @@ authz_revocations = Table(
     Column("revoked_id", String(200), primary_key=True),
     Column("revoked_at_utc", UtcDateTime, nullable=False),
     Index("authz_revocations_by_time", "revoked_at_utc"),
+)
+
+authz_policies = Table(
+    "authz_policies",
+    metadata,
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("fingerprint", String(16), nullable=False),
+    Column("text", Text, nullable=False),
+    Column("stored_by", String(100), nullable=False),
+    Column("stored_at_utc", UtcDateTime, nullable=False),
 )
 
 

@@ -22,7 +22,7 @@ class PolicyEngine:
 
     def __init__(self, policy: Policy) -> None:
         self._policy = policy
-        self._enforcer = casbin.Enforcer(casbin_model(), _PolicyText(policy))
+        self._enforcer = casbin.Enforcer(casbin_model(), PolicyLines(policy))
         self._enforcer.add_function("listed", listed)
         self._enforcer.add_function("within", within)
         self._enforcer.add_function("holds", holds)
@@ -69,8 +69,8 @@ def holds(text: str, effect: str, case: Case) -> bool:
         return effect == "deny"
 
 
-class _PolicyText(casbin.persist.Adapter):  # type: ignore[misc]
-    """Gives Casbin the very lines that the table is compiled from."""
+class PolicyLines(casbin.persist.Adapter):  # type: ignore[misc]
+    """Our Casbin adapter: gives it the very lines that the table is compiled from, stored or shipped."""
 
     def __init__(self, policy: Policy) -> None:
         self._policy = policy

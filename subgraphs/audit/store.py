@@ -125,6 +125,12 @@ def read_checkpoints(connection: Connection) -> list[Checkpoint]:
     return [Checkpoint(row.number, row.hash, row.at, row.signature) for row in rows]
 
 
+def hash_of(connection: Connection, number: int) -> str | None:
+    """The hash of one record, by its number."""
+    query = sa.select(tables.records.c.hash).where(tables.records.c.number == number)
+    return connection.execute(query).scalar()
+
+
 def check_chain(connection: Connection, seal: Seal) -> ChainReport:
     """Walk the whole chain. One snapshot, `ROWS_PER_READ` rows in memory at a time."""
     checkpoints = read_checkpoints(connection)
