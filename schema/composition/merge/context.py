@@ -18,6 +18,8 @@ class MergeContext:
     """Shared by all merge rules of one composition."""
 
     subgraphs: tuple[ValidSubgraph, ...]
+    declared: Mapping[str, Mapping[int, TypeDef]]
+    indices: Mapping[str, int]
     supertypes: Mapping[str, frozenset[str]]
     interface_objects: Mapping[str, tuple[int, ...]]
     composed: Mapping[tuple[int, str], str]
@@ -25,11 +27,6 @@ class MergeContext:
     hints: list[Problem]
     input_uses: set[str] = field(default_factory=set)
     output_uses: set[str] = field(default_factory=set)
-
-    @property
-    def indices(self) -> dict[str, int]:
-        """Each subgraph's index by its name."""
-        return {s.graph.name: i for i, s in enumerate(self.subgraphs)}
 
     def name(self, index: int) -> str:
         """A subgraph's name."""
@@ -43,11 +40,9 @@ class MergeContext:
         """Whether the subgraph only refers to the field."""
         return self.subgraphs[index].facts.is_external(at)
 
-    def sources(self, type_name: str) -> dict[int, TypeDef]:
+    def sources(self, type_name: str) -> Mapping[int, TypeDef]:
         """The subgraphs that declare the type, with what they declare."""
-        return {
-            i: s.graph.types[type_name] for i, s in enumerate(self.subgraphs) if type_name in s.graph.types
-        }
+        return self.declared.get(type_name, {})
 
     def problem(
         self, code: str, message: str, coordinate: str, at: Iterable[Location], mend: str | None = None
@@ -79,6 +74,15 @@ class MergeContext:
         if not isinstance(narrow, Named):
             return False
         return narrow.name == wide.name or wide.name in self.supertypes.get(narrow.name, ())
+
+
+def declared_types(subgraphs: Iterable[ValidSubgraph]) -> dict[str, dict[int, TypeDef]]:
+    """For each type the subgraphs that declare it, in order, with what they declare."""
+    found: dict[str, dict[int, TypeDef]] = {}
+    for index, subgraph in enumerate(subgraphs):
+        for name, declared in subgraph.graph.types.items():
+            found.setdefault(name, {})[index] = declared
+    return found
 
 
 def supertypes_of(subgraphs: Iterable[ValidSubgraph]) -> dict[str, frozenset[str]]:

@@ -24,13 +24,15 @@ def merge_fields(
     ctx: MergeContext, owner: str, kind: Kind, sources: Mapping[int, TypeDef]
 ) -> dict[str, MergedField]:
     """All fields that any subgraph gives the type, in order of first appearance."""
-    names = dict.fromkeys(name for source in sources.values() for name in source.fields)
+    declared: dict[str, dict[int, FieldDef]] = {}
+    for index, source in sources.items():
+        for name, item in source.fields.items():
+            declared.setdefault(name, {})[index] = item
     merged: dict[str, MergedField] = {}
-    for name in names:
-        present = {i: s.fields[name] for i, s in sources.items() if name in s.fields}
-        item = _merge_field(ctx, owner, kind, sources, present)
-        if item is not None:
-            merged[name] = item
+    for name, present in declared.items():
+        field = _merge_field(ctx, owner, kind, sources, present)
+        if field is not None:
+            merged[name] = field
     return merged
 
 

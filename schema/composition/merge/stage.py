@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from schema.composition.merge.context import (
     MergeContext,
+    declared_types,
     interface_objects_of,
     merge_description,
     supertypes_of,
@@ -27,6 +28,8 @@ def merge(subgraphs: Sequence[ValidSubgraph], problems: list[Problem], hints: li
     composed = composed_directives(subgraphs, problems, hints)
     ctx = MergeContext(
         tuple(subgraphs),
+        declared_types(subgraphs),
+        {s.graph.name: i for i, s in enumerate(subgraphs)},
         supertypes_of(subgraphs),
         interface_objects_of(subgraphs),
         composed.names,
@@ -71,7 +74,7 @@ def _enum_name(name: str) -> str:
 
 
 def _merge_types(ctx: MergeContext) -> dict[str, MergedType]:
-    names = sorted({name for s in ctx.subgraphs for name in s.graph.types} | {"Query"})
+    names = sorted({*ctx.declared, "Query"})
     types: dict[str, MergedType] = {}
     for name in names:
         sources = ctx.sources(name)
