@@ -7,6 +7,7 @@ import pytest
 from schema.composition import CompositionResult, compose
 from schema.composition.parse import stage as parse_stage
 from schema.composition.satisfiability import walk
+from schema.problems import Location
 from schema.sources import SubgraphSource
 
 LINK = (
@@ -36,8 +37,24 @@ def test_text_that_is_no_schema(sdl: str) -> None:
 
 
 def test_sdl_larger_than_the_limit_is_refused_unread(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parse_stage, "SDL_CHARACTERS_MAX", 100)
-    assert codes(composed("type Query { a: Int }" + " " * 100)) == {"INVALID_GRAPHQL"}
+    monkeypatch.setattr(parse_stage, "SDL_BYTES_MAX", 100)
+    assert composed("type Query { a: Int } # " + "x" * 76).supergraph_sdl is not None
+    (problem,) = composed("type Query { a: Int } # " + "x" * 77).problems
+    assert (problem.code, problem.message) == ("INVALID_GRAPHQL", "the SDL has more than 100 bytes")
+
+
+def test_bytes_are_counted_not_characters(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parse_stage, "SDL_BYTES_MAX", 100)
+    assert codes(composed("type Query { a: Int } # " + "€" * 26)) == {"INVALID_GRAPHQL"}
+    assert codes(composed("type Query { a: Int } # \ud800")) == {"INVALID_GRAPHQL"}
+
+
+def test_sdl_of_more_tokens_than_the_limit_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parse_stage, "SDL_TOKENS_MAX", 100)
+    assert composed("type Query { a: " + "[" * 45 + "Int" + "]" * 45 + " }").supergraph_sdl is not None
+    (problem,) = composed("type Query { " + " ".join(f"f{i}: Int" for i in range(40)) + " }").problems
+    assert (problem.code, problem.message) == ("INVALID_GRAPHQL", "the SDL has more than 100 tokens")
+    assert problem.locations == (Location("s0"),)
 
 
 @pytest.mark.parametrize(
@@ -137,12 +154,32 @@ def test_more_paths_than_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     assert codes(composed(sdl)) == {"MAX_VALIDATION_SUBGRAPH_PATHS_EXCEEDED"}
 
 
-@pytest.mark.nightly
-@pytest.mark.timeout(600)
-def test_ten_megabytes_of_sdl() -> None:
+def wide_sdl(types: int) -> str:
     fields = " ".join(f"f{i}(a: Int, b: String): String" for i in range(1000))
-    sdl = "type Query { a: T0 }\n" + "\n".join(f"type T{i} {{ {fields} }}" for i in range(290))
+    return "type Query { a: T0 }\n" + "\n".join(f"type T{i} {{ {fields} }}" for i in range(types))
+
+
+def test_ten_megabytes_of_sdl_are_refused_at_once() -> None:
+    sdl = wide_sdl(290)
     assert 9_000_000 < len(sdl) < 11_000_000
     started = time.process_time()
-    assert composed(sdl).supergraph_sdl is not None
-    assert time.process_time() - started < 200
+    assert [p.message for p in composed(sdl, "type Query { b: Int }").problems] == [
+        "the SDL has more than 8,000,000 bytes"
+    ]
+    assert time.process_time() - started < 1
+
+
+@pytest.mark.nightly
+@pytest.mark.timeout(600)
+def test_as_many_tokens_as_are_taken() -> None:
+    """Some 470,000 tokens; beyond half a million the text is refused while it is read."""
+    started = time.process_time()
+    assert composed(wide_sdl(36)).supergraph_sdl is not None
+    assert time.process_time() - started < 60
+
+
+@pytest.mark.nightly
+def test_more_tokens_than_are_taken() -> None:
+    started = time.process_time()
+    assert [p.message for p in composed(wide_sdl(150)).problems] == ["the SDL has more than 500,000 tokens"]
+    assert time.process_time() - started < 60

@@ -28,7 +28,9 @@ from schema.federation.directives import (
 from schema.problems import Location, Problem
 from schema.sources import SubgraphSource
 
-SDL_CHARACTERS_MAX = 20_000_000
+# Per subgraph. GitHub's whole public schema, among the largest known, has 1.5 MB and some 150,000 tokens.
+SDL_BYTES_MAX = 8_000_000
+SDL_TOKENS_MAX = 500_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +76,15 @@ def _document(source: SubgraphSource, problems: list[Problem]) -> DocumentNode |
         problems.append(Problem("INVALID_GRAPHQL", message, None, (at,), mend))
 
     here = Location(source.name)
-    if len(source.sdl) > SDL_CHARACTERS_MAX:
-        refuse(f"the SDL has more than {SDL_CHARACTERS_MAX} characters", here, "split the subgraph")
+    if len(source.sdl) > SDL_BYTES_MAX or len(source.sdl.encode(errors="surrogatepass")) > SDL_BYTES_MAX:
+        refuse(f"the SDL has more than {SDL_BYTES_MAX:,} bytes", here, "split the subgraph")
         return None
     try:
-        document = parse(source.sdl)
+        document = parse(source.sdl, max_tokens=SDL_TOKENS_MAX)
     except GraphQLSyntaxError as error:
+        if "Parsing aborted" in error.message:  # the parser's words for too many tokens
+            refuse(f"the SDL has more than {SDL_TOKENS_MAX:,} tokens", here, "split the subgraph")
+            return None
         where = error.locations[0] if error.locations else None
         refuse(error.message, Location(source.name, where.line, where.column) if where else here)
         return None
