@@ -11,11 +11,12 @@ from graphql import GraphQLSchema
 from router.execution.defer_split import has_deferred, split_plan
 from router.execution.fetches import RootFetch
 from router.execution.paths import TreePath
-from router.execution.projection import Projection
+from router.execution.projection import HOT_AFTER_RUNS, Projection
 from router.execution.schedule import compile_schedule
 from router.execution.shape import answer_shape, condition_variables
 from router.execution.steps import Step
 from router.execution.type_facts import TypeFacts, type_facts_of
+from router.execution.whole import whole_fetch
 from router.operation.introspect import introspect, introspection_document, uses_variables
 from router.operation.model import AllowedOperation, OperationKind
 from router.planner.plan import QueryPlan, Subscription
@@ -43,7 +44,10 @@ class CompiledPlan:
         "_introspection",
         "_projections",
         "_split",
+        "_supergraph",
         "_visible",
+        "_whole",
+        "_whole_after_runs",
         "allowed",
         "event",
         "facts",
@@ -74,6 +78,9 @@ class CompiledPlan:
         self._condition_variables = condition_variables(allowed.original)
         self._projections: dict[tuple[bool, tuple[bool, ...]], Projection] = {}
         self._split: SplitPlan | None = None
+        self._supergraph = supergraph
+        self._whole: RootFetch | None = None
+        self._whole_after_runs = HOT_AFTER_RUNS
 
     def _compile(self) -> None:
         node = self.plan.node
@@ -106,6 +113,18 @@ class CompiledPlan:
                 self._projections.clear()
             self._projections[deferred, truths] = known
         return known
+
+    def whole(self) -> RootFetch | None:
+        """The plan's only fetch where its bytes can be the answer; found out once the plan is hot."""
+        if self._whole_after_runs > 0:
+            self._whole_after_runs -= 1
+            if (
+                self._whole_after_runs == 0
+                and isinstance(self.step, RootFetch)
+                and whole_fetch(self.plan.node, self.allowed, self._supergraph) is not None
+            ):
+                self._whole = self.step
+        return self._whole
 
     def split(self) -> SplitPlan | None:
         """The plan cut for incremental delivery; None where the operation defers nothing."""

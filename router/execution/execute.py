@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing
 from typing import Any
 
+import orjson
+
 from authz.identity.subject import Subject
 from router.errors import PlanInvariantBroken, SubgraphCallFailed
 from router.execution.compiled import CompiledPlan
@@ -31,7 +33,12 @@ async def execute(
     wrong. Cancelling cancels the fetches under way.
     """
     run = Run(variables=variables, subject=subject, transport=transport, options=options)
-    if compiled.step is not None:
+    whole = compiled.whole()
+    if whole is not None:
+        data = await whole.run_whole(run)
+        if data is not None:
+            return GraphQLResponse(data=orjson.Fragment(data))
+    elif compiled.step is not None:
         await compiled.step.run(run)
     return answer(compiled, run)
 

@@ -48,18 +48,32 @@ class RootFetch:
         targets = self._under.collect(run.root)
         if not targets:
             return
-        try:
-            response = await run.call(self.request(run))
-        except SubgraphCallFailed as failure:
-            report_failure(run, failure, self._under.label)
+        response = await self._response(run, whole=False)
+        if response is None:
             for target in targets:
                 run.mark_failed(target)
             return
         self.merge(run, response, targets)
 
-    def request(self, run: Run) -> SubgraphRequest:
+    async def run_whole(self, run: Run) -> bytes | None:
+        """As `run`; the answer's data as bytes, with nothing merged, where the transport gave it so."""
+        response = await self._response(run, whole=True)
+        if response is not None and response.json is not None:
+            return response.json
+        if response is not None:
+            self.merge(run, response, [run.root])
+        return None
+
+    async def _response(self, run: Run, *, whole: bool) -> SubgraphResponse | None:
+        try:
+            return await run.call(self.request(run, whole=whole))
+        except SubgraphCallFailed as failure:
+            report_failure(run, failure, self._under.label)
+            return None
+
+    def request(self, run: Run, *, whole: bool = False) -> SubgraphRequest:
         """The call, with the client's variables that the fetch uses.  Errors: `SubgraphCallFailed`."""
-        return _request(self.fetch, run, client_variables(self._variables, run))
+        return _request(self.fetch, run, client_variables(self._variables, run), whole=whole)
 
     def merge(self, run: Run, response: SubgraphResponse, targets: Sequence[dict[str, Any]]) -> None:
         """Put one answer into `targets`."""
@@ -227,7 +241,7 @@ class ContextualFetch(EntityFetch):
         return typename is None or condition in self._facts.supertypes(typename)
 
 
-def _request(fetch: Fetch, run: Run, variables: dict[str, Any]) -> SubgraphRequest:
+def _request(fetch: Fetch, run: Run, variables: dict[str, Any], *, whole: bool = False) -> SubgraphRequest:
     return SubgraphRequest(
         service=fetch.service,
         kind=fetch.kind,
@@ -237,6 +251,7 @@ def _request(fetch: Fetch, run: Run, variables: dict[str, Any]) -> SubgraphReque
         operation_name=fetch.operation_name,
         headers=run.options.forwarded,
         timeout_s=run.timeout_s(fetch.service),
+        whole=whole,
     )
 
 

@@ -6,16 +6,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import orjson
+
 
 @dataclass(frozen=True, slots=True)
 class GraphQLResponse:
     """One answer, or one event of a stream. `errors` are GraphQL error entries, ready to be printed.
 
+    `data` is a fragment where it is JSON already, as a subgraph sent it.
+
     `incremental` holds the members of an incremental-delivery payload (`pending`, `incremental`,
     `completed`, `hasNext`); with it, `data` is left out unless `initial`.
     """
 
-    data: dict[str, Any] | None
+    data: dict[str, Any] | orjson.Fragment | None
     errors: tuple[Mapping[str, Any], ...] = ()
     extensions: Mapping[str, Any] = field(default_factory=dict)
     incremental: Mapping[str, Any] | None = None

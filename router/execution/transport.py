@@ -14,7 +14,8 @@ from router.operation.model import OperationKind
 class SubgraphRequest:
     """One operation for one subgraph, on behalf of `subject`.
 
-    `variables` belongs to the callee: it is built anew for each call and may be changed.
+    `variables` belongs to the callee: it is built anew for each call and may be changed. With `whole`, the
+    answer may be given as bytes where it is long and has nothing but data.
     """
 
     service: str
@@ -25,19 +26,22 @@ class SubgraphRequest:
     operation_name: str | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     timeout_s: float | None = None
+    whole: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class SubgraphResponse:
     """What a subgraph answered, as decoded JSON values. `data` is None where there was none.
 
-    `has_data` tells `{"data": null}` from an answer without data. `errors` are raw GraphQL errors.
+    `has_data` tells `{"data": null}` from an answer without data. `errors` are raw GraphQL errors. `json` is
+    the data as it came, instead of `data`, where the request allowed it.
     """
 
     data: dict[str, Any] | None
     errors: tuple[dict[str, Any], ...] = ()
     extensions: Mapping[str, Any] = field(default_factory=dict)
     has_data: bool = True
+    json: bytes | None = None
 
 
 class SubgraphTransport(Protocol):

@@ -25,6 +25,7 @@ from router.execution.transports.http_client import (
     NotHttp,
 )
 from router.execution.transports.multipart import multipart_of
+from router.execution.transports.raw import whole_data
 from router.execution.transports.sse import sse_payloads
 from router.execution.transports.websocket import websocket_payloads
 from router.operation.model import OperationKind
@@ -117,6 +118,8 @@ class HttpTransport:
                 if attempts:
                     continue
                 raise SubgraphCallFailed(request.service, "the connection was lost") from None
+            if request.whole and (data := whole_data(answer)) is not None:
+                return SubgraphResponse(data=None, json=data)
             return _read(request.service, answer)
 
     async def _post(self, request: SubgraphRequest, headers: Mapping[str, str], body: bytes) -> HttpAnswer:
@@ -227,10 +230,14 @@ class HttpTransport:
 
 async def _body(request: SubgraphRequest) -> tuple[bytes, str]:
     payload = payload_of(request)
-    uploads = list(uploads_in(request.variables))
-    if uploads:
+    try:
+        return orjson.dumps(payload), "application/json"
+    except TypeError:
+        # files are what JSON has no word for: they are looked for only then
+        uploads = list(uploads_in(request.variables))
+        if not uploads:
+            raise
         return await multipart_of(payload, uploads)
-    return orjson.dumps(payload), "application/json"
 
 
 def payload_of(request: SubgraphRequest) -> dict[str, Any]:
