@@ -84,23 +84,10 @@ class Schedule:
         """
         left = list(self._waits)
         tasks: list[asyncio.Task[None]] = []
-
-        async def follow(number: int) -> None:
-            while True:
-                await self._steps[number].run(run)
-                ready = []
-                for follower in self._followers[number]:
-                    left[follower] -= 1
-                    if not left[follower]:
-                        ready.append(follower)
-                if not ready:
-                    return
-                tasks.extend(asyncio.create_task(follow(other)) for other in ready[1:])
-                number = ready[0]
-
-        tasks.extend(asyncio.create_task(follow(other)) for other in self._first[1:])
+        for other in self._first[1:]:
+            tasks.append(asyncio.create_task(self._follow(other, run, left, tasks)))
         try:
-            await follow(self._first[0])
+            await self._follow(self._first[0], run, left, tasks)
             for task in tasks:  # grows while it is walked
                 await task
         except BaseException:
@@ -108,6 +95,22 @@ class Schedule:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             raise
+
+    # A method, because a function in `run` that names itself would keep the whole tree in a circle.
+    async def _follow(self, number: int, run: Run, left: list[int], tasks: list[asyncio.Task[None]]) -> None:
+        """Run the step, then one of those that can begin after it; the others become tasks."""
+        while True:
+            await self._steps[number].run(run)
+            ready = []
+            for follower in self._followers[number]:
+                left[follower] -= 1
+                if not left[follower]:
+                    ready.append(follower)
+            if not ready:
+                return
+            for other in ready[1:]:
+                tasks.append(asyncio.create_task(self._follow(other, run, left, tasks)))
+            number = ready[0]
 
 
 def _take_apart(node: PlanNode, path: _Path, after: frozenset[int], into: list[_Place]) -> frozenset[int]:
