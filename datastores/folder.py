@@ -1,4 +1,4 @@
-"""The data folder of the embedded stores: one process at a time, and of a version that this program knows."""
+"""The data folder of the embedded stores: one platform at a time, of a version that is known here."""
 
 from __future__ import annotations
 
@@ -17,35 +17,53 @@ class DataFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._lock: int | None = None
+        self._locks: list[int] = []
+        self._preparing: int | None = None
 
-    def claim(self) -> None:
+    def claim(self, *, beside: str | None = None) -> None:
         """Make the folder if need be, and keep others out.
 
+        With `beside`, the name of one part of the platform, processes of other parts are let in as well,
+        each once; they wait until this one says `prepared`.
         Errors, each one clear line: Unavailable (not writable, in use), SchemaTooNew, StoreError (not ours).
         """
         try:
-            self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
-            descriptor = os.open(self.path / "LOCK", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        except OSError as error:
-            raise Unavailable(f"the data folder `{self.path}` cannot be written: {error.strerror}") from None
-        try:
-            self._lock_or_refuse(descriptor)
+            if beside is None:
+                self._lock("LOCK", fcntl.LOCK_EX)
+            else:
+                self._lock("LOCK", fcntl.LOCK_SH)
+                self._lock(f"LOCK.{beside}", fcntl.LOCK_EX)
+                self._preparing = self._opened("LOCK.prepare")
+                fcntl.flock(self._preparing, fcntl.LOCK_EX)
             self._check_version()
         except BaseException:
-            os.close(descriptor)
+            self.release()
             raise
-        self._lock = descriptor
 
-    def release(self) -> None:
-        """Let others in."""
-        descriptor, self._lock = self._lock, None
+    def prepared(self) -> None:
+        """Let the next process prepare its stores: tables and keys are made by one at a time."""
+        descriptor, self._preparing = self._preparing, None
         if descriptor is not None:
             os.close(descriptor)
 
-    def _lock_or_refuse(self, descriptor: int) -> None:
+    def release(self) -> None:
+        """Let others in."""
+        self.prepared()
+        while self._locks:
+            os.close(self._locks.pop())
+
+    def _opened(self, name: str) -> int:
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
+            return os.open(self.path / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise Unavailable(f"the data folder `{self.path}` cannot be written: {error.strerror}") from None
+
+    def _lock(self, name: str, kind: int) -> None:
+        descriptor = self._opened(name)
+        self._locks.append(descriptor)
+        try:
+            fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
         except OSError:
             holder = os.pread(descriptor, 20, 0).decode("ascii", "replace").strip()
             who = f"process {holder}" if holder else "another process"

@@ -57,14 +57,20 @@ def credentials_of(platform: Platform) -> Credentials:
 def endpoint(platform: Platform, transport: SubgraphTransport | None = None) -> Starlette:
     """`/graphql`, `/health/*`, `/.well-known/jwks.json`; `/` leads to the explorer."""
 
-    async def jwks(_: Request) -> Response:
-        return JSONResponse(platform.keys.jwks(), headers={"cache-control": "public, max-age=300"})
-
     async def start(_: Request) -> Response:
         return RedirectResponse("/graphql")
 
     return build_app(
         router_of(platform, transport),
         credentials=credentials_of(platform),
-        routes=(Route("/.well-known/jwks.json", jwks), Route("/", start)),
+        routes=(jwks_route(platform), Route("/", start)),
     )
+
+
+def jwks_route(platform: Platform) -> Route:
+    """The public keys of the platform's access tokens, for other verifiers.  Source: RFC 7517."""
+
+    async def jwks(_: Request) -> Response:
+        return JSONResponse(platform.keys.jwks(), headers={"cache-control": "public, max-age=300"})
+
+    return Route("/.well-known/jwks.json", jwks)

@@ -13,12 +13,16 @@ from subgraphs.accounts import store as accounts_store
 
 
 @asynccontextmanager
-async def claimed_platform(settings: Settings) -> AsyncIterator[Platform]:
-    """The platform on a data folder that no other process uses.  Errors: StoreError."""
+async def claimed_platform(settings: Settings, *, serving: str | None = None) -> AsyncIterator[Platform]:
+    """The platform on a data folder that no other process uses, or one domain beside the others.
+
+    Errors: StoreError.
+    """
     folder = DataFolder(settings.data_folder)
-    folder.claim()
+    folder.claim(beside=serving)
     try:
-        async with platform(settings) as running:
+        async with platform(settings, serving=serving) as running:
+            folder.prepared()
             yield running
     finally:
         folder.release()

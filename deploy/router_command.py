@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 if TYPE_CHECKING:
+    from deploy.callers import Callers
+    from deploy.settings import Settings
     from router.config import RouterConfig
     from router.execution.transports.http import HttpTransport
     from router.pipeline import Router
@@ -41,12 +43,31 @@ def router_command(
     ] = None,
     poll: Annotated[bool, typer.Option("--poll", help="load the file anew when it changes")] = False,
     introspection: Annotated[bool, typer.Option(help="answer `__schema` and `__type`")] = True,
+    jwks: Annotated[
+        str | None, typer.Option(help="file or URL of the keys (JWKS) that callers' tokens are signed with")
+    ] = None,
+    issuer: Annotated[str | None, typer.Option(help="issuer of those tokens [STADION_ISSUER]")] = None,
+    audience: Annotated[str | None, typer.Option(help="audience of those tokens [STADION_AUDIENCE]")] = None,
 ) -> None:
-    """Serve one supergraph: `POST /graphql`; ready when `/health/ready` answers 200."""
+    """Serve one supergraph: `POST /graphql`; ready when `/health/ready` answers 200.
+
+    With `STADION_INTERNAL_KEY` set, every call to a subgraph is signed with it.
+    """
+    from deploy.settings import settings_with
+
+    if jwks is None and (issuer or audience):
+        fail("`--issuer` and `--audience` say whose tokens are taken: name their keys with `--jwks`")
+    environment = settings_with(issuer=issuer, audience=audience)
     settings = _settings(config, forward_header or [], introspection=introspection)
     sdl = read_text_file(supergraph, "supergraph")
     registered = _registered(persisted) if persisted else {}
-    _serve(supergraph, sdl, settings, host=host, port=port, registered=registered, poll=poll)
+    callers = _callers(jwks, environment) if jwks else None
+    key = environment.internal_key
+    secret = key.get_secret_value().encode() if key else None
+    _serve(
+        supergraph, sdl, settings,
+        host=host, port=port, registered=registered, poll=poll, callers=callers, secret=secret,
+    )  # fmt: skip
 
 
 def _serve(
@@ -58,10 +79,14 @@ def _serve(
     port: int,
     registered: dict[str, str],
     poll: bool,
+    callers: Callers | None,
+    secret: bytes | None,
 ) -> None:
+    from deploy.transports import signing
     from router.edge.app import build_app
     from router.edge.serve import AddressUnusable, listen, run
     from router.execution.transports.http import HttpTransport
+    from router.operation.authorize import NO_RIGHTS
     from router.pipeline import Router
 
     snapshot = load_snapshot(sdl, path, settings)
@@ -71,12 +96,19 @@ def _serve(
         fail(str(error))
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s %(message)s")
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
-    transport = HttpTransport(urls_of(snapshot))
-    router = Router(snapshot, transport, config=settings)
-    following = (lambda: follow(path, router, transport),) if poll else ()
+    transport = HttpTransport(urls_of(snapshot), sign=signing(secret) if secret else None)
+    router = Router(snapshot, transport, config=settings, rights=callers.rights if callers else NO_RIGHTS)
+    following = [lambda: follow(path, router, transport)] if poll else []
+    if callers:
+        following.append(callers.keys.follow)
     address = f"http://{f'[{host}]' if ':' in host else host}:{listening.getsockname()[1]}/graphql"
     run(
-        build_app(router, background=following, registered=registered),
+        build_app(
+            router,
+            credentials=callers.credentials if callers else None,
+            background=tuple(following),
+            registered=registered,
+        ),
         listening,
         settings,
         ready=lambda: typer.echo(f"Stadion's router answers at {address}"),
@@ -129,6 +161,17 @@ def _settings(path: Path | None, forwarded: list[str], *, introspection: bool) -
     config = RouterConfig() if path is None else read_settings(path)
     names = tuple(dict.fromkeys([*config.forward_headers, *(name.strip().lower() for name in forwarded)]))
     return replace(config, forward_headers=names, introspection=config.introspection and introspection)
+
+
+def _callers(source: str, environment: Settings) -> Callers:
+    from deploy.callers import KeysUnusable, callers_by
+
+    try:
+        return callers_by(source, issuer=environment.issuer, audience=environment.audience)
+    except KeysUnusable as error:
+        fail(f"`--jwks {source}`: {error}")
+    except OSError as error:
+        fail(f"`--jwks {source}`: the file cannot be read: {error.strerror}")
 
 
 def _registered(path: Path) -> dict[str, str]:

@@ -5,8 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from authz.identity.internal import KEY_BYTES_MIN
+from deploy.router_command import fail
 
 
 class Settings(BaseSettings):
@@ -28,7 +31,26 @@ class Settings(BaseSettings):
     internal_key: SecretStr | None = None
     drain_timeout_s: float = Field(default=10.0, gt=0, le=120)
 
+    @field_validator("internal_key")
+    @classmethod
+    def _long_enough(cls, key: SecretStr | None) -> SecretStr | None:
+        if key is not None and len(key.get_secret_value().encode()) < KEY_BYTES_MIN:
+            raise ValueError(f"it needs {KEY_BYTES_MIN} bytes or more")
+        return key
+
 
 def settings_with(**options: Any) -> Settings:
-    """The settings, where an option that is not None wins over the environment."""
-    return Settings(**{name: value for name, value in options.items() if value is not None})
+    """The settings, where an option that is not None wins over the environment.
+
+    A variable that cannot be used is one clear line, without its value, and exit code 1.
+    """
+    try:
+        return Settings(**{name: value for name, value in options.items() if value is not None})
+    except ValidationError as error:
+        found = error.errors(include_input=False, include_url=False, include_context=False)
+        fail(
+            "; ".join(
+                f"`STADION_{str(one['loc'][0]).upper()}`: {one['msg'].removeprefix('Value error, ')}"
+                for one in found
+            )
+        )

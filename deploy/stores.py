@@ -17,6 +17,7 @@ from datastores.vault.sealed import SealedVault
 from deploy.settings import Settings
 
 DOMAINS = ("accounts", "profiles", "training", "audit")
+SUBGRAPHS = (*DOMAINS, "medical")
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,10 @@ def subgraph_command(
     host: Annotated[str, typer.Option(help="address to listen on")] = "127.0.0.1",
     data: Annotated[Path | None, typer.Option(help="folder of the embedded stores [.stadion]")] = None,
 ) -> None:
-    """Serve one subgraph. Router and subgraphs share the key in `STADION_INTERNAL_KEY`."""
+    """Serve one subgraph; all of a data folder may run side by side. Ctrl-C drains and stops.
+
+    Router and subgraphs share the key in `STADION_INTERNAL_KEY`, 32 bytes or more.
+    """
     from datastores.errors import StoreError
     from deploy.settings import settings_with
     from router.edge.serve import AddressUnusable, listen
@@ -42,20 +45,26 @@ def subgraph_command(
 
 
 async def _serve(name: str, listening: socket.socket, settings: Settings) -> None:
-    import uvicorn
-
     from authz.identity.internal import call_key
+    from deploy.endpoint import config_of, jwks_route
     from deploy.offline import claimed_platform
+    from deploy.stores import SUBGRAPHS
     from deploy.transports import internal_secret
+    from router.edge.drain import Drain
+    from router.edge.serve import draining_server
     from subgraphs.kit.app import subgraph_app
 
-    async with claimed_platform(settings) as running:
-        subgraph = running.subgraphs.get(name)
-        if subgraph is None:
-            fail(f"there is no subgraph `{name}`: choose one of {', '.join(running.subgraphs)}")
-        app = subgraph_app(subgraph, keys=[call_key(internal_secret(running))])
-        typer.echo(f"Subgraph {name} answers signed calls on port {listening.getsockname()[1]}")
-        server = uvicorn.Server(
-            uvicorn.Config(app, log_config=None, access_log=False, server_header=False, lifespan="off")
+    if name not in SUBGRAPHS:
+        fail(f"there is no subgraph `{name}`: choose one of {', '.join(SUBGRAPHS)}")
+    async with claimed_platform(settings, serving=name) as running:
+        app = subgraph_app(running.subgraphs[name], keys=[call_key(internal_secret(running))])
+        if name == "accounts":
+            app.router.routes.append(jwks_route(running))
+        config = config_of(settings)
+        app.state.drain = Drain(
+            in_flight_max=config.http.in_flight_max, streams_max=config.streams.connections_max
         )
+        port = listening.getsockname()[1]
+        says = f"Subgraph {name} answers signed calls on port {port}"
+        server = draining_server(app, config, ready=lambda: typer.echo(says))
         await server.serve(sockets=[listening])

@@ -5,11 +5,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from authz.identity.internal import HEADER_NAME, call_key, sign_call
-from deploy.assemble import Platform
 from router.execution.transport import SubgraphRequest
 from router.execution.transports.http import HttpTransport, Sign
+
+if TYPE_CHECKING:
+    from deploy.assemble import Platform
 
 
 def internal_secret(platform: Platform) -> bytes:

@@ -131,6 +131,11 @@ class PublicKeys:
         read = (_read_public(member) for member in members[:JWKS_KEYS_MAX])
         self._keys = {key.kid: key for key in read if key is not None}
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether no key of the document can be used."""
+        return not self._keys
+
     def find(self, kid: str) -> VerificationKey | None:
         """The public key of that id, or None."""
         return self._keys.get(kid)

@@ -116,3 +116,19 @@ def test_an_unwritable_folder_is_refused_in_one_line(unwritable: Path) -> None:
     with pytest.raises(Unavailable, match="cannot be written: Permission denied"):
         asyncio.run(FileKeyProvider(unwritable / "keys.json").open(create=True))
     assert list(unwritable.iterdir()) == []
+
+
+def test_parts_of_one_platform_share_a_folder_each_once_and_prepare_in_turn(tmp_path: Path) -> None:
+    accounts, training, whole = (DataFolder(tmp_path) for _ in range(3))
+    accounts.claim(beside="accounts")
+    accounts.prepared()
+    training.claim(beside="training")
+    for refused, beside in ((DataFolder(tmp_path), "training"), (whole, None)):
+        with pytest.raises(Unavailable, match="in use by process"):
+            refused.claim(beside=beside)
+    accounts.release()
+    training.release()
+    whole.claim()
+    with pytest.raises(Unavailable, match="in use by process"):
+        training.claim(beside="training")
+    whole.release()

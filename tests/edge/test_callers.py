@@ -1,0 +1,220 @@
+"""Callers by published keys: read when needed, kept fresh, and never asked for at a stranger's will."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+from typer.testing import CliRunner
+
+from authz.classes import DataClass, Role
+from authz.errors import InvalidToken
+from authz.identity.keys import KeyRing, generate_key
+from authz.identity.subject import Subject
+from authz.identity.tokens import TokenIssuer, TokenTerms
+from deploy.callers import (
+    AGAIN_S,
+    FAILED_S,
+    UNKNOWN_KEY_S,
+    KeysUnusable,
+    PublishedKeys,
+    callers_by,
+    credentials_by,
+    reader_of,
+    rights_by_policy,
+)
+from deploy.cli import app
+from tests.kit_edge.running import running
+
+pytestmark = pytest.mark.timeout(20)
+TERMS = TokenTerms("https://issuer.example", "router")
+MIRA = Subject("mira", roles=frozenset({Role.ATHLETE}))
+
+
+class Published:
+    """An issuer's document that is counted as it is read, may fail, and a clock beside it."""
+
+    def __init__(self) -> None:
+        self.ring = ring()
+        self.reads = 0
+        self.fails = False
+        self.now = 1_000.0
+
+    async def read(self) -> Mapping[str, Any]:
+        self.reads += 1
+        if self.fails:
+            raise OSError("no route")
+        return self.ring.jwks()
+
+    def keys(self) -> PublishedKeys:
+        return PublishedKeys(self.read, now_s=lambda: self.now)
+
+
+def ring() -> KeyRing:
+    return KeyRing([generate_key(created_at_utc=datetime.now(UTC))])
+
+
+def token(by: KeyRing, terms: TokenTerms = TERMS) -> str:
+    return TokenIssuer(terms, by).issue(MIRA)
+
+
+async def test_the_first_token_has_the_keys_read_and_later_ones_do_not() -> None:
+    published = Published()
+    credentials = credentials_by(published.keys(), TERMS)
+    for _ in range(3):
+        assert (await credentials.subject_of(f"Bearer {token(published.ring)}")).id == "mira"
+    assert published.reads == 1
+
+
+async def test_strangers_have_the_document_read_once_a_minute_at_most() -> None:
+    published = Published()
+    authenticate = credentials_by(published.keys(), TERMS).authenticate
+    assert authenticate is not None
+
+    async def refuse_all() -> None:
+        asked = await asyncio.gather(
+            *(authenticate(token(ring())) for _ in range(20)), return_exceptions=True
+        )
+        assert all(isinstance(one, InvalidToken) for one in asked)
+
+    await refuse_all()
+    await refuse_all()
+    assert published.reads == 1
+    published.now += UNKNOWN_KEY_S
+    await refuse_all()
+    assert published.reads == 2
+
+
+async def test_a_new_key_of_the_issuer_is_taken_in() -> None:
+    published = Published()
+    authenticate = credentials_by(published.keys(), TERMS).authenticate
+    assert authenticate is not None
+    await authenticate(token(published.ring))
+    published.ring.rotate(now=datetime.now(UTC))
+    published.now += UNKNOWN_KEY_S
+    assert (await authenticate(token(published.ring))).id == "mira"
+    assert published.reads == 2
+
+
+async def test_a_token_that_is_bad_by_itself_reads_nothing() -> None:
+    published = Published()
+    authenticate = credentials_by(published.keys(), TERMS).authenticate
+    assert authenticate is not None
+    await authenticate(token(published.ring))
+    published.now += UNKNOWN_KEY_S
+    for bad in (
+        "x",
+        token(published.ring)[:-4] + "AAAA",
+        token(published.ring, TokenTerms("other", "router")),
+    ):
+        with pytest.raises(InvalidToken):
+            await authenticate(bad)
+    assert published.reads == 1
+
+
+async def test_an_issuer_that_is_away_costs_no_known_key_and_is_tried_again_soon() -> None:
+    published = Published()
+    keys = published.keys()
+    authenticate = credentials_by(keys, TERMS).authenticate
+    assert authenticate is not None
+    published.fails = True
+    with pytest.raises(InvalidToken):
+        await authenticate(token(published.ring))
+    published.fails = False
+    published.now += FAILED_S
+    assert (await authenticate(token(published.ring))).id == "mira"
+    published.fails = True
+    await keys.renew()
+    assert (await authenticate(token(published.ring))).id == "mira"
+    assert FAILED_S < UNKNOWN_KEY_S < AGAIN_S
+
+
+@asynccontextmanager
+async def issuer(text: str, *, status: int = 200) -> AsyncIterator[str]:
+    """The URL of a document."""
+
+    async def answer(_: web.Request) -> web.Response:
+        return web.Response(text=text, status=status, content_type="application/json")
+
+    served = web.Application()
+    served.router.add_get("/jwks.json", answer)
+    runner = web.AppRunner(served, access_log=None, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    try:
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}/jwks.json"
+    finally:
+        await runner.cleanup()
+
+
+async def test_a_router_knows_callers_by_the_keys_at_a_url() -> None:
+    keys = ring()
+    async with issuer(json.dumps(keys.jwks())) as url:
+        callers = callers_by(url, issuer=TERMS.issuer, audience=TERMS.audience)
+        async with running(credentials=callers.credentials) as router:
+            _, body, _ = await router.post({"query": "{ me }"}, authorization=f"Bearer {token(keys)}")
+            assert body == {"data": {"me": "mira"}}
+            status, body, _ = await router.post({"query": "{ me }"}, authorization=f"Bearer {token(ring())}")
+            assert (status, body["errors"][0]["extensions"]["code"]) == (401, "AUTH_ERROR")
+
+
+@pytest.mark.parametrize(
+    ("text", "status"), [("{", 200), ("[]", 200), ("{}", 200), ("{}", 404), (" " * 300_000, 200)]
+)
+async def test_what_is_no_document_is_said(text: str, status: int) -> None:
+    async with issuer(text, status=status) as url:
+        with pytest.raises(KeysUnusable):
+            await reader_of(url)()
+
+
+def test_the_policy_says_what_roles_never_see() -> None:
+    can_ever = rights_by_policy().can_ever
+    assert can_ever is not None
+    moderator = Subject("noor", roles=frozenset({Role.MODERATOR}))
+    assert not can_ever(moderator, DataClass.CLINICAL, "read")
+    assert can_ever(MIRA, DataClass.CLINICAL, "read")
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        ("{}", "no list `keys`"),
+        ('{"keys": [{"kty": "oct", "k": "AA"}]}', "no key of it can be used"),
+        (None, "read"),
+    ],
+)
+def test_a_file_that_holds_no_keys_is_refused_in_one_line(
+    tmp_path: Path, content: str | None, says: str
+) -> None:
+    file, graph = tmp_path / "keys.json", tmp_path / "supergraph.graphql"
+    graph.write_text("type Query { a: Int }")
+    if content is not None:
+        file.write_text(content)
+    outcome = CliRunner().invoke(app, ["router", "--supergraph", str(graph), "--jwks", str(file)])
+    assert outcome.exit_code == 1
+    assert outcome.stderr.count("\n") == 1
+    assert says in outcome.stderr
+
+
+def test_settings_that_cannot_be_used_are_one_line_without_their_value(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    graph = tmp_path / "supergraph.graphql"
+    graph.write_text("type Query { a: Int }")
+    monkeypatch.setenv("STADION_INTERNAL_KEY", "tooshort")
+    outcome = CliRunner().invoke(app, ["router", "--supergraph", str(graph)])
+    assert outcome.exit_code == 1
+    assert outcome.stderr == "stadion: `STADION_INTERNAL_KEY`: it needs 32 bytes or more\n"
+
+
+def test_an_issuer_without_keys_is_refused(tmp_path: Path) -> None:
+    outcome = CliRunner().invoke(app, ["router", "--supergraph", str(tmp_path / "x"), "--issuer", "me"])
+    assert outcome.exit_code == 1
+    assert "name their keys with `--jwks`" in outcome.stderr
