@@ -39,14 +39,14 @@ class CaseFile:
     tests: tuple[OwedAnswer, ...]
 
 
-def case_names() -> list[str]:
-    """The names of all cases."""
-    return sorted(it.stem for it in CASES.glob("*.yaml"))
+def case_names(folder: Path = CASES) -> list[str]:
+    """The names of all cases in the folder."""
+    return sorted(it.stem for it in folder.glob("*.yaml"))
 
 
-def read_case(name: str) -> CaseFile:
+def read_case(name: str, folder: Path = CASES) -> CaseFile:
     """The case of this name."""
-    raw = yaml.safe_load((CASES / f"{name}.yaml").read_text())
+    raw = yaml.safe_load((folder / f"{name}.yaml").read_text())
     tests = tuple(
         OwedAnswer(
             query=it["query"],
