@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from deploy.settings import Settings
     from router.config import RouterConfig
     from router.execution.transports.http import HttpTransport
+    from router.hooks import Hooks
     from router.pipeline import Router
     from router.snapshot import Snapshot
 
@@ -48,6 +50,9 @@ def router_command(
     ] = None,
     issuer: Annotated[str | None, typer.Option(help="issuer of those tokens [STADION_ISSUER]")] = None,
     audience: Annotated[str | None, typer.Option(help="audience of those tokens [STADION_AUDIENCE]")] = None,
+    hooks: Annotated[
+        str | None, typer.Option(help="`MODULE:NAME` of a `router.hooks.Hooks` on the module path")
+    ] = None,
 ) -> None:
     """Serve one supergraph: `POST /graphql`; ready when `/health/ready` answers 200.
 
@@ -62,11 +67,12 @@ def router_command(
     sdl = read_text_file(supergraph, "supergraph")
     registered = _registered(persisted) if persisted else {}
     callers = _callers(jwks, environment) if jwks else None
+    hooked = _hooks(hooks) if hooks else None
     key = environment.internal_key
     secret = key.get_secret_value().encode() if key else None
     _serve(
         supergraph, sdl, settings,
-        host=host, port=port, registered=registered, poll=poll, callers=callers, secret=secret,
+        host=host, port=port, registered=registered, poll=poll, callers=callers, secret=secret, hooks=hooked,
     )  # fmt: skip
 
 
@@ -81,11 +87,13 @@ def _serve(
     poll: bool,
     callers: Callers | None,
     secret: bytes | None,
+    hooks: Hooks | None,
 ) -> None:
     from deploy.transports import signing
     from router.edge.app import build_app
     from router.edge.serve import AddressUnusable, listen, run
     from router.execution.transports.http import HttpTransport
+    from router.hooks import HookedRouter
     from router.operation.authorize import NO_RIGHTS
     from router.pipeline import Router
 
@@ -97,7 +105,12 @@ def _serve(
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s %(message)s")
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
     transport = HttpTransport(urls_of(snapshot), sign=signing(secret) if secret else None)
-    router = Router(snapshot, transport, config=settings, rights=callers.rights if callers else NO_RIGHTS)
+    rights = callers.rights if callers else NO_RIGHTS
+    router = (
+        HookedRouter(snapshot, transport, config=settings, rights=rights, hooks=hooks)
+        if hooks
+        else Router(snapshot, transport, config=settings, rights=rights)
+    )
     following = [lambda: follow(path, router, transport)] if poll else []
     if callers:
         following.append(callers.keys.follow)
@@ -172,6 +185,24 @@ def _callers(source: str, environment: Settings) -> Callers:
         fail(f"`--jwks {source}`: {error}")
     except OSError as error:
         fail(f"`--jwks {source}`: the file cannot be read: {error.strerror}")
+
+
+def _hooks(named: str) -> Hooks:
+    import importlib
+
+    from router.hooks import Hooks
+
+    module, _, name = named.partition(":")
+    sys.path.insert(0, "")
+    try:
+        found = getattr(importlib.import_module(module), name, None)
+    except ImportError as error:
+        fail(f"`--hooks {named}`: the module cannot be imported: {error}")
+    except ValueError:
+        found = None
+    if not isinstance(found, Hooks):
+        fail(f"`--hooks {named}`: write MODULE:NAME, where NAME is a `router.hooks.Hooks`")
+    return found
 
 
 def _registered(path: Path) -> dict[str, str]:

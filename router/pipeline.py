@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -67,7 +67,12 @@ class GraphQLRequest:
 
 
 class Router:
-    """Answers operations on its current snapshot. One a process; `close` when it ends."""
+    """Answers operations on its current snapshot. One a process; `close` when it ends.
+
+    `on_request` has the edge change each request before it is read; see `router/hooks.py`.
+    """
+
+    on_request: Callable[[GraphQLRequest, Subject], Awaitable[GraphQLRequest]] | None = None
 
     def __init__(
         self,
@@ -150,17 +155,15 @@ class Router:
         )
 
     async def _compiled(self, document: Document, subject: Subject, graph: Snapshot) -> CompiledPlan:
-        denied = denied_to(subject, document.needed, self._rights)
-        return await self._planned(document, denied, graph, self._hidden(document, subject, graph))
+        allowed = self._allowed(document, subject, graph)
+        return await self._planned(allowed, graph, self._hidden(document, subject, graph))
+
+    def _allowed(self, document: Document, subject: Subject, graph: Snapshot) -> AllowedOperation:
+        return allowed_without(document, denied_to(subject, document.needed, self._rights), graph)
 
     async def _planned(
-        self,
-        document: Document,
-        denied: frozenset[Requirement],
-        graph: Snapshot,
-        hidden: frozenset[Requirement],
+        self, allowed: AllowedOperation, graph: Snapshot, hidden: frozenset[Requirement]
     ) -> CompiledPlan:
-        allowed = allowed_without(document, denied, graph)
         labels = labels_on(graph.labels, self.config.override_labels)
         return await graph.plans.get_or_make(
             (allowed.normal.signature, labels, hidden),
@@ -189,7 +192,8 @@ class Router:
             with suppress(ClientError):  # an operation that is none any more is told so when it is asked
                 document = await self.read(GraphQLRequest(text=text, operation_name=name), graph)
                 for denied in before.allowed.keys() if before else ():
-                    await self._planned(document, denied & document.needed, graph, frozenset())
+                    allowed = allowed_without(document, denied & document.needed, graph)
+                    await self._planned(allowed, graph, frozenset())
         self.snapshot = graph
 
     async def close(self) -> None:

@@ -176,6 +176,8 @@ class GraphQLEndpoint:
         subject: Subject,
         departure: Departure,
     ) -> Answer | Stream:
+        if self._router.on_request is not None:
+            request = await self._router.on_request(request, subject)
         request = self._persisted.resolved(request)
         graph = self._router.snapshot
         document = await self._router.read(request, graph)

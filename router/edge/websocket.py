@@ -248,6 +248,8 @@ class _Connection:
             self._end(Close.FORBIDDEN, "Forbidden")
 
     async def _responses(self, request: GraphQLRequest, subject: Subject) -> AsyncIterator[GraphQLResponse]:
+        if self.parts.router.on_request is not None:
+            request = await self.parts.router.on_request(request, subject)
         request = self.parts.persisted.resolved(request)
         graph = self.parts.router.snapshot
         document = await self.parts.router.read(request, graph)
