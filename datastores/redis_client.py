@@ -31,7 +31,7 @@ class RedisLimits:
     backoff_max_s: float = 0.2
 
 
-def redis_client(url: str, limits: RedisLimits, *, answer_timeout_s: float | None = None) -> Any:
+def redis_client(url: str, limits: RedisLimits) -> Any:
     """A client for `redis://` or `rediss://`; `?cluster=true` speaks to a cluster.
 
     Typed Any: the driver's own types tell the synchronous and the asynchronous answers not apart.
@@ -46,7 +46,7 @@ def redis_client(url: str, limits: RedisLimits, *, answer_timeout_s: float | Non
     backoff = FullJitterBackoff(cap=limits.backoff_max_s, base=limits.backoff_first_s)
     settings: dict[str, Any] = {
         "socket_connect_timeout": limits.connect_timeout_s,
-        "socket_timeout": answer_timeout_s or limits.answer_timeout_s,
+        "socket_timeout": limits.answer_timeout_s,
         "max_connections": limits.connections_max,
         "retry": Retry(backoff, limits.retries_max),
     }

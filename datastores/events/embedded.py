@@ -9,11 +9,15 @@ import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Sequence
 from datetime import UTC, datetime
+from functools import partial
 
 from datastores.errors import StoreError, Unavailable
+from datastores.events import outbox as rows
 from datastores.events.live import LiveStream, Subscribers
 from datastores.events.outbox import RelationalOutbox, newest_position, prepare_outbox, prune
+from datastores.events.port import Event
 from datastores.events.relay import Consumer, DurableRelay, EventsLimits, Handler, relay_live
+from datastores.events.wakes import Wakes
 from datastores.relational.port import Relational
 
 log = logging.getLogger(__name__)
@@ -33,16 +37,15 @@ class EmbeddedEvents:
         limits: EventsLimits | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        self.outbox = RelationalOutbox(self._committed)
+        self._wakes = Wakes()
+        self.outbox = RelationalOutbox(self._wakes.committed)
         self._sources = list(sources)
         self._limits = limits or EventsLimits()
         self._clock = clock
         self._consumers: list[Consumer] = []
         self._subscribers = Subscribers()
-        self._wakes: dict[int, list[asyncio.Event]] = {}
         self._relays: list[DurableRelay] = []
         self._tasks: list[asyncio.Task[None]] = []
-        self._loop: asyncio.AbstractEventLoop | None = None
 
     @property
     def lost_count(self) -> int:
@@ -63,7 +66,7 @@ class EmbeddedEvents:
 
     async def open(self) -> None:
         """Prepare every outbox and start relaying, first what an earlier process left."""
-        self._loop = asyncio.get_running_loop()
+        self._wakes.start()
         try:
             await self._start_relays()
         except BaseException:
@@ -73,16 +76,13 @@ class EmbeddedEvents:
     async def _start_relays(self) -> None:
         for source in self._sources:
             await prepare_outbox(source)
-            wakes = self._wakes.setdefault(id(source), [])
-            live_wake = asyncio.Event()
-            wakes.append(live_wake)
+            wake = self._wakes.of(source)
             start = await source.read(newest_position)
-            self._run(relay_live(source, live_wake, self._subscribers, start, self._limits))
+            self._run(relay_live(source, wake, self._subscribers, start, self._limits))
             for consumer in self._consumers:
-                relay, wake = DurableRelay(source, consumer, self._limits), asyncio.Event()
-                wakes.append(wake)
+                relay = DurableRelay(source, consumer, self._limits)
                 self._relays.append(relay)
-                self._run(relay.run(wake))
+                self._run(relay.run(self._wakes.of(source)))
         self._run(self._prune_now_and_then())
 
     async def ready(self) -> None:
@@ -98,10 +98,40 @@ class EmbeddedEvents:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        self._loop = None
-        self._wakes.clear()
+        self._wakes.stop()
         self._relays.clear()
         self._subscribers.end()
+
+    async def lag(self, group: str) -> int:
+        """How many events `group` is not done with."""
+        consumer = self._consumer_of(group)
+        counts = [
+            await source.read(lambda c: rows.waiting_count(c, group, consumer.topics))
+            for source in self._sources
+        ]
+        return sum(counts)
+
+    async def dead_letters(self, group: str) -> list[tuple[Event, str]]:
+        """What `group` gave up on, oldest first, each with the kind of its last failure."""
+        buried = [await source.read(lambda c: rows.read_dead_letters(c, group)) for source in self._sources]
+        return sorted((each for part in buried for each in part), key=lambda letter: letter[0].id)
+
+    async def retry_dead_letters(self, group: str) -> int:
+        """Hand each dead letter to its consumer once more; how many it took."""
+        consumer, taken = self._consumer_of(group), 0
+        for source in self._sources:
+            for event, _ in await source.read(lambda c: rows.read_dead_letters(c, group)):
+                if await consumer.takes(event):
+                    await source.write(partial(rows.unbury, consumer=group, event_id=event.id))
+                    taken += 1
+        return taken
+
+    async def replay(self, group: str, *, since_utc: datetime) -> None:
+        """Deliver again to `group` all events from `since_utc` on that the outboxes still hold."""
+        for relay in self._relays:
+            if relay.group == group:
+                await relay.rewind(await relay.source.read(lambda c: rows.position_before(c, since_utc)))
+        self._wakes.wake_all()
 
     async def prune(self) -> int:
         """Delete events that are old and that every consumer is done with; how many they were."""
@@ -112,6 +142,10 @@ class EmbeddedEvents:
             await source.write(lambda c: prune(c, now_utc=now_utc, keep=keep)) for source in self._sources
         ]
         return sum(counts)
+
+    def _consumer_of(self, group: str) -> Consumer:
+        [consumer] = [each for each in self._consumers if each.group == group]
+        return consumer
 
     async def _prune_now_and_then(self) -> None:
         while True:
@@ -125,18 +159,6 @@ class EmbeddedEvents:
         task = asyncio.create_task(relay)
         task.add_done_callback(_tell_of_failure)
         self._tasks.append(task)
-
-    def _committed(self, source: Relational) -> None:
-        # On the store's own thread.
-        loop = self._loop
-        if loop is not None and not loop.is_closed():
-            loop.call_soon_threadsafe(self._wake, source)
-
-    def _wake(self, source: Relational) -> None:
-        # A store that is none of the sources is within one of them, as a vault's is: we cannot tell which.
-        wakes = self._wakes.get(id(source)) or [wake for each in self._wakes.values() for wake in each]
-        for wake in wakes:
-            wake.set()
 
 
 def _tell_of_failure(task: asyncio.Task[None]) -> None:

@@ -132,6 +132,36 @@ def move_consumer(connection: Connection, consumer: str, position: int) -> None:
     )
 
 
+def rewind_consumer(connection: Connection, consumer: str, position: int) -> None:
+    """Set `consumer` back (or forward) to `position`."""
+    statement = insert(connection, consumers).values(consumer=consumer, position=position)
+    connection.execute(
+        statement.on_conflict_do_update(
+            index_elements=[consumers.c.consumer], set_={"position": statement.excluded.position}
+        )
+    )
+
+
+def position_before(connection: Connection, since_utc: datetime) -> int:
+    """The last position before the first event that is not older than `since_utc`."""
+    first = sa.select(sa.func.min(outbox.c.position)).where(outbox.c.at_utc >= since_utc)
+    position = connection.execute(first).scalar()
+    return newest_position(connection) if position is None else position - 1
+
+
+def waiting_count(connection: Connection, consumer: str, topics: Sequence[str]) -> int:
+    """How many events of `topics` `consumer` is not done with."""
+    position = consumer_position(connection, consumer)
+    query = sa.select(sa.func.count()).where(outbox.c.position > position, outbox.c.topic.in_(topics))
+    return connection.execute(query).scalar_one()
+
+
+def unbury(connection: Connection, consumer: str, event_id: str) -> None:
+    """Take an event out of the dead letters of `consumer`."""
+    condition = (dead_letters.c.consumer == consumer) & (dead_letters.c.event_id == event_id)
+    connection.execute(sa.delete(dead_letters).where(condition))
+
+
 def bury(connection: Connection, consumer: str, event: Event, *, failure: str, at_utc: datetime) -> None:
     """Put `event` to the dead letters of `consumer`. `failure` names the kind of error, no values."""
     values = {

@@ -73,3 +73,20 @@ class Events(Protocol):
         also those published while it was away. After 5 failures an event goes to the dead letters;
         Unavailable is no failure of the event and is tried again until it goes away."""
         ...
+
+    async def lag(self, group: str) -> int:
+        """At most how many events `group` is not done with; 0 means it is done with all."""
+        ...
+
+    async def dead_letters(self, group: str) -> list[tuple[Event, str]]:
+        """What `group` gave up on, oldest first, each with the kind of its last failure."""
+        ...
+
+    async def retry_dead_letters(self, group: str) -> int:
+        """Hand each dead letter to its consumer once more; those it takes go, and are counted.
+        ValueError where this process has not registered `group`."""
+        ...
+
+    async def replay(self, group: str, *, since_utc: datetime) -> None:
+        """Deliver again to `group` all that was published since then and is still kept (7 days at least)."""
+        ...

@@ -34,6 +34,7 @@ class EventsLimits:
     retry_max_s: float = 5.0
     keep: timedelta = timedelta(days=7)
     prune_every_s: float = 3600.0
+    lease_s: float = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,48 @@ class Consumer:
     topics: tuple[str, ...]
     handler: Handler
 
+    async def takes(self, event: Event) -> bool:
+        """Whether it takes `event`, asked once. Errors: Unavailable, which says nothing about the event."""
+        try:
+            await self.handler(event)
+        except Unavailable:
+            raise
+        except Exception as error:
+            log.warning("consumer %s failed on event %s: %s", self.group, event.id, type(error).__name__)
+            return False
+        return True
+
+
+async def deliver_or_bury(
+    consumer: Consumer,
+    event: Event,
+    limits: EventsLimits,
+    bury: Callable[[Event, str], Awaitable[None]],
+) -> None:
+    """Deliver or, after `failures_max`, bury. Unavailable says nothing about the event: no failure."""
+    failures = waits = 0
+    while True:
+        try:
+            await consumer.handler(event)
+            return
+        except Unavailable:
+            waits += 1
+        except Exception as error:
+            failures += 1
+            waits = failures
+            log.warning(
+                "consumer %s failed on event %s (%d of %d): %s",
+                *(consumer.group, event.id, failures, limits.failures_max),
+                type(error).__name__,
+            )
+            if failures >= limits.failures_max:
+                await bury(event, type(error).__name__)
+                log.error(
+                    "consumer %s gave up on event %s of topic %s", consumer.group, event.id, event.topic
+                )
+                return
+        await asyncio.sleep(pause_s(waits, limits))
+
 
 async def relay_live(
     source: Relational, wake: asyncio.Event, subscribers: Subscribers, start: int, limits: EventsLimits
@@ -53,27 +96,29 @@ async def relay_live(
     failures = 0
     while True:
         try:
-            batch = await source.read(_next_batch(position, limits))
+            batch = await source.read(next_batch(position, limits))
         except Unavailable:
             failures += 1
-            await asyncio.sleep(_pause_s(failures, limits))
+            await asyncio.sleep(pause_s(failures, limits))
             continue
         failures = 0
         for at, event in batch:
             subscribers.dispatch(event)
             position = at
         if len(batch) < limits.batch_events_max:
-            await _next(wake, limits)
+            await until_next(wake, limits)
 
 
 class DurableRelay:
     """Hands the events of one source to one consumer, in order, and remembers how far it came."""
 
     def __init__(self, source: Relational, consumer: Consumer, limits: EventsLimits) -> None:
-        self._source = source
+        self.source = self._source = source
+        self.group = consumer.group
         self._consumer = consumer
         self._limits = limits
         self._position: int | None = None
+        self._rewound_to: int | None = None
 
     async def run(self, wake: asyncio.Event) -> None:
         """Deliver for as long as the task lives. A crash of the process delivers a batch again."""
@@ -83,67 +128,60 @@ class DurableRelay:
                 delivered = await self._deliver_batch()
             except Unavailable:
                 failures += 1
-                await asyncio.sleep(_pause_s(failures, self._limits))
+                await asyncio.sleep(pause_s(failures, self._limits))
                 continue
             failures = 0
             if delivered < self._limits.batch_events_max:
-                await _next(wake, self._limits)
+                await until_next(wake, self._limits)
 
     async def save(self) -> None:
         """Store the position also where no event of these topics came by, so that old events can go."""
-        if self._position is not None:
+        if self._position is not None and self._rewound_to is None:
             position, group = self._position, self._consumer.group
             await self._source.write(lambda c: rows.move_consumer(c, group, position))
 
     async def _deliver_batch(self) -> int:
         consumer = self._consumer
+        if self._rewound_to is not None:
+            self._position, self._rewound_to = self._rewound_to, None
         if self._position is None:
             self._position = await self._source.read(lambda c: rows.consumer_position(c, consumer.group))
         position = self._position
         newest, batch = await self._source.read(_next_batch_of(position, consumer.topics, self._limits))
         for at, event in batch:
             await self._deliver(at, event)
+            if self._is_rewound():
+                return self._limits.batch_events_max  # again at once, from there
         if len(batch) < self._limits.batch_events_max:
             self._position = max(newest, self._position)
         if batch:
             await self.save()
         return len(batch)
 
+    def _is_rewound(self) -> bool:
+        return self._rewound_to is not None
+
+    async def rewind(self, position: int) -> None:
+        """Deliver again what comes after `position`."""
+        group = self._consumer.group
+        await self._source.write(lambda c: rows.rewind_consumer(c, group, position))
+        self._rewound_to = position
+
     async def _deliver(self, position: int, event: Event) -> None:
-        """Deliver or, after `failures_max`, bury. Unavailable says nothing about the event: no failure."""
-        failures = waits = 0
-        while True:
-            try:
-                await self._consumer.handler(event)
-                break
-            except Unavailable:
-                waits += 1
-            except Exception as error:
-                failures += 1
-                waits = failures
-                log.warning(
-                    "consumer %s failed on event %s (%d of %d): %s",
-                    *(self._consumer.group, event.id, failures, self._limits.failures_max),
-                    type(error).__name__,
-                )
-                if failures >= self._limits.failures_max:
-                    await self._bury(position, event, type(error).__name__)
-                    break
-            await asyncio.sleep(_pause_s(waits, self._limits))
+        async def bury(event: Event, failure: str) -> None:
+            await self._source.write(lambda c: self._bury(c, position, event, failure))
+
+        await deliver_or_bury(self._consumer, event, self._limits, bury)
         self._position = position
 
-    async def _bury(self, position: int, event: Event, failure: str) -> None:
+    def _bury(self, connection: Connection, position: int, event: Event, failure: str) -> None:
         group = self._consumer.group
-
-        def work(connection: Connection) -> None:
-            rows.bury(connection, group, event, failure=failure, at_utc=datetime.now(UTC))
-            rows.move_consumer(connection, group, position)
-
-        await self._source.write(work)
-        log.error("consumer %s gave up on event %s of topic %s", group, event.id, event.topic)
+        rows.bury(connection, group, event, failure=failure, at_utc=datetime.now(UTC))
+        rows.move_consumer(connection, group, position)
 
 
-def _next_batch(position: int, limits: EventsLimits) -> Callable[[Connection], list[tuple[int, Event]]]:
+def next_batch(position: int, limits: EventsLimits) -> Callable[[Connection], list[tuple[int, Event]]]:
+    """Reads the events after `position`, of all topics."""
     return lambda c: rows.events_after(c, position, limit=limits.batch_events_max)
 
 
@@ -157,12 +195,13 @@ def _next_batch_of(
     return work
 
 
-def _pause_s(failures: int, limits: EventsLimits) -> float:
+def pause_s(failures: int, limits: EventsLimits) -> float:
+    """How long to wait after so many failures: a random part of a doubling time."""
     longest_s = min(limits.retry_first_s * 2 ** min(failures - 1, 20), limits.retry_max_s)
     return random.uniform(0, longest_s)  # noqa: S311  # jitter, not a secret
 
 
-async def _next(wake: asyncio.Event, limits: EventsLimits) -> None:
+async def until_next(wake: asyncio.Event, limits: EventsLimits) -> None:
     """Until an append in this process wakes us, or the time to look for other processes' appends."""
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(limits.poll_s):

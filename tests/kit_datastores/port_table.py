@@ -7,6 +7,7 @@ from collections import Counter
 import pytest
 
 ADAPTERS = {
+    "embedded",
     "files",
     "memory",
     "mongodb",
@@ -16,8 +17,6 @@ ADAPTERS = {
     "redis-cluster",
     "s3",
     "sqlite",
-    "sqlite+redis",
-    "postgresql+redis",
 }
 _PROPERTY = "port and adapter"
 _OUTCOMES = ("passed", "failed", "error", "skipped")
@@ -31,7 +30,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if marker is None:
             continue
         found = [value for value in (parameters.params.values() if parameters else ()) if _is_adapter(value)]
-        adapter = marker.kwargs.get("adapter") or (found[0] if found else None)
+        adapter = marker.kwargs.get("adapter") or (" + ".join(found) or None)
         if adapter is not None:
             item.user_properties.append((_PROPERTY, f"{marker.args[0]}|{adapter}"))
 
