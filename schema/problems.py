@@ -186,3 +186,66 @@ _STAGES = {
 CODES = {
     code: Code(code, meaning, stage) for stage, codes in _STAGES.items() for code, meaning in codes.items()
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Hint:
+    """A stable code of something that composes and still deserves a look."""
+
+    code: str
+    meaning: str
+    severity: Severity
+
+
+_WARN = {
+    "INCONSISTENT_DEFAULT_VALUE_PRESENCE": "only some subgraphs give a default, so there is none",
+    "INCONSISTENT_INPUT_OBJECT_FIELD": "only some subgraphs know an input field, so clients cannot use it",
+    "INCONSISTENT_ENUM_VALUE_FOR_INPUT_ENUM": "only some subgraphs know an input value, so it is left out",
+    "INCONSISTENT_EXECUTABLE_DIRECTIVE_PRESENCE": "only some subgraphs know a directive of operations",
+    "INCONSISTENT_EXECUTABLE_DIRECTIVE_REPEATABLE": "a directive of operations is not repeatable everywhere",
+    "INCONSISTENT_EXECUTABLE_DIRECTIVE_LOCATIONS": "a directive of operations is allowed in different places",
+    "NO_EXECUTABLE_DIRECTIVE_INTERSECTION": "no place of a directive of operations is allowed everywhere",
+    "INCONSISTENT_DESCRIPTION": "descriptions differ; the most frequent one is kept",
+    "INCONSISTENT_ARGUMENT_PRESENCE": "only some subgraphs know an argument, so clients cannot use it",
+    "FROM_SUBGRAPH_DOES_NOT_EXIST": "an override names a subgraph that is not there",
+    "INCONSISTENT_NON_REPEATABLE_DIRECTIVE_ARGUMENTS": "a directive differs; the most frequent one is kept",
+    "DIRECTIVE_COMPOSITION_WARN": "a subgraph would lose what it writes with a composed directive",
+    "INCONSISTENT_RUNTIME_TYPES_FOR_SHAREABLE_RETURN": "copies of a shared field know different types",
+}
+_INFO = {
+    "INCONSISTENT_BUT_COMPATIBLE_FIELD_TYPE": "a field's types differ and are made one",
+    "INCONSISTENT_BUT_COMPATIBLE_ARGUMENT_TYPE": "an argument's types differ and are made one",
+    "INCONSISTENT_ENTITY": "a type has a key in some subgraphs only",
+    "OVERRIDDEN_FIELD_CAN_BE_REMOVED": "an overridden field serves nothing any more",
+    "OVERRIDE_DIRECTIVE_CAN_BE_REMOVED": "an override has nothing to override",
+    "OVERRIDE_MIGRATION_IN_PROGRESS": "a field moves between subgraphs by a label",
+    "MERGED_NON_REPEATABLE_DIRECTIVE_ARGUMENTS": "a directive's arguments differ and are made one",
+    "DIRECTIVE_COMPOSITION_INFO": "a feature that is not composed is linked in different major versions",
+    "IMPLICITLY_UPGRADED_FEDERATION_VERSION": "a link needs a later federation than the one linked",
+    "CONTEXTUAL_ARGUMENT_NOT_CONTEXTUAL_IN_ALL_SUBGRAPHS": "clients cannot give a contextual argument",
+}
+_DEBUG = {
+    "INCONSISTENT_OBJECT_VALUE_TYPE_FIELD": "only some subgraphs with a keyless type know a field",
+    "INCONSISTENT_INTERFACE_VALUE_TYPE_FIELD": "only some subgraphs with an interface know a field",
+    "INCONSISTENT_UNION_MEMBER": "only some subgraphs know a union's member",
+    "INCONSISTENT_ENUM_VALUE_FOR_OUTPUT_ENUM": "only some subgraphs know an output value",
+    "INCONSISTENT_TYPE_SYSTEM_DIRECTIVE_REPEATABLE": "a composed directive is not repeatable everywhere",
+    "INCONSISTENT_TYPE_SYSTEM_DIRECTIVE_LOCATIONS": "a composed directive is allowed in different places",
+    "UNUSED_ENUM_TYPE": "nothing uses an enum",
+}
+_SEVERITIES = {Severity.WARN: _WARN, Severity.INFO: _INFO, Severity.DEBUG: _DEBUG}
+
+HINTS = {
+    code: Hint(code, meaning, severity)
+    for severity, codes in _SEVERITIES.items()
+    for code, meaning in codes.items()
+}
+
+# Codes of other composers that composition never gives here, and why.
+NOT_GIVEN = {
+    "QUERY_ROOT_MISSING": "`NO_QUERIES` says it",
+    "UNSUPPORTED_FEATURE": "`UNSUPPORTED_LINKED_FEATURE` names the links that are not known",
+    "INVALID_FEDERATION_SUPERGRAPH": "composition reads no supergraphs; their reader says what is wrong",
+    "UNSUPPORTED_FEDERATION_VERSION": "`UNKNOWN_FEDERATION_LINK_VERSION` says it",
+    "UNSUPPORTED_FEDERATION_DIRECTIVE": "`INVALID_LINK_DIRECTIVE_USAGE` and `INVALID_GRAPHQL` say it",
+}

@@ -61,7 +61,7 @@ def compose(sources: Sequence[SubgraphSource], *, satisfiability: bool = True) -
     if problems:
         return _failed(problems, hints)
     if satisfiability:
-        check_satisfiability(merged, valid, problems)
+        check_satisfiability(merged, valid, problems, hints)
     if problems:
         return _failed(problems, hints)
     return CompositionResult(print_supergraph(merged), (), _sorted(hints))

@@ -3,7 +3,7 @@
 import pytest
 
 from schema.composition import compose
-from schema.problems import CODES
+from schema.problems import CODES, HINTS, NOT_GIVEN
 from schema.supergraph import read_supergraph
 from tests.kit_composition.cases import IS_UPDATING, Case, cases
 
@@ -64,3 +64,12 @@ def test_every_problem_says_where_and_how_to_mend_it() -> None:
         if not problem.locations and problem.code != "NO_QUERIES"
     ]
     assert lost == []
+
+
+def test_every_hint_has_a_case_and_the_severity_that_is_listed() -> None:
+    seen = {(hint.code, hint.severity) for case in ALL for hint in compose(case.sources).hints}
+    assert seen == {(hint.code, hint.severity) for hint in HINTS.values()}
+
+
+def test_a_code_is_given_or_not() -> None:
+    assert not NOT_GIVEN.keys() & (CODES.keys() | HINTS.keys())

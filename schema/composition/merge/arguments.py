@@ -58,7 +58,7 @@ def merge_argument(
         merged = next(iter(types.values()))
     elif not all_equal(types):
         ctx.hint(
-            "INCONSISTENT_BUT_COMPATIBLE_ARGUMENT_TYPE",
+            f"INCONSISTENT_BUT_COMPATIBLE_{'FIELD' if code_prefix == 'INPUT_FIELD' else 'ARGUMENT'}_TYPE",
             f"`{coordinate}` is {side_by_side(ctx, types)}; clients see `{merged}`",
             coordinate,
             (a.at for a in sources.values()),

@@ -23,6 +23,7 @@ class MergeContext:
     supertypes: Mapping[str, frozenset[str]]
     interface_objects: Mapping[str, tuple[int, ...]]
     composed: Mapping[tuple[int, str], str]
+    repeatable: frozenset[str]
     problems: list[Problem]
     hints: list[Problem]
     input_uses: set[str] = field(default_factory=set)

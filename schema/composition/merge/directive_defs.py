@@ -75,6 +75,15 @@ def composed_directives(
     return Composed(names, definers)
 
 
+def repeatable_directives(subgraphs: Sequence[ValidSubgraph], composed: Composed) -> frozenset[str]:
+    """The composed directives that the definition in the supergraph lets stand more than once."""
+    return frozenset(
+        name
+        for name, definer in composed.definers.items()
+        if subgraphs[definer.subgraph].graph.directive_defs[definer.written].is_repeatable
+    )
+
+
 def merge_directive_defs(ctx: MergeContext, composed: Composed) -> dict[str, MergedDirectiveDef]:
     """The definitions of the supergraph, besides those of the specifications."""
     merged: dict[str, MergedDirectiveDef] = {}

@@ -37,8 +37,8 @@ def merge_directives(
     for name, applied in _by_name(ctx, sources).items():
         feature = FEATURES.get(name)
         if feature is not None and feature.combine:
-            merged.append(_combined(name, applied))
-        elif _is_repeatable(ctx, name, applied):
+            merged.append(_combined(ctx, coordinate, name, applied))
+        elif _is_repeatable(ctx, name):
             merged.extend(_distinct(ctx, name, applied))
         else:
             merged.append(_most_frequent(ctx, coordinate, name, applied))
@@ -79,17 +79,11 @@ def _supergraph_name(ctx: MergeContext, index: int, applied: Applied) -> str | N
     return ctx.composed.get((index, applied.name))
 
 
-def _is_repeatable(ctx: MergeContext, name: str, applied: list[tuple[int, Applied]]) -> bool:
+def _is_repeatable(ctx: MergeContext, name: str) -> bool:
     feature = FEATURES.get(name)
     if feature is not None:
         return feature.is_repeatable
-    if name in CARRIED_BUILT_INS:
-        return False
-    for index, one in applied:
-        definition = ctx.subgraphs[index].graph.directive_defs.get(one.name)
-        if definition is not None:
-            return definition.is_repeatable
-    return False
+    return name in ctx.repeatable
 
 
 def _distinct(ctx: MergeContext, name: str, applied: list[tuple[int, Applied]]) -> Iterator[DirectiveNode]:
@@ -109,14 +103,24 @@ def _context_name(ctx: MergeContext, index: int, one: Applied) -> ValueNode:
     return StringValueNode(value=f"{ctx.name(index)}__{one.text('name')}")
 
 
-def _combined(name: str, applied: list[tuple[int, Applied]]) -> DirectiveNode:
+def _combined(
+    ctx: MergeContext, coordinate: str, name: str, applied: list[tuple[int, Applied]]
+) -> DirectiveNode:
     arguments: dict[str, ValueNode] = {}
     for argument, combine in FEATURES[name].combine.items():
         values = [one.arguments[argument] for _, one in applied if argument in one.arguments]
         value = combine(values) if values else None
         if value is not None:
             arguments[argument] = value
-    return directive_node(name, arguments)
+    node = directive_node(name, arguments)
+    if len({meaning(_object(one.arguments)) for _, one in applied}) > 1:
+        ctx.hint(
+            "MERGED_NON_REPEATABLE_DIRECTIVE_ARGUMENTS",
+            f"`@{name}` on `{coordinate}` differs between subgraphs; together they make `{print_ast(node)}`",
+            coordinate,
+            (one.at for _, one in applied),
+        )
+    return node
 
 
 def _most_frequent(

@@ -12,12 +12,19 @@ from schema.composition.merge.context import (
     merge_description,
     supertypes_of,
 )
-from schema.composition.merge.directive_defs import composed_directives, merge_directive_defs, merged_links
+from schema.composition.merge.definition_hints import hint_definitions, hint_links
+from schema.composition.merge.directive_defs import (
+    composed_directives,
+    merge_directive_defs,
+    merged_links,
+    repeatable_directives,
+)
 from schema.composition.merge.directives import merge_directives
 from schema.composition.merge.interface_objects import copy_to_implementations
 from schema.composition.merge.model import Graph, MergedGraph, MergedType
 from schema.composition.merge.requirements import demand_on_interfaces
 from schema.composition.merge.types import merge_type, merged_kind, with_values
+from schema.composition.merge.versions import needed_version
 from schema.composition.subgraph import Kind
 from schema.composition.validate import ValidSubgraph
 from schema.problems import Problem
@@ -33,15 +40,18 @@ def merge(subgraphs: Sequence[ValidSubgraph], problems: list[Problem], hints: li
         supertypes_of(subgraphs),
         interface_objects_of(subgraphs),
         composed.names,
+        repeatable_directives(subgraphs, composed),
         problems,
         hints,
     )
+    hint_definitions(ctx)
+    hint_links(subgraphs, frozenset(d.link.url.identity for d in composed.definers.values()), hints)
     types = _merge_types(ctx)
     copy_to_implementations(ctx, types)
     demand_on_interfaces(types)
     return MergedGraph(
         graphs=graphs_of(subgraphs),
-        version=max(s.graph.version for s in subgraphs),
+        version=max(needed_version(s.graph, hints) for s in subgraphs),
         types=types,
         directive_defs=merge_directive_defs(ctx, composed),
         schema_directives=merge_directives(

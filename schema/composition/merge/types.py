@@ -12,6 +12,7 @@ from schema.composition.merge.enums import merge_values
 from schema.composition.merge.fields import merge_fields
 from schema.composition.merge.inputs import merge_inputs
 from schema.composition.merge.model import JoinType, MergedType
+from schema.composition.merge.value_types import hint_partial_fields
 from schema.composition.subgraph import Kind, TypeDef, find
 from schema.federation.field_sets import fields_text, print_field_set
 from schema.problems import Severity
@@ -50,7 +51,9 @@ def merge_type(ctx: MergeContext, name: str, kind: Kind, sources: Mapping[int, T
     )
     if kind in (Kind.OBJECT, Kind.INTERFACE):
         _hint_entities(ctx, name, kind, sources)
-        return replace(shell, fields=merge_fields(ctx, name, kind, sources))
+        fields = merge_fields(ctx, name, kind, sources)
+        hint_partial_fields(ctx, name, kind, sources, fields)
+        return replace(shell, fields=fields)
     if kind is Kind.INPUT:
         return replace(shell, inputs=merge_inputs(ctx, name, sources))
     if kind is Kind.UNION:

@@ -17,13 +17,13 @@ from schema.composition.post_merge.inaccessible import is_hidden
 from schema.composition.satisfiability.explain import unreachable
 from schema.composition.satisfiability.mutations import shared_mutations
 from schema.composition.satisfiability.reach import Reach
-from schema.composition.satisfiability.runtime_types import mismatched_runtime_types
+from schema.composition.satisfiability.runtime_types import compare_runtime_types
 from schema.composition.satisfiability.step import Step
 from schema.composition.satisfiability.view import GraphView, State, States
 from schema.composition.subgraph import ROOTS, Kind
 from schema.composition.validate import ValidSubgraph
 from schema.federation.type_refs import named
-from schema.problems import Problem
+from schema.problems import Problem, Severity
 
 STEPS_MAX = 1_000_000
 PROBLEMS_MAX = 50
@@ -37,14 +37,15 @@ class _Walk:
     visited: dict[str, list[States]] = field(default_factory=dict)
     entered: set[tuple[str, States]] = field(default_factory=set)
     failed: dict[tuple[str, str], Problem] = field(default_factory=dict)
+    hinted: dict[str, Problem] = field(default_factory=dict)
     steps: int = 0
 
 
 def check_satisfiability(
-    merged: MergedGraph, subgraphs: Sequence[ValidSubgraph], problems: list[Problem]
+    merged: MergedGraph, subgraphs: Sequence[ValidSubgraph], problems: list[Problem], hints: list[Problem]
 ) -> None:
     """Add a problem for each field that some allowed operation cannot obtain, with the smallest such
-    operation.
+    operation; and a hint for each shared field that subgraphs answer with different types.
     """
     found: dict[tuple[str, str], Problem] = {}
     for labels in _label_choices(merged):
@@ -54,6 +55,7 @@ def check_satisfiability(
             for step in _root_steps(merged, root, walk):
                 _run(walk, step)
         found = {**walk.failed, **found}
+        hints.extend(walk.hinted.values())
         for problem in shared_mutations(reach, partial(_fails, reach)):
             found.setdefault((problem.coordinate or "", "mutation"), problem)
     problems.extend(list(found.values())[:PROBLEMS_MAX])
@@ -121,12 +123,21 @@ def _visit(walk: _Walk, step: Step, reached: States) -> None:
             if (step.type, item.name) not in walk.failed:
                 walk.failed[step.type, item.name] = unreachable(walk.reach, step, item, reached)
         elif target is not None:
-            clash = mismatched_runtime_types(walk.reach.view, step, item, found)
-            if target.kind in (Kind.INTERFACE, Kind.UNION) and clash is not None:
-                walk.failed.setdefault((step.type, item.name), clash)
+            if target.kind in (Kind.INTERFACE, Kind.UNION):
+                _compare_runtime_types(walk, step, item, found)
             if (target.name, found) not in walk.entered:
                 walk.entered.add((target.name, found))
                 walk.queue.extend(_next_steps(walk.reach, step, item, target.kind, found))
+
+
+def _compare_runtime_types(walk: _Walk, step: Step, item: MergedField, found: States) -> None:
+    finding = compare_runtime_types(walk.reach.view, step, item, found)
+    if finding is None:
+        return
+    if finding.severity is Severity.ERROR:
+        walk.failed.setdefault((step.type, item.name), finding)
+    else:
+        walk.hinted.setdefault(finding.coordinate or "", finding)
 
 
 def _next_steps(reach: Reach, step: Step, item: MergedField, kind: Kind, states: States) -> Iterator[Step]:
