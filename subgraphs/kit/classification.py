@@ -24,6 +24,7 @@ from graphql import (
     GraphQLSchema,
     GraphQLUnionType,
     get_named_type,
+    is_composite_type,
     is_introspection_type,
 )
 from strawberry.federation.schema_directives import Authenticated, External, Key
@@ -253,6 +254,15 @@ def _rule(coordinate: str, field: GraphQLField) -> FieldRule | None:
     needs_login = _first(definition, Authenticated) is not None
     action = READ if own.action is UNSET else own.action
     return FieldRule(coordinate, own.as_, action, needs_login, {**_KNOWN_MASKS, **own.masks})
+
+
+def stored_name(field: GraphQLField) -> str | None:
+    """The attribute that a field without a resolver of its own shows as it is; None for any other field."""
+    definition = field.extensions.get("strawberry-definition")
+    if not isinstance(definition, StrawberryField) or not definition.is_basic_field or field.args:
+        return None
+    plain = not is_composite_type(get_named_type(field.type))
+    return definition.python_name if plain and definition.default_resolver is getattr else None
 
 
 def names_owner(definition: StrawberryObjectDefinition) -> bool:

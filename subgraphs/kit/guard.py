@@ -1,44 +1,17 @@
-"""The fence around loaded objects: a field is resolved after the decision about its owner and class.
-
-Decisions are asked for a whole list at once (`prepare`, before its objects are completed), so that the
-fields themselves look a verdict up and stay synchronous. An object that was not prepared is decided when
-its field is reached. Fields that are PUBLIC keep their own resolver.
-"""
+"""Verdicts of one request: asked in batches, looked up by owner, class and action."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from inspect import isawaitable
+import asyncio
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any, TypeAlias
-
-from aiodataloader import DataLoader
-from graphql import (
-    FieldNode,
-    FragmentDefinitionNode,
-    FragmentSpreadNode,
-    GraphQLField,
-    GraphQLInterfaceType,
-    GraphQLNamedType,
-    GraphQLObjectType,
-    GraphQLResolveInfo,
-    GraphQLSchema,
-    GraphQLUnionType,
-    InlineFragmentNode,
-    SelectionSetNode,
-    get_named_type,
-    is_composite_type,
-)
 
 from authz.classes import DataClass, Purpose, Visibility
 from authz.question import Decision, Question
-from authz.trail import AUDITED, Outcome
-from subgraphs.kit.classification import FieldRule, Mask, definition_of, names_owner, object_types
-from subgraphs.kit.errors import FieldForbidden, PublicError, Unauthenticated
 from subgraphs.kit.trail import Decides as Decides  # noqa: PLC0414 - domains know it from here
 from subgraphs.kit.trail import Trail
 
-Resolver: TypeAlias = Callable[..., Any]
 Need: TypeAlias = tuple[str, str]
 """A data class and an action, as plain text: it is hashed for every field of every object."""
 Owner: TypeAlias = "str | RowAccess | None"
@@ -63,6 +36,10 @@ class RowAccess:
     region: str | None = None
     resource_type: str | None = None
 
+    def __hash__(self) -> int:
+        # Rows of a list differ little: the owner alone tells most apart, at a tenth of the cost.
+        return hash(self.owner_id)
+
     def question(self, data_class: DataClass, action: str) -> Question:
         """The question about this row's fields of `data_class`."""
         return Question(
@@ -80,9 +57,24 @@ class RowAccess:
 
 
 class FieldGuard:
-    """Verdicts of one request, by owner, class and action."""
+    """Verdicts of one request, by class and action, then by owner.
 
-    __slots__ = ("_loader", "_verdicts", "authenticated", "decisions", "needs", "trail")
+    `open` says of objects that were decided as a list which needs are allowed whole, by identity, and `seen`
+    the same where reading leaves a record, with the record's set of fields: fields look there first. `held`
+    keeps those objects alive, so that no other takes their identity.
+    """
+
+    __slots__ = (
+        "_batch",
+        "_verdicts",
+        "authenticated",
+        "decisions",
+        "held",
+        "needs",
+        "open",
+        "seen",
+        "trail",
+    )
 
     def __init__(
         self,
@@ -95,33 +87,67 @@ class FieldGuard:
         self.trail = trail
         self.authenticated = trail.subject.authenticated
         self.needs = {} if needs is None else needs
-        self._verdicts: dict[Asked, Decision] = {}
-        self._loader: DataLoader[Asked, Decision] | None = None
+        self.open: dict[int, int] = {}
+        self.seen: dict[tuple[int, int], set[str]] = {}
+        self.held: list[Any] = []
+        self._verdicts: dict[Need, dict[Owner, Decision]] = {}
+        self._batch: _Batch | None = None
 
     def known(self, asked: Asked) -> Decision | None:
         """The verdict, if it was asked before."""
-        return self._verdicts.get(asked)
+        return self.verdicts(asked[1]).get(asked[0])
+
+    def verdicts(self, need: Need) -> dict[Owner, Decision]:
+        """All verdicts about a class and action so far, by owner."""
+        found = self._verdicts.get(need)
+        if found is None:
+            found = self._verdicts[need] = {}
+        return found
 
     async def verdict(self, asked: Asked) -> Decision:
         """The verdict; all that is asked in one turn of the event loop goes out as one batch."""
-        if self._loader is None:
-            self._loader = DataLoader(self._decide)
-        return await self._loader.load(asked)
+        await self.prepare((asked,))
+        return self.verdicts(asked[1])[asked[0]]
 
     async def prepare(self, asked: Iterable[Asked]) -> None:
-        """Decide all of `asked` that is not known, in one batch."""
-        missing = [each for each in dict.fromkeys(asked) if each not in self._verdicts]
+        """Decide all of `asked` that is not known, in one batch with whoever else asks in this turn."""
+        missing = [each for each in asked if self.known(each) is None]
         if not missing:
             return
-        if self._loader is None:
-            self._loader = DataLoader(self._decide)
-        await self._loader.load_many(missing)
+        batch = self._batch
+        if batch is None:
+            batch = self._batch = _Batch({}, asyncio.get_running_loop().create_future())
+            batch.task = asyncio.create_task(self._dispatch(batch))
+        batch.asked.update(dict.fromkeys(missing))
+        # Shielded: one who gives up does not take the answer from the others.
+        await asyncio.shield(batch.done)
 
-    async def _decide(self, asked: list[Asked]) -> list[Decision]:
-        questions = [question_of(each) for each in asked]
-        decisions = await self.decisions.decide(questions)
-        self._verdicts.update(zip(asked, decisions, strict=True))
-        return decisions
+    async def _dispatch(self, batch: _Batch) -> None:
+        await asyncio.sleep(0)  # loaders and lists that are ready in this turn may still join
+        self._batch = None
+        try:
+            await self._decide(list(batch.asked))
+        except BaseException as fault:
+            batch.done.set_exception(fault)
+            batch.done.exception()  # who joined is told; without anybody left it is not a lost fault
+            if not isinstance(fault, Exception):
+                raise
+        else:
+            batch.done.set_result(None)
+
+    async def _decide(self, asked: list[Asked]) -> None:
+        decisions = await self.decisions.decide([question_of(each) for each in asked])
+        for (owner, need), decision in zip(asked, decisions, strict=True):
+            self.verdicts(need)[owner] = decision
+
+
+@dataclass(slots=True)
+class _Batch:
+    """What is asked in one turn, and the future that all who asked wait for."""
+
+    asked: dict[Asked, None]
+    done: asyncio.Future[None]
+    task: asyncio.Task[None] | None = None
 
 
 def question_of(asked: Asked) -> Question:
@@ -130,6 +156,11 @@ def question_of(asked: Asked) -> Question:
     if isinstance(owner, RowAccess):
         return owner.question(DataClass(data_class), action)
     return Question(owner_id=owner, data_class=DataClass(data_class), action=action)
+
+
+def owner_id_of(owner: Owner) -> str | None:
+    """The person that an owner names."""
+    return owner.owner_id if isinstance(owner, RowAccess) else owner
 
 
 def owner_of(source: object, need: Need) -> Owner:
@@ -141,242 +172,3 @@ def owner_of(source: object, need: Need) -> Owner:
         return owner
     owner_id = getattr(source, "owner_id", None)
     return owner_id() if callable(owner_id) else owner_id
-
-
-@dataclass(frozen=True, slots=True)
-class Fence:
-    """The rules of one schema, laid around its resolvers by `lay`."""
-
-    schema: GraphQLSchema
-    rules: Mapping[tuple[str, str], FieldRule]
-    owned: frozenset[str] = field(default_factory=frozenset)
-
-    @classmethod
-    def around(cls, schema: GraphQLSchema, rules: Mapping[tuple[str, str], FieldRule]) -> Fence:
-        """Wrap the resolvers of `schema`, once, and give the fence that they ask."""
-        owned = frozenset(
-            graphql_type.name
-            for graphql_type in object_types(schema)
-            if names_owner(definition_of(graphql_type))
-        )
-        fence = cls(schema, rules, owned)
-        roots = {schema.query_type, schema.mutation_type, schema.subscription_type}
-        for graphql_type in object_types(schema):
-            for name, graphql_field in graphql_type.fields.items():
-                rule = rules.get((graphql_type.name, name))
-                decides = graphql_type in roots or graphql_type.name in owned
-                fence._lay(graphql_field, rule, decides=decides, changes=graphql_type is schema.mutation_type)
-        return fence
-
-    def _lay(
-        self, graphql_field: GraphQLField, rule: FieldRule | None, *, decides: bool, changes: bool
-    ) -> None:
-        resolve = graphql_field.resolve
-        if resolve is None:
-            return
-        if changes and rule is not None:
-            resolve = _noted(resolve, rule.coordinate)
-        target = get_named_type(graphql_field.type)
-        if is_composite_type(target) and self._leads_to_owned(target):
-            resolve = self._prepared(resolve, target)
-        if rule is not None and rule.protected and decides:
-            resolve = _decided(resolve, rule)
-        if rule is not None and rule.authenticated and graphql_field.subscribe is not None:
-            graphql_field.subscribe = _logged_in(graphql_field.subscribe)
-        elif rule is not None and rule.authenticated and not rule.protected:
-            resolve = _logged_in(resolve)
-        graphql_field.resolve = resolve
-
-    def _leads_to_owned(self, target: GraphQLNamedType) -> bool:
-        return any(possible.name in self.owned for possible in self._possible(target))
-
-    def _possible(self, target: GraphQLNamedType | None) -> Sequence[GraphQLObjectType]:
-        if isinstance(target, GraphQLObjectType):
-            return (target,)
-        if isinstance(target, GraphQLInterfaceType | GraphQLUnionType):
-            return self.schema.get_possible_types(target)
-        return ()
-
-    def _prepared(self, resolve: Resolver, target: GraphQLNamedType) -> Resolver:
-        """`resolve`, then one batch of decisions for what it gave."""
-
-        async def arrives(pending: Awaitable[Any], info: GraphQLResolveInfo[Any]) -> Any:
-            value = await pending
-            await self.prepare(value, info, target)
-            return value
-
-        async def decides(value: Any, asked: list[Asked], guard: FieldGuard) -> Any:
-            await guard.prepare(asked)
-            return value
-
-        def resolve_prepared(source: Any, info: GraphQLResolveInfo[Any], **arguments: Any) -> Any:
-            value = resolve(source, info, **arguments)
-            if value is None:
-                return None
-            if isawaitable(value):
-                return arrives(value, info)
-            guard: FieldGuard = info.context.guard
-            asked = self._unknown(value, guard, self.needs(info, target))
-            return decides(value, asked, guard) if asked else value
-
-        return resolve_prepared
-
-    async def prepare(self, value: Any, info: GraphQLResolveInfo[Any], target: GraphQLNamedType) -> None:
-        """Decide at once what `info` selects on the objects of `value` (one object, or a list)."""
-        guard: FieldGuard = info.context.guard
-        asked = self._unknown(value, guard, self.needs(info, target))
-        if asked:
-            await guard.prepare(asked)
-
-    def _unknown(self, value: Any, guard: FieldGuard, needs: frozenset[Need]) -> list[Asked]:
-        if value is None or not needs:
-            return []
-        objects = value if isinstance(value, list | tuple) else (value,)
-        asked = {
-            (owner_of(each, need), need)
-            for each in objects
-            if not isinstance(each, Exception | None)
-            for need in needs
-        }
-        return [each for each in asked if guard.known(each) is None]
-
-    def needs(self, info: GraphQLResolveInfo[Any], target: GraphQLNamedType) -> frozenset[Need]:
-        """The classes and actions that the selection below this field reads on objects of `target`."""
-        known: Needs = info.context.guard.needs
-        key = (tuple(map(id, info.field_nodes)), target.name)
-        found = known.get(key)
-        if found is None:
-            collected: set[Need] = set()
-            for node in info.field_nodes:
-                if node.selection_set is not None:
-                    self._collect(node.selection_set, target, info.fragments, collected)
-            found = known[key] = frozenset(collected)
-        return found
-
-    def _collect(
-        self,
-        selections: SelectionSetNode,
-        target: GraphQLNamedType | None,
-        fragments: Mapping[str, FragmentDefinitionNode],
-        collected: set[Need],
-    ) -> None:
-        for selection in selections.selections:
-            if isinstance(selection, FieldNode):
-                for possible in self._possible(target):
-                    rule = self.rules.get((possible.name, selection.name.value))
-                    if rule is not None and rule.protected and possible.name in self.owned:
-                        collected.add((rule.data_class.value, rule.action))
-            elif isinstance(selection, InlineFragmentNode):
-                condition = selection.type_condition
-                narrowed = target if condition is None else self.schema.get_type(condition.name.value)
-                self._collect(selection.selection_set, narrowed, fragments, collected)
-            elif isinstance(selection, FragmentSpreadNode):
-                fragment = fragments[selection.name.value]
-                narrowed = self.schema.get_type(fragment.type_condition.name.value)
-                self._collect(fragment.selection_set, narrowed, fragments, collected)
-
-
-def _decided(resolve: Resolver, rule: FieldRule) -> Resolver:
-    """`resolve` behind the decision about the object's owner."""
-    need: Need = (rule.data_class.value, rule.action)
-    audited = rule.data_class in AUDITED
-
-    async def later(
-        source: Any, info: GraphQLResolveInfo[Any], arguments: dict[str, Any], asked: Asked
-    ) -> Any:
-        verdict = await info.context.guard.verdict(asked)
-        if audited:
-            _trace(info, asked, verdict, rule)
-        return await shown(source, info, arguments, verdict)
-
-    async def shown(
-        source: Any, info: GraphQLResolveInfo[Any], arguments: dict[str, Any], verdict: Decision
-    ) -> Any:
-        mask = _mask(verdict, rule)
-        value = resolve(source, info, **arguments)
-        value = await value if isawaitable(value) else value
-        return value if mask is None else _masked(value, mask, rule)
-
-    def resolve_decided(source: Any, info: GraphQLResolveInfo[Any], **arguments: Any) -> Any:
-        asked = (_for_purpose(owner_of(source, need), arguments), need)
-        verdict = info.context.guard.known(asked)
-        if verdict is None:
-            return later(source, info, arguments, asked)
-        if audited:
-            _trace(info, asked, verdict, rule)
-        if verdict.mask is not None:
-            return shown(source, info, arguments, verdict)
-        if not verdict.allowed:
-            raise FieldForbidden(rule.coordinate, verdict.obligation)
-        return resolve(source, info, **arguments)
-
-    return resolve_decided
-
-
-def _trace(info: GraphQLResolveInfo[Any], asked: Asked, verdict: Decision, rule: FieldRule) -> None:
-    shown = verdict.allowed and (verdict.mask is None or verdict.mask in rule.masks)
-    info.context.guard.trail.read(question_of(asked), verdict, rule.coordinate, shown=shown)
-
-
-def _noted(resolve: Resolver, coordinate: str) -> Resolver:
-    """A mutation that leaves a record, whatever comes of it."""
-
-    async def resolve_noted(source: Any, info: GraphQLResolveInfo[Any], **arguments: Any) -> Any:
-        trail: Trail = info.context.guard.trail
-        trail.begins(coordinate)
-        outcome = Outcome.FAILED
-        try:
-            value = resolve(source, info, **arguments)
-            value = await value if isawaitable(value) else value
-            outcome = Outcome.UNCHANGED
-        except PublicError:
-            outcome = Outcome.REFUSED
-            raise
-        finally:
-            trail.ends(outcome)
-        return value
-
-    return resolve_noted
-
-
-def _for_purpose(owner: Owner, arguments: Mapping[str, Any]) -> Owner:
-    """A field with an argument `purpose` is decided for the purpose that its caller states."""
-    stated = arguments.get("purpose")
-    if stated is None:
-        return owner
-    row = owner if isinstance(owner, RowAccess) else RowAccess(owner_id=owner)
-    # A resolver is given the member of `PurposeOfUse`; graphql-core may hand over what it stands for.
-    return replace(row, purpose=Purpose(getattr(stated, "value", stated)))
-
-
-def _mask(verdict: Decision, rule: FieldRule) -> Mask | None:
-    """How the value must be shortened; None shows it whole.  Errors: FieldForbidden.
-
-    A view that the field has no way to show is a refusal: what is not shortened does not leave.
-    """
-    if not verdict.allowed:
-        raise FieldForbidden(rule.coordinate, verdict.obligation)
-    if verdict.mask is None:
-        return None
-    mask = rule.masks.get(verdict.mask)
-    if mask is None:
-        raise FieldForbidden(rule.coordinate, None)
-    return mask
-
-
-def _masked(value: Any, mask: Mask, rule: FieldRule) -> Any:
-    try:
-        return None if value is None else mask(value)
-    except TypeError:
-        raise FieldForbidden(rule.coordinate, None) from None
-
-
-def _logged_in(resolve: Resolver) -> Resolver:
-    """`resolve` for callers who have shown a valid token."""
-
-    def resolve_logged_in(source: Any, info: GraphQLResolveInfo[Any], **arguments: Any) -> Any:
-        if not info.context.guard.authenticated:
-            raise Unauthenticated
-        return resolve(source, info, **arguments)
-
-    return resolve_logged_in

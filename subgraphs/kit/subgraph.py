@@ -39,7 +39,8 @@ from authz.trail import Access, Touched
 from subgraphs.kit.classification import FederatedSchema, NotClassified, problems_of, rules_of
 from subgraphs.kit.entities import entity_types, resolve_entities
 from subgraphs.kit.errors import PublicError, Unauthenticated, formatted, trace_id
-from subgraphs.kit.guard import Fence, FieldGuard, Needs, RowAccess
+from subgraphs.kit.fence import Fence
+from subgraphs.kit.guard import FieldGuard, Needs, RowAccess
 from subgraphs.kit.scalars import schema_config
 from subgraphs.kit.trail import Decides, Ledger, Running, Trail, TrailedDecisions, accesses, running
 

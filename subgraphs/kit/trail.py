@@ -69,17 +69,25 @@ class Trail:
         self._reads: dict[_Seen, set[str]] | None = None
         self._act: _Act | None = None
 
+    def is_own(self, owner_id: str | None) -> bool:
+        """Whether reading it leaves no record."""
+        return is_own(self.subject, owner_id)
+
     def read(self, question: Question, decision: Decision, coordinate: str, *, shown: bool) -> None:
-        """Note a field of a protected class. One's own leave no trace; rows of one owner are one record."""
-        if is_own(self.subject, question.owner_id):
+        """Note a field of a protected class. One's own leave no trace."""
+        if self.is_own(question.owner_id):
             return
-        if self._reads is None:
-            self._reads = {}
         if decision.allowed != shown:
             decision = Decision(shown, decision.rule)
+        self.fields_of(question, decision).add(coordinate)
+
+    def fields_of(self, question: Question, decision: Decision) -> set[str]:
+        """The fields of the record that such reads are in: all rows of one owner share it."""
+        if self._reads is None:
+            self._reads = {}
         data_class = classed_by_labels(question).data_class
         seen = (question.owner_id, data_class.value, question.action, question.purpose, decision)
-        self._reads.setdefault(seen, set()).add(coordinate)
+        return self._reads.setdefault(seen, set())
 
     def begins(self, coordinate: str) -> None:
         """A mutation field runs from now on; they run one after the other."""
@@ -114,7 +122,7 @@ class Trail:
         """All that is not kept yet; the trail is empty then."""
         touched, self.touched = self.touched, []
         if self._reads is not None:
-            touched.extend(_read(seen, fields) for seen, fields in self._reads.items())
+            touched.extend(_read(seen, fields) for seen, fields in self._reads.items() if fields)
             self._reads = None
         return touched
 

@@ -1,0 +1,341 @@
+"""The fence around loaded objects: a field is resolved after the decision about its owner and class.
+
+Decisions are asked for a whole list at once (`prepare`, before its objects are completed), so that the
+fields themselves look a verdict up and stay synchronous. An object that was not prepared is decided when
+its field is reached. Fields that are PUBLIC keep their own resolver.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from inspect import isawaitable
+from typing import Any, TypeAlias
+
+from graphql import (
+    FieldNode,
+    FragmentDefinitionNode,
+    FragmentSpreadNode,
+    GraphQLField,
+    GraphQLInterfaceType,
+    GraphQLNamedType,
+    GraphQLObjectType,
+    GraphQLResolveInfo,
+    GraphQLSchema,
+    GraphQLUnionType,
+    InlineFragmentNode,
+    SelectionSetNode,
+    get_named_type,
+    is_composite_type,
+)
+
+from authz.classes import Purpose
+from authz.question import Decision
+from authz.trail import AUDITED, Outcome
+from subgraphs.kit.classification import (
+    FieldRule,
+    Mask,
+    definition_of,
+    names_owner,
+    object_types,
+    stored_name,
+)
+from subgraphs.kit.errors import FieldForbidden, PublicError, Unauthenticated
+from subgraphs.kit.guard import (
+    Asked,
+    FieldGuard,
+    Need,
+    Needs,
+    Owner,
+    RowAccess,
+    owner_id_of,
+    owner_of,
+    question_of,
+)
+from subgraphs.kit.trail import Decides as Decides  # noqa: PLC0414 - domains know it from here
+from subgraphs.kit.trail import Trail
+
+Resolver: TypeAlias = Callable[..., Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Fence:
+    """The rules of one schema, laid around its resolvers by `lay`."""
+
+    schema: GraphQLSchema
+    rules: Mapping[tuple[str, str], FieldRule]
+    owned: frozenset[str] = field(default_factory=frozenset)
+    bits: Mapping[Need, int] = field(default_factory=dict)
+
+    @classmethod
+    def around(cls, schema: GraphQLSchema, rules: Mapping[tuple[str, str], FieldRule]) -> Fence:
+        """Wrap the resolvers of `schema`, once, and give the fence that they ask."""
+        owned = frozenset(
+            graphql_type.name
+            for graphql_type in object_types(schema)
+            if names_owner(definition_of(graphql_type))
+        )
+        needed = sorted({(rule.data_class.value, rule.action) for rule in rules.values() if rule.protected})
+        fence = cls(schema, rules, owned, {need: 1 << place for place, need in enumerate(needed)})
+        roots = {schema.query_type, schema.mutation_type, schema.subscription_type}
+        for graphql_type in object_types(schema):
+            for name, graphql_field in graphql_type.fields.items():
+                rule = rules.get((graphql_type.name, name))
+                decides = graphql_type in roots or graphql_type.name in owned
+                fence._lay(graphql_field, rule, decides=decides, changes=graphql_type is schema.mutation_type)
+        return fence
+
+    def _lay(
+        self, graphql_field: GraphQLField, rule: FieldRule | None, *, decides: bool, changes: bool
+    ) -> None:
+        resolve = graphql_field.resolve
+        if resolve is None:
+            return
+        if changes and rule is not None:
+            resolve = _noted(resolve, rule.coordinate)
+        target = get_named_type(graphql_field.type)
+        if is_composite_type(target) and self._leads_to_owned(target):
+            resolve = self._prepared(resolve, target)
+        if rule is not None and rule.protected and decides:
+            bit = self.bits[rule.data_class.value, rule.action]
+            stored = stored_name(graphql_field)
+            decided = _decided(resolve, rule)
+            resolve = decided if stored is None else _open_or(decided, rule, stored, bit)
+        if rule is not None and rule.authenticated and graphql_field.subscribe is not None:
+            graphql_field.subscribe = _logged_in(graphql_field.subscribe)
+        elif rule is not None and rule.authenticated and not rule.protected:
+            resolve = _logged_in(resolve)
+        graphql_field.resolve = resolve
+
+    def _leads_to_owned(self, target: GraphQLNamedType) -> bool:
+        return any(possible.name in self.owned for possible in self._possible(target))
+
+    def _possible(self, target: GraphQLNamedType | None) -> Sequence[GraphQLObjectType]:
+        if isinstance(target, GraphQLObjectType):
+            return (target,)
+        if isinstance(target, GraphQLInterfaceType | GraphQLUnionType):
+            return self.schema.get_possible_types(target)
+        return ()
+
+    def _prepared(self, resolve: Resolver, target: GraphQLNamedType) -> Resolver:
+        """`resolve`, then one batch of decisions for what it gave."""
+
+        async def arrives(pending: Awaitable[Any], info: GraphQLResolveInfo[Any]) -> Any:
+            value = await pending
+            await self.prepare(value, info, target)
+            return value
+
+        async def decides(value: Any, asked: set[Asked], guard: FieldGuard, needs: frozenset[Need]) -> Any:
+            await guard.prepare(asked)
+            self._settle(value, guard, needs)
+            return value
+
+        def resolve_prepared(source: Any, info: GraphQLResolveInfo[Any], **arguments: Any) -> Any:
+            value = resolve(source, info, **arguments)
+            if value is None:
+                return None
+            if isawaitable(value):
+                return arrives(value, info)
+            guard: FieldGuard = info.context.guard
+            needs = self.needs(info, target)
+            asked = self._settle(value, guard, needs)
+            return decides(value, asked, guard, needs) if asked else value
+
+        return resolve_prepared
+
+    async def prepare(self, value: Any, info: GraphQLResolveInfo[Any], target: GraphQLNamedType) -> None:
+        """Decide at once what `info` selects on the objects of `value` (one object, or a list)."""
+        guard: FieldGuard = info.context.guard
+        needs = self.needs(info, target)
+        asked = self._settle(value, guard, needs)
+        if asked:
+            await guard.prepare(asked)
+            self._settle(value, guard, needs)
+
+    def _settle(self, value: Any, guard: FieldGuard, needs: frozenset[Need]) -> set[Asked]:
+        """Note which objects of `value` are open whole; what is not decided yet is given back."""
+        unknown: set[Asked] = set()
+        if value is None or not needs:
+            return unknown
+        objects = value if isinstance(value, list | tuple) else (value,)
+        guard.held.append(tuple(objects))
+        is_open = guard.open
+        for need in needs:
+            bit, audited = self.bits[need], need[0] in AUDITED
+            verdicts = guard.verdicts(need)
+            for each in objects:
+                if each is None or isinstance(each, Exception):
+                    continue
+                owner = owner_of(each, need)
+                verdict = verdicts.get(owner)
+                if verdict is None:
+                    unknown.add((owner, need))
+                elif verdict.allowed and verdict.mask is None:
+                    key = id(each)
+                    if audited and not guard.trail.is_own(owner_id_of(owner)):
+                        guard.seen[key, bit] = guard.trail.fields_of(question_of((owner, need)), verdict)
+                    else:
+                        is_open[key] = is_open.get(key, 0) | bit
+        return unknown
+
+    def needs(self, info: GraphQLResolveInfo[Any], target: GraphQLNamedType) -> frozenset[Need]:
+        """The classes and actions that the selection below this field reads on objects of `target`."""
+        known: Needs = info.context.guard.needs
+        key = (tuple(map(id, info.field_nodes)), target.name)
+        found = known.get(key)
+        if found is None:
+            collected: set[Need] = set()
+            for node in info.field_nodes:
+                if node.selection_set is not None:
+                    self._collect(node.selection_set, target, info.fragments, collected)
+            found = known[key] = frozenset(collected)
+        return found
+
+    def _collect(
+        self,
+        selections: SelectionSetNode,
+        target: GraphQLNamedType | None,
+        fragments: Mapping[str, FragmentDefinitionNode],
+        collected: set[Need],
+    ) -> None:
+        for selection in selections.selections:
+            if isinstance(selection, FieldNode):
+                for possible in self._possible(target):
+                    rule = self.rules.get((possible.name, selection.name.value))
+                    if rule is not None and rule.protected and possible.name in self.owned:
+                        collected.add((rule.data_class.value, rule.action))
+            elif isinstance(selection, InlineFragmentNode):
+                condition = selection.type_condition
+                narrowed = target if condition is None else self.schema.get_type(condition.name.value)
+                self._collect(selection.selection_set, narrowed, fragments, collected)
+            elif isinstance(selection, FragmentSpreadNode):
+                fragment = fragments[selection.name.value]
+                narrowed = self.schema.get_type(fragment.type_condition.name.value)
+                self._collect(fragment.selection_set, narrowed, fragments, collected)
+
+
+def _decided(resolve: Resolver, rule: FieldRule) -> Resolver:
+    """`resolve` behind the decision about the object's owner."""
+    need: Need = (rule.data_class.value, rule.action)
+    audited = rule.data_class in AUDITED
+
+    async def later(
+        source: Any, info: GraphQLResolveInfo[Any], arguments: dict[str, Any], asked: Asked
+    ) -> Any:
+        verdict = await info.context.guard.verdict(asked)
+        if audited:
+            _trace(info, asked, verdict, rule)
+        return await shown(source, info, arguments, verdict)
+
+    async def shown(
+        source: Any, info: GraphQLResolveInfo[Any], arguments: dict[str, Any], verdict: Decision
+    ) -> Any:
+        mask = _mask(verdict, rule)
+        value = resolve(source, info, **arguments)
+        value = await value if isawaitable(value) else value
+        return value if mask is None else _masked(value, mask, rule)
+
+    def resolve_decided(source: Any, info: GraphQLResolveInfo[Any], **arguments: Any) -> Any:
+        asked = (_for_purpose(owner_of(source, need), arguments), need)
+        verdict = info.context.guard.known(asked)
+        if verdict is None:
+            return later(source, info, arguments, asked)
+        if audited:
+            _trace(info, asked, verdict, rule)
+        if verdict.mask is not None:
+            return shown(source, info, arguments, verdict)
+        if not verdict.allowed:
+            raise FieldForbidden(rule.coordinate, verdict.obligation)
+        return resolve(source, info, **arguments)
+
+    return resolve_decided
+
+
+def _open_or(decided: Resolver, rule: FieldRule, name: str, bit: int) -> Resolver:
+    """A stored value as it is where its object was found open, the common case; else as `decided` says."""
+
+    def resolve_open(source: Any, info: GraphQLResolveInfo[Any]) -> Any:
+        if info.context.guard.open.get(id(source), 0) & bit:
+            return getattr(source, name)
+        return decided(source, info)
+
+    def resolve_seen(source: Any, info: GraphQLResolveInfo[Any]) -> Any:
+        guard: FieldGuard = info.context.guard
+        if guard.open.get(id(source), 0) & bit:
+            return getattr(source, name)
+        seen = guard.seen.get((id(source), bit))
+        if seen is None:
+            return decided(source, info)
+        seen.add(rule.coordinate)
+        return getattr(source, name)
+
+    return resolve_seen if rule.data_class in AUDITED else resolve_open
+
+
+def _trace(info: GraphQLResolveInfo[Any], asked: Asked, verdict: Decision, rule: FieldRule) -> None:
+    shown = verdict.allowed and (verdict.mask is None or verdict.mask in rule.masks)
+    info.context.guard.trail.read(question_of(asked), verdict, rule.coordinate, shown=shown)
+
+
+def _noted(resolve: Resolver, coordinate: str) -> Resolver:
+    """A mutation that leaves a record, whatever comes of it."""
+
+    async def resolve_noted(source: Any, info: GraphQLResolveInfo[Any], **arguments: Any) -> Any:
+        trail: Trail = info.context.guard.trail
+        trail.begins(coordinate)
+        outcome = Outcome.FAILED
+        try:
+            value = resolve(source, info, **arguments)
+            value = await value if isawaitable(value) else value
+            outcome = Outcome.UNCHANGED
+        except PublicError:
+            outcome = Outcome.REFUSED
+            raise
+        finally:
+            trail.ends(outcome)
+        return value
+
+    return resolve_noted
+
+
+def _for_purpose(owner: Owner, arguments: Mapping[str, Any]) -> Owner:
+    """A field with an argument `purpose` is decided for the purpose that its caller states."""
+    stated = arguments.get("purpose")
+    if stated is None:
+        return owner
+    row = owner if isinstance(owner, RowAccess) else RowAccess(owner_id=owner)
+    # A resolver is given the member of `PurposeOfUse`; graphql-core may hand over what it stands for.
+    return replace(row, purpose=Purpose(getattr(stated, "value", stated)))
+
+
+def _mask(verdict: Decision, rule: FieldRule) -> Mask | None:
+    """How the value must be shortened; None shows it whole.  Errors: FieldForbidden.
+
+    A view that the field has no way to show is a refusal: what is not shortened does not leave.
+    """
+    if not verdict.allowed:
+        raise FieldForbidden(rule.coordinate, verdict.obligation)
+    if verdict.mask is None:
+        return None
+    mask = rule.masks.get(verdict.mask)
+    if mask is None:
+        raise FieldForbidden(rule.coordinate, None)
+    return mask
+
+
+def _masked(value: Any, mask: Mask, rule: FieldRule) -> Any:
+    try:
+        return None if value is None else mask(value)
+    except TypeError:
+        raise FieldForbidden(rule.coordinate, None) from None
+
+
+def _logged_in(resolve: Resolver) -> Resolver:
+    """`resolve` for callers who have shown a valid token."""
+
+    def resolve_logged_in(source: Any, info: GraphQLResolveInfo[Any], **arguments: Any) -> Any:
+        if not info.context.guard.authenticated:
+            raise Unauthenticated
+        return resolve(source, info, **arguments)
+
+    return resolve_logged_in
