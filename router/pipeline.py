@@ -11,12 +11,13 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from graphql import GraphQLSchema
 
 from authz.identity.subject import Subject
+from router.alike import document_alike
 from router.config import RouterConfig
 from router.errors import ClientError
 from router.execution import (
@@ -98,8 +99,14 @@ class Router:
 
         Errors: ClientError where the text is no operation of this graph.
         """
-        return await graph.documents.get_or_make(
-            (request.text, request.operation_name),
+        key = (request.text, request.operation_name)
+        document = graph.documents.get(key) or document_alike(
+            *key, graph, lambda text: read_document(replace(request, text=text), graph, self.config)
+        )
+        if document is not None:
+            return document
+        return await graph.documents.made(
+            key,
             lambda: self._off_loop(
                 lambda: read_document(request, graph, self.config), long=len(request.text) > LONG_TEXT_CHARS
             ),
@@ -109,7 +116,7 @@ class Router:
         self, request: GraphQLRequest, document: Document, subject: Subject, graph: Snapshot
     ) -> GraphQLResponse:
         """Authorise → plan → compile → execute, within the request's time."""
-        variables = coerce(request.variables, document.normal.variables, graph.api_schema)
+        variables = coerce(_variables(request, document), document.normal.variables, graph.api_schema)
         compiled = await self._compiled(document, subject, graph)
         deadline_s = time.monotonic() + self.config.request_timeout_ms_max / 1_000
         with stage("execute"):
@@ -124,7 +131,7 @@ class Router:
 
         Where nothing of it is allowed, one response says so and nothing is subscribed to.
         """
-        variables = coerce(request.variables, document.normal.variables, graph.api_schema)
+        variables = coerce(_variables(request, document), document.normal.variables, graph.api_schema)
         compiled = await self._compiled(document, subject, graph)
         if compiled.event is None:
             return _once(await execute(compiled, variables, subject, self._transport))
@@ -139,7 +146,7 @@ class Router:
         format_: IncrementalFormat,
     ) -> AsyncIterator[GraphQLResponse]:
         """As `answer`, what is deferred in later responses; all within the request's time."""
-        variables = coerce(request.variables, document.normal.variables, graph.api_schema)
+        variables = coerce(_variables(request, document), document.normal.variables, graph.api_schema)
         compiled = await self._compiled(document, subject, graph)
         options = self._options(request, time.monotonic() + self.config.request_timeout_ms_max / 1_000)
         return execute_incrementally(
@@ -200,6 +207,10 @@ class Router:
         """Give back connections and threads; requests under way are cancelled."""
         self._planners.shutdown(wait=False, cancel_futures=True)
         await self._transport.close()
+
+
+def _variables(request: GraphQLRequest, document: Document) -> Mapping[str, Any]:
+    return {**request.variables, **document.lifted} if document.lifted else request.variables
 
 
 async def _once(response: GraphQLResponse) -> AsyncIterator[GraphQLResponse]:

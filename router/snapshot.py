@@ -11,13 +11,14 @@ import random
 import re
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Hashable, Mapping
-from dataclasses import dataclass
-from typing import Generic, TypeAlias, TypeVar
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeAlias, TypeVar
 
 from graphql import GraphQLSchema
 
 from router.config import RouterConfig
 from router.execution import CompiledPlan
+from router.operation.lift import LiftedText
 from router.operation.model import AllowedOperation, NormalOperation, OperationKind
 from router.operation.parse import ParseLimits
 from router.operation.requirements import Requirement, Requirements, requirements_of
@@ -91,8 +92,11 @@ class Cache(Generic[Key, Value]):
 
         The making goes on when the one who began it is cancelled: others may wait for it.
         """
-        if (value := self.get(key)) is not None:
-            return value
+        value = self.get(key)
+        return await self.made(key, make) if value is None else value
+
+    async def made(self, key: Key, make: Callable[[], Awaitable[Value]]) -> Value:
+        """As `get_or_make`, where `get` has found nothing."""
         making = self._making.get(key)
         if making is None:
             making = asyncio.ensure_future(make())
@@ -124,6 +128,19 @@ class Document:
     defers: bool
     needed: frozenset[Requirement]
     allowed: Cache[frozenset[Requirement], AllowedOperation]
+    lifted: Mapping[str, Any] = field(default_factory=dict)
+    """Values of variables that stand for literals of the text."""
+
+
+@dataclass(slots=True)
+class Alike:
+    """Texts of one form: a document for each choice of the literals that stay in the text.
+
+    None where texts with these literals cannot share a document.
+    """
+
+    documents: dict[tuple[str, ...], tuple[LiftedText, Document] | None] = field(default_factory=dict)
+    slots: LiftedText | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +158,7 @@ class Snapshot:
     labels: frozenset[str]
     parse_limits: ParseLimits
     documents: Cache[tuple[str, str | None], Document]
+    forms: Cache[tuple[str, str | None], Alike]
     plans: Cache[PlanKey, CompiledPlan]
     visible: Cache[frozenset[Requirement], GraphQLSchema]
 
@@ -168,6 +186,12 @@ def snapshot_of(sdl: str, config: RouterConfig) -> Snapshot:
         ),
         documents=Cache(
             "documents",
+            entries_max=config.caches.documents_max,
+            weigh=lambda key: len(key[0]),
+            weight_max=config.caches.text_chars_max,
+        ),
+        forms=Cache(
+            "forms",
             entries_max=config.caches.documents_max,
             weigh=lambda key: len(key[0]),
             weight_max=config.caches.text_chars_max,
