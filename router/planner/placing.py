@@ -21,11 +21,12 @@ from router.planner.ways import (
 from schema.supergraph import FieldJoin
 from schema.supergraph.field_sets import FieldSet
 
-HOPS: Final = (1, 2, 3, 5)
+HOPS: Final = (1, 2, 3, 5, 8, 16)
 """Lengths of key chains that are tried, short ones first: a longer one is looked for only without them."""
 _UNFINISHED: Final = 50_000.0
-_SPLITS_MAX: Final = 6
-_PARTS_MAX: Final = 3
+_SPLITS_MAX: Final = 64
+_PARTS_MAX: Final = (3, 2)
+"""How many first parts of a field are completed, by how many subgraphs answered a part before; then one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +84,7 @@ def place(
         return Placed((known,))
     builder.search.tick()
     best: _Attempt | None = None
-    for hops in HOPS if chain.hops is None else (chain.hops,):
+    for hops in _lengths(builder) if chain.hops is None else (chain.hops,):
         attempts = _attempts(builder, field, consumer, replace(chain, hops=hops), tried)
         best = min(attempts, key=lambda one: one.cost, default=None)
         if best is not None and best.placed.left is None:
@@ -118,11 +119,21 @@ def _attempts(
         else:
             parts.append(_Attempt(cost + _UNFINISHED * _size(placed.left), attempt, placed))
     parts.sort(key=lambda one: one.cost)
-    for part in parts[: 1 if whole else _PARTS_MAX]:
+    for part in parts[: 1 if whole else _parts_max(tried)]:
         found = _completed(part, consumer, chain, tried)
         if found is not None:
             whole.append(replace(found, cost=found.cost - before))
     return whole
+
+
+def _lengths(builder: NodeBuilder) -> tuple[int, ...]:
+    """The lengths of chains to try: no chain enters a subgraph twice."""
+    graphs_count = len(builder.search.graph.supergraph.subgraphs)
+    return tuple(dict.fromkeys(min(length, graphs_count) for length in HOPS))
+
+
+def _parts_max(tried: frozenset[str]) -> int:
+    return _PARTS_MAX[len(tried)] if len(tried) < len(_PARTS_MAX) else 1
 
 
 def _free_way(builder: NodeBuilder, field: Field, ways: Sequence[Way]) -> Way | None:
