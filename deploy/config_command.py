@@ -1,4 +1,4 @@
-"""`stadion config`: checks a router's settings file, and shows every setting with its value."""
+"""`stadion config`: checks a router's settings file, and tells all that it may say."""
 
 from __future__ import annotations
 
@@ -41,6 +41,29 @@ def show(
 
     config = RouterConfig() if file is None else read_settings(file)
     typer.echo(yaml.safe_dump(_plain(dataclasses.asdict(config)), sort_keys=False), nl=False)
+
+
+@commands.command()
+def schema() -> None:
+    """Print the JSON schema of the settings file, for editors and checks."""
+    import json
+
+    from router.reference import json_schema
+
+    typer.echo(json.dumps(json_schema(), indent=2))
+
+
+@commands.command()
+def reference(
+    into: Annotated[Path | None, typer.Option(help="file whose reference is made anew [prints it]")] = None,
+) -> None:
+    """Print every setting, limit and error code of the router as Markdown tables."""
+    from router.reference import page, placed
+
+    if into is None:
+        typer.echo(page())
+        return
+    into.write_text(placed(read_text_file(into, "page")), encoding="utf-8")
 
 
 def read_settings(path: Path) -> RouterConfig:

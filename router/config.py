@@ -9,7 +9,7 @@ import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 Section = TypeVar("Section")
 
@@ -22,14 +22,14 @@ class ConfigError(ValueError):
 class OperationLimits:
     """What the text of one operation may ask for before anything is planned. 0 switches a limit off."""
 
-    document_bytes_max: int = 512 * 1024
-    tokens_max: int = 15_000
-    nesting_max: int = 200
-    depth_max: int = 200
-    fields_max: int = 50_000
-    aliases_max: int = 1_000
-    root_fields_max: int = 500
-    directives_max: int = 500
+    document_bytes_max: Annotated[int, "bytes of one operation's text"] = 512 * 1024
+    tokens_max: Annotated[int, "lexical tokens of the text"] = 15_000
+    nesting_max: Annotated[int, "levels of brackets in the text"] = 200
+    depth_max: Annotated[int, "levels of fields, fragments followed"] = 200
+    fields_max: Annotated[int, "fields in all, fragments expanded"] = 50_000
+    aliases_max: Annotated[int, "aliased fields"] = 1_000
+    root_fields_max: Annotated[int, "fields at the operation's root"] = 500
+    directives_max: Annotated[int, "directives in the operation"] = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,26 +39,26 @@ class HttpLimits:
     `batch_operations_max=0`: a list of operations is refused.
     """
 
-    body_bytes_max: int = 2_000_000
-    body_wait_ms_max: int = 10_000
-    upload_bytes_max: int = 50_000_000
-    upload_wait_ms_max: int = 300_000
-    uploads_max: int = 10
-    url_bytes_max: int = 32_000
-    batch_operations_max: int = 0
-    in_flight_max: int = 2_000
+    body_bytes_max: Annotated[int, "bytes of a request body"] = 2_000_000
+    body_wait_ms_max: Annotated[int, "milliseconds until the body has arrived"] = 10_000
+    upload_bytes_max: Annotated[int, "bytes of a multipart request with files"] = 50_000_000
+    upload_wait_ms_max: Annotated[int, "milliseconds until such a request has arrived"] = 300_000
+    uploads_max: Annotated[int, "files in one request"] = 10
+    url_bytes_max: Annotated[int, "bytes of the URL's parameters"] = 32_000
+    batch_operations_max: Annotated[int, "operations in one list; 0 refuses lists"] = 0
+    in_flight_max: Annotated[int, "requests under way; more get 503"] = 2_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StreamLimits:
     """What clients that keep a connection open may take."""
 
-    init_wait_ms_max: int = 3_000
-    heartbeat_ms: int = 10_000
-    queue_events_max: int = 128
-    connections_max: int = 10_000
-    operations_per_connection_max: int = 100
-    message_bytes_max: int = 2_000_000
+    init_wait_ms_max: Annotated[int, "milliseconds for a WebSocket client to send `connection_init`"] = 3_000
+    heartbeat_ms: Annotated[int, "milliseconds of silence before a sign of life"] = 10_000
+    queue_events_max: Annotated[int, "events that wait for a slow client; the oldest go first"] = 128
+    connections_max: Annotated[int, "streams and WebSocket connections open at a time; more get 503"] = 10_000
+    operations_per_connection_max: Annotated[int, "operations under way on one WebSocket connection"] = 100
+    message_bytes_max: Annotated[int, "bytes of one WebSocket message"] = 2_000_000
 
 
 class Safelist(StrEnum):
@@ -78,8 +78,8 @@ class PersistedConfig:
     registered texts alone; `ids_only` runs nothing but ids of registered documents.
     """
 
-    automatic: bool = True
-    safelist: Safelist = Safelist.OFF
+    automatic: Annotated[bool, "clients may have a document remembered by its hash"] = True
+    safelist: Annotated[Safelist, "what runs where documents are registered"] = Safelist.OFF
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,9 +89,9 @@ class RateLimits:
     `burst_requests_max` may come at once; they count as requests of the minute.
     """
 
-    requests_per_minute_max: int = 0
-    burst_requests_max: int = 100
-    callers_max: int = 100_000
+    requests_per_minute_max: Annotated[int, "requests a minute for one caller; 0 sets no rate"] = 0
+    burst_requests_max: Annotated[int, "of these, how many may come at once"] = 100
+    callers_max: Annotated[int, "callers whose rates are remembered"] = 100_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,20 +103,24 @@ class CacheLimits:
     on a new supergraph before it is taken into use.
     """
 
-    documents_max: int = 1_024
-    plans_max: int = 512
-    persisted_documents_max: int = 1_024
-    text_chars_max: int = 4_000_000
-    warmed_max: int = 150
+    documents_max: Annotated[int, "operation texts kept with what is known of them"] = 1_024
+    plans_max: Annotated[int, "compiled plans kept"] = 512
+    persisted_documents_max: Annotated[int, "documents remembered by their hash"] = 1_024
+    text_chars_max: Annotated[int, "characters of all texts kept, and of all plans"] = 4_000_000
+    warmed_max: Annotated[int, "latest documents planned on a new supergraph before it serves"] = 150
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CorsConfig:
     """Which pages of other origins may call. No origins: none. `*` means any, then without credentials."""
 
-    origins: tuple[str, ...] = ()
-    headers: tuple[str, ...] = ("authorization", "content-type", "graphql-require-preflight")
-    max_age_s: int = 600
+    origins: Annotated[tuple[str, ...], "origins whose pages may call; `*` is any"] = ()
+    headers: Annotated[tuple[str, ...], "request headers those pages may send"] = (
+        "authorization",
+        "content-type",
+        "graphql-require-preflight",
+    )
+    max_age_s: Annotated[int, "seconds for which a browser remembers the permission"] = 600
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,30 +135,38 @@ class RouterConfig:
     `override_labels`: named labels of `@override` that are on; `percent(n)` labels need no setting.
     """
 
-    introspection: bool = True
-    introspection_by_caller: bool = False
-    shared_queries: bool = True
-    explorer: bool = True
-    csrf_prevention: bool = True
-    compression: bool = False
-    expose_subgraph_errors: bool = True
-    forward_headers: tuple[str, ...] = ()
-    trusted_preflight_headers: tuple[str, ...] = (
+    introspection: Annotated[bool, "answer `__schema` and `__type`"] = True
+    introspection_by_caller: Annotated[
+        bool, "each caller reads the schema that their rights can reach; no suggestions"
+    ] = False
+    shared_queries: Annotated[
+        bool, "equal queries of one caller that are under way together are answered once"
+    ] = True
+    explorer: Annotated[bool, "serve the explorer to browsers at `/graphql`"] = True
+    csrf_prevention: Annotated[bool, "refuse what another site's form could send"] = True
+    compression: Annotated[bool, "compress answers over 1 KiB (gzip)"] = False
+    expose_subgraph_errors: Annotated[bool, "show subgraphs' messages and extensions to clients"] = True
+    forward_headers: Annotated[tuple[str, ...], "request headers handed on to subgraphs, lower case"] = ()
+    trusted_preflight_headers: Annotated[
+        tuple[str, ...], "one of them proves that a browser asked for permission first"
+    ] = (
         "graphql-require-preflight",
         "apollo-require-preflight",
         "x-apollo-operation-name",
     )
-    override_labels: tuple[str, ...] = ()
-    request_timeout_ms_max: int = 30_000
-    subgraph_timeout_ms_max: int = 30_000
-    drain_ms_max: int = 10_000
-    operation: OperationLimits = field(default_factory=OperationLimits)
-    http: HttpLimits = field(default_factory=HttpLimits)
-    persisted: PersistedConfig = field(default_factory=PersistedConfig)
-    rate: RateLimits = field(default_factory=RateLimits)
-    streams: StreamLimits = field(default_factory=StreamLimits)
-    caches: CacheLimits = field(default_factory=CacheLimits)
-    cors: CorsConfig = field(default_factory=CorsConfig)
+    override_labels: Annotated[tuple[str, ...], "labels of `@override` that are on"] = ()
+    request_timeout_ms_max: Annotated[int, "milliseconds for a whole request"] = 30_000
+    subgraph_timeout_ms_max: Annotated[int, "milliseconds for one call to a subgraph"] = 30_000
+    drain_ms_max: Annotated[int, "milliseconds for requests under way when the router stops"] = 10_000
+    operation: Annotated[OperationLimits, "what one operation may ask for"] = field(
+        default_factory=OperationLimits
+    )
+    http: Annotated[HttpLimits, "what one HTTP request may take"] = field(default_factory=HttpLimits)
+    persisted: Annotated[PersistedConfig, "documents by id or hash"] = field(default_factory=PersistedConfig)
+    rate: Annotated[RateLimits, "how often one caller may ask"] = field(default_factory=RateLimits)
+    streams: Annotated[StreamLimits, "what open connections may take"] = field(default_factory=StreamLimits)
+    caches: Annotated[CacheLimits, "what is kept between requests"] = field(default_factory=CacheLimits)
+    cors: Annotated[CorsConfig, "which pages of other origins may call"] = field(default_factory=CorsConfig)
 
 
 def read_config(settings: Mapping[str, Any]) -> RouterConfig:
