@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 
 from authz.classes import DataClass, Purpose, Relation, Role
+from authz.facts.model import ConsentFact
 from authz.facts.store import OWNERS_PER_BATCH_MAX, UNRELATED, Facts, Standing
+from authz.facts.supposed import SupposedFacts
 from authz.identity.keys import Clock, now_utc
 from authz.identity.subject import Subject
 from authz.policies.case import AUTHENTICATED, Case, Party, actor_of, base_party, classed_by_labels, party_of
@@ -67,6 +70,12 @@ class Authorizer:
         """Decide by this policy from the next request on; a running one ends with the one it began with."""
         self._table = DecisionTable(policy)
         self._possible = {}
+
+    def supposing(self, *consents: ConsentFact) -> Authorizer:
+        """The same policy, as if these consents were in force besides what is known; nothing is stored."""
+        supposed = copy(self)
+        supposed._facts = SupposedFacts(self._facts, consents)
+        return supposed
 
     def for_request(self, subject: Subject) -> RequestAuthorizer:
         """The decisions of one request, or of one event of a stream."""

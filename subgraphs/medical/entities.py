@@ -21,6 +21,7 @@ from subgraphs.medical.care import Care
 from subgraphs.medical.importing import DocumentImporter
 from subgraphs.medical.indexes import code_index
 from subgraphs.medical.model import CareTeamMember, Clearance, Consent, ResourceType
+from subgraphs.medical.ports import Supposes
 from subgraphs.medical.store import SealedResource, VisibleRows, label_set_context, resource_context
 
 LabelSets = dict[str, frozenset[str]]
@@ -57,6 +58,7 @@ class MedicalContext(RequestContext):
     care: Care
     importer: DocumentImporter
     signer: CursorSigner
+    authorizer: Supposes
     now: Callable[[], datetime]
     clearances: DataLoader[str, Clearance | None] = field(init=False)
     care_teams: DataLoader[str, list[CareTeamMember] | None] = field(init=False)

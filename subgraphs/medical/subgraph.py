@@ -13,12 +13,13 @@ from datastores.relational.migrate import migrate
 from datastores.vault.port import Vault
 from subgraphs.kit import CursorSigner, Subgraph
 from subgraphs.kit.guard import Decides
-from subgraphs.kit.subgraph import AuthorizesRequests
 from subgraphs.medical.care import Care
 from subgraphs.medical.entities import MedicalContext
-from subgraphs.medical.graph import Query, User
+from subgraphs.medical.graph import User
 from subgraphs.medical.importing import DocumentImporter
 from subgraphs.medical.mutations import Mutation
+from subgraphs.medical.ports import Supposes
+from subgraphs.medical.preview import Query
 
 NAME = "medical"
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -35,7 +36,7 @@ def build(
     *,
     vault: Vault,
     outbox: Outbox,
-    authorizer: AuthorizesRequests,
+    authorizer: Supposes,
     cursors: CursorSigner,
     now: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC),
 ) -> Subgraph[MedicalContext]:
@@ -51,6 +52,7 @@ def build(
             care=care,
             importer=importer,
             signer=cursors,
+            authorizer=authorizer,
             now=now,
         )
 

@@ -1,0 +1,85 @@
+"""What a consent would do is told before it is given, and is then what happens."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import pytest
+
+from tests.kit_medical import ATHLETE, COACH, PHYSICIAN, Medical
+
+PREVIEW = """query($draft: GrantConsentInput!) { consentPreview(draft: $draft) {
+  viewer { id } dataClass label purpose before after rule } }"""
+GRANT = "mutation($input: GrantConsentInput!) { grantConsent(input: $input) { userErrors { code } } }"
+ADD = "mutation($input: AddToCareTeamInput!) { addToCareTeam(input: $input) { userErrors { code } } }"
+
+
+async def preview(medical: Medical, **draft: Any) -> list[dict[str, Any]]:
+    answer = await medical.ask(ATHLETE, PREVIEW, draft=draft)
+    assert "errors" not in answer, answer
+    return answer["data"]["consentPreview"]
+
+
+async def take_on(medical: Medical) -> None:
+    given = {"userId": "athlete", "practitionerId": "physician", "purpose": "PATRQT"}
+    assert "errors" not in await medical.ask(ATHLETE, ADD, input=given)
+
+
+def seen(effects: list[dict[str, Any]], when: str) -> dict[tuple[str, str | None], bool]:
+    return {(each["viewer"]["id"], each["label"]): each[when] for each in effects}
+
+
+async def test_a_permit_opens_its_label_to_who_treats_and_nothing_else(medical: Medical) -> None:
+    await take_on(medical)
+    effects = await preview(medical, decision="PERMIT", dataClass="CLINICAL_RESTRICTED", labels=["mental"])
+    assert seen(effects, "before") == {("physician", None): True, ("physician", "mental"): False}
+    assert seen(effects, "after") == {("physician", None): True, ("physician", "mental"): True}
+
+
+async def test_a_consent_alone_opens_nothing_to_who_does_not_treat(medical: Medical) -> None:
+    effects = await preview(
+        medical, decision="PERMIT", dataClass="CLINICAL_RESTRICTED", labels=["hiv"], actorId="stranger"
+    )
+    assert seen(effects, "after") == {("stranger", None): False, ("stranger", "hiv"): False}
+
+
+@pytest.mark.parametrize(
+    ("decision", "data_class", "actor"),
+    list(
+        itertools.product(
+            ["PERMIT", "DENY"], ["CLINICAL", "CLINICAL_RESTRICTED"], [None, "physician", "stranger"]
+        )
+    ),
+)
+async def test_what_is_previewed_is_what_happens(
+    medical: Medical, decision: str, data_class: str, actor: str | None
+) -> None:
+    await take_on(medical)
+    labels = ["mental"] if data_class == "CLINICAL_RESTRICTED" else []
+    draft: dict[str, Any] = {
+        "decision": decision,
+        "dataClass": data_class,
+        "labels": labels,
+        "actorId": actor,
+    }
+    told = await preview(medical, **draft)
+    assert await preview(medical, **draft) == told  # nothing was stored by asking
+    granted = await medical.ask(ATHLETE, GRANT, input=draft)
+    assert granted["data"]["grantConsent"]["userErrors"] == []
+    assert seen(await preview(medical, **draft), "before") == seen(told, "after")
+
+
+async def test_a_preview_refuses_what_a_grant_would(medical: Medical) -> None:
+    draft = {"decision": "PERMIT", "dataClass": "CLINICAL_RESTRICTED"}
+    answer = await medical.ask(ATHLETE, PREVIEW, draft=draft)
+    assert [error["extensions"]["code"] for error in answer["errors"]] == ["LABELS_MISSING"]
+
+
+async def test_a_preview_is_about_ones_own_record(medical: Medical) -> None:
+    await take_on(medical)
+    draft = {"decision": "DENY", "dataClass": "CLINICAL"}
+    of_coach = await medical.ask(COACH, PREVIEW, draft=draft)
+    assert of_coach["data"]["consentPreview"] == []
+    of_physician = await medical.ask(PHYSICIAN, PREVIEW, draft=draft)
+    assert of_physician["data"]["consentPreview"] == []
