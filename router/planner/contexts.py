@@ -5,7 +5,7 @@ Source: Federation specification, @context and @fromContext.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 
 from router.planner.plan import RewritePath
@@ -34,10 +34,12 @@ class Frame:
 
 
 class ContextNames:
-    """The variables that carry context values in one plan; equal values share one."""
+    """The variables that carry context values in one plan; equal values share one. None has a name of
+    `taken`, the client's own variables."""
 
-    def __init__(self, supergraph: Supergraph) -> None:
+    def __init__(self, supergraph: Supergraph, taken: Collection[str] = ()) -> None:
         self._supergraph = supergraph
+        self._taken = taken
         self._variables: dict[tuple[object, ...], str] = {}
 
     def values(self, definition: FieldDefinition, frames: tuple[Frame, ...]) -> tuple[ContextValue, ...]:
@@ -76,8 +78,15 @@ class ContextNames:
     def _variable(self, type_text: str, paths: tuple[RewritePath, ...]) -> str:
         key = (type_text, paths)
         if key not in self._variables:
-            self._variables[key] = f"_context_{len(self._variables)}"
+            self._variables[key] = unused_name(f"_context_{len(self._variables)}", self._taken)
         return self._variables[key]
+
+
+def unused_name(name: str, taken: Collection[str]) -> str:
+    """The name, with underscores before it until it is none of `taken`."""
+    while name in taken:
+        name = f"_{name}"
+    return name
 
 
 def _leaves(selections: FieldSet, above: RewritePath = ()) -> Iterator[RewritePath]:

@@ -97,8 +97,10 @@ class SelectionTree:
 class FetchGroup:
     """One request to be: who, where in the answer, from which representations, after which others.
 
-    `path` is where the answer is merged. `conditions` exclude the whole request. For entity groups `tree`
-    has the entity types as conditions. `defer` is the deferred fragment that it belongs to.
+    `path` is where the answer is merged. `conditions` exclude the whole request. Where requests under
+    different conditions became this one, `occasions` are their conditions: it is made where all of one hold.
+    For entity groups `tree` has the entity types as conditions. `defer` is the deferred fragment that it
+    belongs to.
     """
 
     id: int
@@ -110,6 +112,7 @@ class FetchGroup:
     rewrites: list[ValueSetter] = field(default_factory=list)
     depends_on: set[int] = field(default_factory=set)
     conditions: Conditions = ()
+    occasions: frozenset[Conditions] = frozenset()
     contexts: dict[str, ContextValue] = field(default_factory=dict)
     defer: int | None = None
 

@@ -85,7 +85,7 @@ def explain_operation(
 ) -> Explanation:
     """The same plan with the alternatives that were weighed and every stage between."""
     graph = query_graph_of(supergraph, override_labels)
-    pool = SelectionPool(supergraph)
+    pool = SelectionPool(supergraph, {v.variable.name.value for v in operation.variables})
     search = Search(graph, pool, limits, explain=weigh_all)
     search.start()
     selections = pool.of_operation(

@@ -6,7 +6,7 @@ requirements) are of the same kind, under response keys that no client field of 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -131,7 +131,7 @@ class _Variables(Visitor):
 class SelectionPool:
     """Makes and interns the selections of one planning run."""
 
-    def __init__(self, supergraph: Supergraph) -> None:
+    def __init__(self, supergraph: Supergraph, client_variables: Collection[str] = ()) -> None:
         self._supergraph = supergraph
         self._fields: dict[tuple[object, ...], Field] = {}
         self._fragments: dict[tuple[object, ...], Fragment] = {}
@@ -139,7 +139,7 @@ class SelectionPool:
         self._collected: dict[tuple[int, str], tuple[Field, ...]] = {}
         self._taken_keys: set[str] = set()
         self._aliases: dict[tuple[str, str], str] = {}
-        self._contexts = ContextNames(supergraph)
+        self._contexts = ContextNames(supergraph, client_variables)
         self.deferrals: list[Deferral] = []
 
     # -- making ------------------------------------------------------------------------------------

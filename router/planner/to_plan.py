@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 from graphql import VariableDefinitionNode, print_ast
 
 from router.operation.model import NormalOperation, OperationKind
+from router.planner.contexts import unused_name
 from router.planner.groups import FetchGroup, FetchGroups
+from router.planner.occasions import decision
 from router.planner.plan import (
     ConditionNode,
     ContextRewrite,
@@ -35,7 +37,10 @@ class PlanWriter:
     operation: NormalOperation
     _fetches_count: int = 0
     _fetch_ids: dict[int, int] = field(default_factory=dict)
-    _variables: dict[str, VariableDefinitionNode] = field(default_factory=dict)
+    _variables: dict[str, VariableDefinitionNode] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._variables = {v.variable.name.value: v for v in self.operation.variables}
 
     def node(self, groups: FetchGroups, kind: OperationKind = OperationKind.QUERY) -> PlanNode | None:
         """The plan of these groups. `kind` is that of root requests at the top of the answer."""
@@ -76,6 +81,8 @@ class PlanWriter:
         node: PlanNode = self.fetch(group, kind if not group.path else OperationKind.QUERY, hoisted)
         if group.path:
             node = Flatten(group.path, node)
+        remaining = [tuple(c for c in one if c not in hoisted) for one in group.occasions]
+        node = decision(remaining, node) or node
         for condition in reversed(hoisted):
             node = (
                 ConditionNode(condition.variable, else_clause=node)
@@ -89,14 +96,13 @@ class PlanWriter:
         rendering = Rendering(self.graph, group.graph, hoisted)
         selection = rendering.selection(group.tree)
         is_entity = group.kind is VisitKind.ENTITY
-        if not self._variables:
-            self._variables = {v.variable.name.value: v for v in self.operation.variables}
         declared = [_declaration(self._variables[name]) for name in rendering.variables]
         declared.extend(f"${value.variable}: {value.type}" for value in group.contexts.values())
         own_declarations, entity_selection = tuple(declared), selection if is_entity else ""
         if is_entity:
-            declared.insert(0, "$representations: [_Any!]!")
-            selection = "{_entities(representations: $representations)" + selection + "}"
+            sent = unused_name("representations", self._variables)
+            declared.insert(0, f"${sent}: [_Any!]!")
+            selection = "{_entities(representations: $" + sent + ")" + selection + "}"
         number = self._fetches_count
         self._fetches_count += 1
         self._fetch_ids[group.id] = number

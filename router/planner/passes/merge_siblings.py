@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from router.planner.groups import FetchGroup, FetchGroups
+from router.planner.occasions import decidable, simplest
 from router.planner.plan import PathStep
+from router.planner.selections import Conditions
 from router.planner.tree import VisitKind
 
 
@@ -49,12 +51,20 @@ def _mergeable(groups: FetchGroups, left: FetchGroup, right: FetchGroup) -> bool
 def _same_sent(left: FetchGroup, right: FetchGroup) -> bool:
     """Whether one representation serves both: nothing clashes, and nothing that one needs can be excluded
     by a condition while the other is asked for."""
-    ours, theirs = set(left.conditions), set(right.conditions)
-    if ours == theirs:
+    if _occasions(left) == _occasions(right):
         return not left.representation.clashes(right.representation)
-    if not (ours <= theirs or theirs <= ours):
-        return False  # together they would be made even where both are excluded
-    return left.representation.selections() == right.representation.selections()
+    if (
+        left.contexts
+        or right.contexts
+        or left.representation.selections() != right.representation.selections()
+    ):
+        return False
+    # Otherwise they would be made even where all are excluded, or printed too often.
+    return decidable(_occasions(left) | _occasions(right))
+
+
+def _occasions(group: FetchGroup) -> frozenset[Conditions]:
+    return group.occasions or frozenset((group.conditions,))
 
 
 def _tells_apart(left: FetchGroup, right: FetchGroup) -> bool:
@@ -89,6 +99,7 @@ def _merge(groups: FetchGroups, kept: FetchGroup, gone: FetchGroup) -> None:
     kept.rewrites.extend(rewrite for rewrite in gone.rewrites if rewrite not in kept.rewrites)
     kept.contexts.update(gone.contexts)
     kept.depends_on |= gone.depends_on
+    kept.occasions = simplest(_occasions(kept) | _occasions(gone))
     kept.conditions = tuple(c for c in kept.conditions if c in gone.conditions)
     kept.depends_on.discard(kept.id)
     kept.path = tuple(_widest(a, b) for a, b in zip(kept.path, gone.path, strict=True))
