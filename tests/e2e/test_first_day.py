@@ -33,7 +33,9 @@ mutation LogIn($input: LogInInput!) { logIn(input: $input) { accessToken userErr
 """
 IMPORT = """
 mutation Import($input: ImportBundleInput!) {
-  importBundle(input: $input) { result { added errorCount errors { code message } } userErrors { code message } }
+  importBundle(input: $input) {
+    result { added errorCount errors { code message } } userErrors { code message }
+  }
 }
 """
 
