@@ -18,6 +18,7 @@ from schema.composition.validate.rules.filled_types import filled_types
 from schema.composition.validate.rules.implementations import implementations
 from schema.composition.validate.rules.interface_objects import interface_objects
 from schema.composition.validate.rules.known_types import known_types
+from schema.composition.validate.rules.literals import literals
 from schema.composition.validate.rules.sharing import overrides, sharing
 from schema.composition.validate.rules.tags import tags
 from schema.problems import Problem
@@ -29,6 +30,7 @@ RULES: tuple[Rule, ...] = (
     filled_types,
     implementations,
     directives_in_place,
+    literals,
     field_sets,
     externals,
     sharing,

@@ -80,6 +80,5 @@ def _sized_fields(
 
 def _strings(applied: Applied, argument: str) -> list[str]:
     value = applied.arguments.get(argument)
-    if not isinstance(value, ListValueNode):
-        return []
-    return [item.value for item in value.values if isinstance(item, StringValueNode)]
+    items = value.values if isinstance(value, ListValueNode) else (value,)
+    return [item.value for item in items if isinstance(item, StringValueNode)]

@@ -1,0 +1,137 @@
+"""Defaults and directive arguments are values of their types (GraphQL: Values of Correct Type).
+
+As existing composers do, a text may stand for an enum's value and the other way round, a required field of an
+input object may be left out, and a directive's argument may be null.
+"""
+
+from collections.abc import Iterator, Mapping
+
+from graphql import (
+    BooleanValueNode,
+    EnumValueNode,
+    FloatValueNode,
+    IntValueNode,
+    ListValueNode,
+    NullValueNode,
+    ObjectValueNode,
+    StringValueNode,
+    ValueNode,
+    print_ast,
+)
+
+from schema.composition.facts import FieldFacts
+from schema.composition.subgraph import Applied, Argument, Directives, Kind, Subgraph
+from schema.composition.validate.report import problem
+from schema.federation.directives import FEDERATION_DIRECTIVES
+from schema.federation.type_refs import ListOf, Named, NonNull, TypeRef, nullable, type_ref
+from schema.problems import Problem
+
+_TEXT, _WHOLE = (StringValueNode, EnumValueNode), (IntValueNode,)
+_SCALARS: Mapping[str, tuple[type[ValueNode], ...]] = {
+    "Int": _WHOLE,
+    "Float": (*_WHOLE, FloatValueNode),
+    "String": _TEXT,
+    "Boolean": (BooleanValueNode,),
+    "ID": (*_TEXT, *_WHOLE),
+}
+_BUILT_IN: Mapping[str, Mapping[str, TypeRef]] = {
+    "deprecated": {"reason": Named("String")},
+    "specifiedBy": {"url": NonNull(Named("String"))},
+}
+_SHOWN_CHARACTERS_MAX = 60
+
+
+def literals(graph: Subgraph, _: FieldFacts) -> Iterator[Problem]:
+    """Report values that are not of the type of what they are given to."""
+    yield from _applications(graph, "schema", graph.schema_directives)
+    for owner in graph.types.values():
+        yield from _applications(graph, owner.name, owner.directives)
+        for item in owner.fields.values():
+            coordinate = f"{owner.name}.{item.name}"
+            yield from _applications(graph, coordinate, item.directives)
+            for argument in item.arguments.values():
+                yield from _input(graph, f"{coordinate}({argument.name}:)", argument)
+        for argument in owner.inputs.values():
+            yield from _input(graph, f"{owner.name}.{argument.name}", argument)
+        for value in owner.values.values():
+            yield from _applications(graph, f"{owner.name}.{value.name}", value.directives)
+    for definition in graph.directive_defs.values():
+        for argument in definition.arguments.values():
+            yield from _input(graph, f"@{definition.name}({argument.name}:)", argument)
+
+
+def _input(graph: Subgraph, coordinate: str, argument: Argument) -> Iterator[Problem]:
+    yield from _applications(graph, coordinate, argument.directives)
+    if argument.default is not None and not _fits(graph, argument.default, argument.type):
+        yield problem(
+            "INVALID_GRAPHQL",
+            f"the default {_shown(argument.default)} of `{coordinate}` is no value of `{argument.type}`",
+            coordinate,
+            argument.at,
+            mend="give it a default of its type, or none",
+        )
+
+
+def _applications(graph: Subgraph, coordinate: str, directives: Directives) -> Iterator[Problem]:
+    for applied in directives:
+        if not applied.arguments:
+            continue
+        types = _argument_types(graph, applied)
+        for name, value in applied.arguments.items():
+            wanted = types.get(name)
+            if wanted is not None and not _fits(graph, value, nullable(wanted)):
+                yield problem(
+                    "INVALID_GRAPHQL",
+                    f"`{name}` of `@{applied.node.name.value}` on `{coordinate}` is {_shown(value)},"
+                    f" which is no value of `{wanted}`",
+                    coordinate,
+                    applied.at,
+                    mend=f"give it a value of `{wanted}`",
+                )
+
+
+def _argument_types(graph: Subgraph, applied: Applied) -> Mapping[str, TypeRef]:
+    if not applied.spec:
+        definition = graph.directive_defs.get(applied.name)
+        return {} if definition is None else {a.name: a.type for a in definition.arguments.values()}
+    if applied.name in FEDERATION_DIRECTIVES:
+        node = FEDERATION_DIRECTIVES[applied.name].node
+        return {a.name.value: type_ref(a.type) for a in node.arguments or ()}
+    return _BUILT_IN.get(applied.name, {})
+
+
+def _fits(graph: Subgraph, value: ValueNode, wanted: TypeRef) -> bool:
+    if isinstance(value, NullValueNode):
+        return not isinstance(wanted, NonNull)
+    wanted = wanted.of if isinstance(wanted, NonNull) else wanted
+    if isinstance(wanted, ListOf):
+        items = value.values if isinstance(value, ListValueNode) else (value,)
+        return all(_fits(graph, item, wanted.of) for item in items)
+    return _fits_named(graph, value, wanted.name)
+
+
+def _fits_named(graph: Subgraph, value: ValueNode, name: str) -> bool:
+    if name in _SCALARS:
+        return isinstance(value, _SCALARS[name]) or (name in ("Int", "ID") and _is_whole(value))
+    owner = graph.types.get(name)
+    if owner is None or owner.kind is Kind.SCALAR:
+        return True  # a specification's type, or one that another rule finds unknown
+    if owner.kind is Kind.ENUM:
+        return isinstance(value, StringValueNode | EnumValueNode) and value.value in owner.values
+    if owner.kind is not Kind.INPUT:
+        return True  # another rule says that it cannot be an input
+    if not isinstance(value, ObjectValueNode):
+        return isinstance(value, ListValueNode) and not value.values
+    return all(
+        item.name.value in owner.inputs and _fits(graph, item.value, owner.inputs[item.name.value].type)
+        for item in value.fields
+    )
+
+
+def _is_whole(value: ValueNode) -> bool:
+    return isinstance(value, FloatValueNode) and float(value.value).is_integer()
+
+
+def _shown(value: ValueNode) -> str:
+    text = print_ast(value)
+    return f"`{text[:_SHOWN_CHARACTERS_MAX]}…`" if len(text) > _SHOWN_CHARACTERS_MAX else f"`{text}`"
