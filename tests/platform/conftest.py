@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -126,13 +126,12 @@ async def seeded_platform(folder: Path, loop: asyncio.AbstractEventLoop) -> Asyn
                 await router.close()
 
 
-@pytest.fixture(scope="session")
-def seeded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seeded]:
-    """One for the session: no test here changes what another reads."""
+@contextmanager
+def seeded_in_thread(folder: Path) -> Iterator[Seeded]:
+    """A seeded platform in a loop of a thread of its own."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
-    folder = tmp_path_factory.mktemp("platform")
     manager = seeded_platform(folder, loop)
     try:
         yield asyncio.run_coroutine_threadsafe(manager.__aenter__(), loop).result(90)
@@ -141,6 +140,20 @@ def seeded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seeded]:
         loop.call_soon_threadsafe(loop.stop)
         thread.join(10)
         loop.close()
+
+
+@pytest.fixture(scope="session")
+def seeded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seeded]:
+    """One for the session: no test here changes what another reads."""
+    with seeded_in_thread(tmp_path_factory.mktemp("platform")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def changing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seeded]:
+    """One for a module whose tests take rights away, and give them back."""
+    with seeded_in_thread(tmp_path_factory.mktemp("changing")) as running:
+        yield running
 
 
 @pytest.fixture
