@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -13,6 +13,7 @@ from schema.checks import BrokenOperation, Change, Impact, Operation, broken_ope
 from schema.checks.changes import SchemaUnreadable, read_schema
 from schema.composition import CompositionResult, compose
 from schema.composition.config import ConfigInvalid, load_supergraph_yaml
+from schema.composition.contracts import Contract, ContractEmpty, apply_contract
 from schema.problems import Problem, Severity
 
 _SHOWN_HINTS = (Severity.WARN, Severity.INFO)
@@ -29,15 +30,26 @@ def compose_command(
     output: Annotated[
         Path | None, typer.Option(help="Where to write the supergraph; standard output if left out.")
     ] = None,
+    *,
     satisfiability: Annotated[bool, typer.Option(help="Check that every operation can be answered.")] = True,
+    include_tag: Annotated[
+        list[str] | None, typer.Option(help="Show clients only what has one of these tags. Repeatable.")
+    ] = None,
+    exclude_tag: Annotated[
+        list[str] | None, typer.Option(help="Hide from clients what has one of these tags. Repeatable.")
+    ] = None,
     form: Annotated[str, typer.Option("--format", help="How to report: text or json.")] = "text",
 ) -> None:
-    """Compose subgraphs into a supergraph. Exits with 1 when they do not compose."""
+    """Compose subgraphs into a supergraph. Exits with 1 when they do not compose.
+
+    With tags the supergraph is a contract: what its clients may not see is `@inaccessible` in it.
+    """
     if form not in ("text", "json"):
         _fail(f"`--format` is text or json, not `{form}`")
     try:
         result = compose(load_supergraph_yaml(config), satisfiability=satisfiability)
-    except ConfigInvalid as error:
+        result = _under(Contract(frozenset(include_tag or ()), frozenset(exclude_tag or ())), result)
+    except (ConfigInvalid, ContractEmpty) as error:
         _fail(str(error))
     if result.supergraph_sdl is not None and output is not None:
         output.write_text(result.supergraph_sdl, encoding="utf-8")
@@ -48,6 +60,13 @@ def compose_command(
         typer.echo(report, err=True)
         typer.echo(result.supergraph_sdl, nl=False)
     raise typer.Exit(0 if result.supergraph_sdl is not None else 1)
+
+
+def _under(contract: Contract, result: CompositionResult) -> CompositionResult:
+    """The result with the contract applied to its supergraph; unchanged without tags."""
+    if result.supergraph_sdl is None or not (contract.include or contract.exclude):
+        return result
+    return replace(result, supergraph_sdl=apply_contract(result.supergraph_sdl, contract))
 
 
 def check_command(

@@ -129,3 +129,46 @@ def test_holes_can_be_accepted(config: Path) -> None:
     )
     assert run("--config", str(config))[0] == 1
     assert run("--config", str(config), "--no-satisfiability")[0] == 0
+
+
+def tagged(config: Path) -> None:
+    """Put tags on what subgraph `b` adds."""
+    text = B.replace('["@key"]', '["@key", "@tag"]').replace("y: Int", 'y: Int @tag(name: "staff") z: Int')
+    (config.parent / "schemas" / "b.graphql").write_text(text)
+
+
+def test_a_contract_hides_what_its_tags_exclude(config: Path, tmp_path: Path) -> None:
+    tagged(config)
+    output = tmp_path / "partner.graphql"
+    code, _, _ = run("--config", str(config), "--exclude-tag", "staff", "--output", str(output))
+    supergraph = read_supergraph(output.read_text())
+    assert code == 0
+    assert set(supergraph.types["T"].fields) == {"id", "x", "y", "z"}
+    assert set(supergraph.api_schema.type_map["T"].fields) == {"id", "x", "z"}  # type: ignore[attr-defined]
+
+
+def test_a_contract_shows_what_its_tags_include(config: Path) -> None:
+    tagged(config)
+    sdl = (config.parent / "schemas" / "a.graphql").read_text()
+    (config.parent / "schemas" / "a.graphql").write_text(
+        sdl.replace('["@key"]', '["@key", "@tag"]').replace("t: T }", 't: T @tag(name: "staff") u: Int }')
+    )
+    code, printed, _ = run("--config", str(config), "--include-tag", "staff", "--include-tag", "partner")
+    schema = read_supergraph(printed).api_schema
+    assert code == 0
+    assert set(schema.type_map["Query"].fields) == {"t"}  # type: ignore[attr-defined]
+    assert set(schema.type_map["T"].fields) == {"y"}  # type: ignore[attr-defined]
+
+
+def test_a_contract_that_leaves_nothing_is_refused(config: Path, tmp_path: Path) -> None:
+    output = tmp_path / "empty.graphql"
+    code, printed, errors = run("--config", str(config), "--include-tag", "nobody", "--output", str(output))
+    assert (code, printed, output.exists()) == (2, "", False)
+    assert "error: the contract lets no query through" in errors
+
+
+def test_a_contract_of_what_does_not_compose_shows_the_problems(config: Path) -> None:
+    (config.parent / "schemas" / "b.graphql").write_text(B.replace("y: Int", "x: String"))
+    code, _, errors = run("--config", str(config), "--exclude-tag", "staff")
+    assert code == 1
+    assert "error[FIELD_TYPE_MISMATCH]" in errors

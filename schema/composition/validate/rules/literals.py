@@ -1,7 +1,8 @@
 """Defaults and directive arguments are values of their types (GraphQL: Values of Correct Type).
 
 As existing composers do, a text may stand for an enum's value and the other way round, a required field of an
-input object may be left out, and a directive's argument may be null.
+input object may be left out, and a directive's argument may be null, save those
+of `@tag` and `@override`.
 """
 
 from collections.abc import Iterator, Mapping
@@ -36,8 +37,9 @@ _SCALARS: Mapping[str, tuple[type[ValueNode], ...]] = {
 }
 _BUILT_IN: Mapping[str, Mapping[str, TypeRef]] = {
     "deprecated": {"reason": Named("String")},
-    "specifiedBy": {"url": NonNull(Named("String"))},
+    "specifiedBy": {"url": Named("String")},
 }
+_NEVER_NULL = frozenset({"tag", "override"})
 _SHOWN_CHARACTERS_MAX = 60
 
 
@@ -79,7 +81,7 @@ def _applications(graph: Subgraph, coordinate: str, directives: Directives) -> I
         types = _argument_types(graph, applied)
         for name, value in applied.arguments.items():
             wanted = types.get(name)
-            if wanted is not None and not _fits(graph, value, nullable(wanted)):
+            if wanted is not None and not _fits(graph, value, wanted):
                 yield problem(
                     "INVALID_GRAPHQL",
                     f"`{name}` of `@{applied.node.name.value}` on `{coordinate}` is {_shown(value)},"
@@ -93,10 +95,10 @@ def _applications(graph: Subgraph, coordinate: str, directives: Directives) -> I
 def _argument_types(graph: Subgraph, applied: Applied) -> Mapping[str, TypeRef]:
     if not applied.spec:
         definition = graph.directive_defs.get(applied.name)
-        return {} if definition is None else {a.name: a.type for a in definition.arguments.values()}
+        return {} if definition is None else {a.name: nullable(a.type) for a in definition.arguments.values()}
     if applied.name in FEDERATION_DIRECTIVES:
-        node = FEDERATION_DIRECTIVES[applied.name].node
-        return {a.name.value: type_ref(a.type) for a in node.arguments or ()}
+        types = {a.name.value: type_ref(a.type) for a in FEDERATION_DIRECTIVES[applied.name].node.arguments}
+        return types if applied.name in _NEVER_NULL else {name: nullable(t) for name, t in types.items()}
     return _BUILT_IN.get(applied.name, {})
 
 
