@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
+
+import orjson
 
 from authz.identity.subject import Subject
 from router.config import RouterConfig
@@ -122,6 +124,9 @@ class HookedRouter(Router):
     async def _on_response(
         self, request: GraphQLRequest, response: GraphQLResponse, subject: Subject
     ) -> GraphQLResponse:
+        if self._hooks.response and isinstance(response.data, orjson.Fragment):
+            # passed on as a subgraph sent it: hooks see values, not text
+            response = replace(response, data=orjson.loads(orjson.dumps(response.data)))
         for hook in self._hooks.response:
             response = await hook(request, response, subject)
         return response

@@ -126,6 +126,17 @@ async def test_what_fails_or_is_denied_later_is_told_in_its_part(router: Running
     assert part["errors"][1]["extensions"]["code"] == "UNAUTHORIZED_FIELD_OR_TYPE"
 
 
+async def test_texts_that_differ_in_label_or_condition_alone_keep_their_own(router: Running) -> None:
+    for label in ("one", "two", "three", "four"):
+        query = f'{{ hello ... @defer(label: "{label}") {{ me }} }}'
+        first, _ = parts((await answered(router, {"query": query}, CURRENT))[1])
+        assert first["pending"] == [{"id": "0", "path": [], "label": label}]
+    for wanted in ("true", "false") * 3:
+        query = f"{{ hello ... @defer(if: {wanted}) {{ me }} }}"
+        kind, _ = await answered(router, {"query": query}, CURRENT)
+        assert kind.startswith("multipart" if wanted == "true" else "application/json")
+
+
 async def test_a_refusal_before_the_first_part_is_an_ordinary_answer(router: Running) -> None:
     async with router.http.post(
         router.url, json={"query": "{ no ... @defer { hello } }"}, headers={"accept": OF_2022}

@@ -39,6 +39,8 @@ class Calls:
 
     async def fetch(self, request: SubgraphRequest) -> SubgraphResponse:
         self.asked.append(request)
+        if request.whole and "b" not in request.query:
+            return SubgraphResponse(None, json=b'{"a":1}')
         return SubgraphResponse({"a": 1, "b": 1})
 
     async def subscribe(self, request: SubgraphRequest) -> AsyncIterator[SubgraphResponse]:
@@ -149,6 +151,17 @@ async def test_each_event_and_each_deferred_part_is_a_response() -> None:
         assert [one.body() async for one in found] == seen
         assert len(seen) == 2
         seen.clear()
+
+
+async def test_an_answer_that_is_passed_on_as_text_is_values_to_a_hook() -> None:
+    async def double(request, response, caller):
+        return replace(response, data={"a": response.data["a"] * 2})
+
+    calls = Calls()
+    router = hooked(calls, response=(double,))
+    for _ in range(50):
+        assert await ask(router, "{ a }") == {"data": {"a": 2}}
+    assert calls.asked[-1].whole
 
 
 async def test_a_plain_router_has_no_hook_to_look_at() -> None:
