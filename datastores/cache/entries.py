@@ -1,4 +1,4 @@
-"""What a cache keeps under a key, and what a place for such entries can do: `shared.py` builds on it."""
+"""What a cache keeps under a key, and what a place for entries can do: `single_flight.py` builds on it."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 from datastores.cache.memory import MemoryEntries
 from datastores.cache.port import Cache
 from datastores.cache.redis import RedisEntries
-from datastores.cache.shared import SharedCache
+from datastores.cache.single_flight import SharedCache
 from datastores.config import StoreUrlProblem
 
 

@@ -112,9 +112,9 @@ class EmbeddedEvents:
         return sum(counts)
 
     async def dead_letters(self, group: str) -> list[tuple[Event, str]]:
-        """What `group` gave up on, oldest first, each with the kind of its last failure."""
+        """What `group` gave up on, in that order, each with the kind of its last failure."""
         buried = [await source.read(lambda c: rows.read_dead_letters(c, group)) for source in self._sources]
-        return sorted((each for part in buried for each in part), key=lambda letter: letter[0].id)
+        return [letter for part in buried for letter in part]
 
     async def retry_dead_letters(self, group: str) -> int:
         """Hand each dead letter to its consumer once more; how many it took."""

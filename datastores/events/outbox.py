@@ -178,9 +178,11 @@ def bury(connection: Connection, consumer: str, event: Event, *, failure: str, a
 
 
 def read_dead_letters(connection: Connection, consumer: str) -> list[tuple[Event, str]]:
-    """What `consumer` gave up on, each with the kind of its last failure."""
+    """What `consumer` gave up on, in that order, each with the kind of its last failure."""
     query = (
-        sa.select(dead_letters).where(dead_letters.c.consumer == consumer).order_by(dead_letters.c.event_id)
+        sa.select(dead_letters)
+        .where(dead_letters.c.consumer == consumer)
+        .order_by(dead_letters.c.buried_at_utc, dead_letters.c.event_id)
     )
     return [
         (Event(row.event_id, row.topic, row.key, row.payload, row.at_utc), row.failure)

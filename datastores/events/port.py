@@ -79,7 +79,7 @@ class Events(Protocol):
         ...
 
     async def dead_letters(self, group: str) -> list[tuple[Event, str]]:
-        """What `group` gave up on, oldest first, each with the kind of its last failure."""
+        """What `group` gave up on, in that order, each with the kind of its last failure."""
         ...
 
     async def retry_dead_letters(self, group: str) -> int:

@@ -131,7 +131,7 @@ class RedisEvents:
         return waiting
 
     async def dead_letters(self, group: str) -> list[tuple[Event, str]]:
-        """What `group` gave up on, oldest first, each with the kind of its last failure."""
+        """What `group` gave up on, in that order, each with the kind of its last failure."""
         with unavailable_where_redis_is(self._place):
             entries = await self._client.xrange(self._keys.dead(group))
         return [(streams.unpacked(fields), fields[b"failure"].decode()) for _, fields in entries]

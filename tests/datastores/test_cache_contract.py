@@ -13,7 +13,7 @@ from datastores.cache.entries import Entries
 from datastores.cache.memory import MemoryEntries, MemoryLimits
 from datastores.cache.port import KEY_BYTES_MAX, TTL_S_MAX, VALUE_BYTES_MAX, Cache
 from datastores.cache.redis import RedisEntries
-from datastores.cache.shared import CacheLimits, SharedCache
+from datastores.cache.single_flight import CacheLimits, SharedCache
 from datastores.errors import Unavailable
 
 pytestmark = pytest.mark.port("cache")

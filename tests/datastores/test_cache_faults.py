@@ -9,7 +9,7 @@ import pytest
 
 from datastores.cache.opening import open_cache
 from datastores.cache.redis import RedisEntries
-from datastores.cache.shared import SharedCache
+from datastores.cache.single_flight import SharedCache
 from datastores.config import StoreUrlProblem
 from datastores.errors import Unavailable
 from datastores.redis_client import RedisLimits

@@ -54,4 +54,4 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     for where in rows:
         port, adapter = where.split("|")
         told = ", ".join(f"{counts[where, o]} {o}" for o in _OUTCOMES if counts[where, o])
-        terminalreporter.write_line(f"{port:<11} {adapter:<17} {told}")
+        terminalreporter.write_line(f"{port:<11} {adapter:<23} {told}")

@@ -1,0 +1,1 @@
+"""Who knows whom: friendships and blocks between people, and what follows from them."""
