@@ -16,6 +16,7 @@ from router.planner.ways import (
     Way,
     interface_objects_for,
     known_leaf,
+    waits_for_leaf,
     ways_of,
 )
 from schema.supergraph import FieldJoin
@@ -233,7 +234,7 @@ def _with_requirement(
         if not first:
             return None
         fits = visit.kind is VisitKind.ENTITY and set(visit.conditions) == set(field.conditions)
-        if fits and not _clashes(builder, visit, join.requires):
+        if fits and _extensible(builder, visit, join.requires, field):
             extended = _required_at(builder, visit.index, join.requires, field, consumer)
             if extended is not None:
                 return extended
@@ -271,9 +272,15 @@ def _required_at(
     return visit
 
 
-def _clashes(builder: NodeBuilder, visit: Visit, requires: FieldSet) -> bool:
-    """Whether a representation would need one name with two values (arguments differ)."""
-    return any(_conflict(known, requires) for known in visit.requires)
+def _extensible(builder: NodeBuilder, visit: Visit, requires: FieldSet, field: Field) -> bool:
+    """Whether the visit's representations can carry this too: no name with two values (arguments differ),
+    nothing that itself comes after the visit."""
+    if any(_conflict(known, requires) for known in visit.requires):
+        return False
+    pool = builder.search.pool
+    asked = pool.of_field_set(requires, builder.type_name, purpose="requires", conditions=field.conditions)
+    items = pool.collect(pool.selections(asked), builder.type_name)
+    return not any(waits_for_leaf(builder, item, visit.index) for item in items)
 
 
 def place_narrowed(builder: NodeBuilder, items: Sequence[Item]) -> list[Item]:

@@ -136,13 +136,32 @@ def known_leaf(builder: NodeBuilder, field: Field, consumer: int | None) -> tupl
         if visit.defer != field.defer or not builder.usable(visit.index, consumer):
             continue
         for resolved in visit.resolved:
-            other = resolved.field
-            if (
-                other.name == field.name
-                and other.key == field.key
-                and other.arguments == field.arguments
-                and other.selections is None
-                and set(other.conditions) <= set(field.conditions)
-            ):
+            if _is_leaf(resolved, field):
                 return visit.index, resolved
     return None
+
+
+def waits_for_leaf(builder: NodeBuilder, field: Field, consumer: int) -> bool:
+    """Whether a leaf is resolved already, but only by visits that wait for `consumer` themselves.
+
+    To have `consumer` carry it, it would have to be fetched a second time.
+    """
+    if field.selections is not None or known_leaf(builder, field, consumer) is not None:
+        return False
+    return any(
+        _is_leaf(resolved, field)
+        for visit in builder.visits
+        if visit.defer == field.defer
+        for resolved in visit.resolved
+    )
+
+
+def _is_leaf(resolved: Resolved, field: Field) -> bool:
+    other = resolved.field
+    return (
+        other.name == field.name
+        and other.key == field.key
+        and other.arguments == field.arguments
+        and other.selections is None
+        and set(other.conditions) <= set(field.conditions)
+    )

@@ -59,3 +59,39 @@ async def test_a_value_spread_over_subgraphs_is_put_together(count: int) -> None
     answer = await federation.ask(query)
     assert answer.data == {"e": {"v": {"x": 1} | {f"y{i}": i for i in range(count)}}}
     assert requests_of(federation.plan(query)) == count
+
+
+def alternating(count: int) -> list[MockSubgraph]:
+    """Each field requires the one before, and the two subgraphs have every other one."""
+
+    def fields(first: int) -> str:
+        external = [f"f{i}: Int @external" for i in range(1 - first, count - 1, 2)]
+        required = [f'f{i}: Int @requires(fields: "f{i - 1}")' for i in range(first or 2, count, 2)]
+        return " ".join(external + required)
+
+    link = LINK.replace('"@key"', '"@key", "@external", "@requires"')
+    resolvers = {f"E.f{i}": lambda it, before=f"f{i - 1}": it[before] + 1 for i in range(1, count)}
+    return [
+        MockSubgraph(
+            "a",
+            f'{link} type Query {{ e: E }} type E @key(fields: "id") {{ id: ID! f0: Int {fields(0)} }}',
+            rows={"E": [{"id": "e", "f0": 0}]},
+            root={"e": {"id": "e", "f0": 0}},
+            resolvers=dict(list(resolvers.items())[1::2]),
+        ),
+        MockSubgraph(
+            "b",
+            f'{link} type E @key(fields: "id") {{ id: ID! {fields(1)} }}',
+            rows={"E": [{"id": "e"}]},
+            resolvers=dict(list(resolvers.items())[::2]),
+        ),
+    ]
+
+
+@pytest.mark.parametrize("count", [4, 16])
+async def test_requirements_in_alternation_are_followed_one_by_one(count: int) -> None:
+    federation = federation_of(alternating(count))
+    query = f"{{ e {{ {' '.join(f'f{i}' for i in range(count))} }} }}"
+    answer = await federation.ask(query)
+    assert answer.data == {"e": {f"f{i}": i for i in range(count)}}
+    assert requests_of(federation.plan(query)) == count
