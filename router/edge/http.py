@@ -25,6 +25,7 @@ from router.edge.framing import EVENTS, Framing, framed, framing_of, framing_of_
 from router.edge.incremental import increments, standing
 from router.edge.negotiation import CONTENT_TYPES, Accepted, IncrementalWire, Wire, accepted, media_type
 from router.edge.parts import Parts
+from router.edge.quick_http import WHOLE_BODY
 from router.edge.rate import RateExceeded, caller_of
 from router.edge.requests import ClientGone, body, from_json, from_url
 from router.edge.sharing import key_of
@@ -142,7 +143,9 @@ class GraphQLEndpoint:
         charset = (media.parameter("charset") if media else None) or "utf-8"
         if media is None or media.name != "application/json" or charset.lower() not in {"utf-8", "utf8"}:
             raise ClientError("send the content type `application/json`", code="UNSUPPORTED_MEDIA_TYPE")
-        text = await body(exchange.receive, self._config.http, announced=headers.get("content-length"))
+        text = exchange.scope.get(WHOLE_BODY)
+        if text is None or len(text) > self._config.http.body_bytes_max:
+            text = await body(exchange.receive, self._config.http, announced=headers.get("content-length"))
         return from_json(text, self._config.http, forwarded)
 
     async def _outcome(

@@ -17,6 +17,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 log = logging.getLogger("stadion.router.server")
 
 QUICK_PATH: Final = b"/graphql"
+WHOLE_BODY: Final = "stadion.body"
+"""Where an ASGI scope has the body, if that was there before the request began."""
 BODY_BYTES_MAX: Final = HIGH_WATER_LIMIT
 """Longer bodies may have to be refused or slowed down while they arrive."""
 _STREAMED: Final = (b"event-stream", b"multipart")
@@ -25,6 +27,9 @@ _DISCONNECT: Final[dict[str, Any]] = {"type": "http.disconnect"}
 
 class QuickProtocol(HttpToolsProtocol):
     """One connection. Requests that the quick way does not serve are served as uvicorn serves them."""
+
+    _waiting: QuickCycle | None = None
+    """The request whose headers have come; begun at the end of what has come with them."""
 
     def on_headers_complete(self) -> None:
         """httptools: the body follows."""
@@ -40,8 +45,25 @@ class QuickProtocol(HttpToolsProtocol):
         self.scope["path"] = "/graphql"
         self.scope["raw_path"] = QUICK_PATH
         self.scope["query_string"] = b""
-        cycle = QuickCycle(self, keep_alive=self.parser.should_keep_alive())
+        self._waiting = cycle = QuickCycle(self, keep_alive=self.parser.should_keep_alive())
         self.cycle = cast(RequestResponseCycle, cycle)
+
+    def on_message_complete(self) -> None:
+        """httptools: the body is whole; mostly it has come together with its headers."""
+        super().on_message_complete()
+        waiting = self._waiting
+        if waiting is not None and waiting is cast(object, self.cycle):
+            self.scope[WHOLE_BODY] = bytes(waiting.body)  # type: ignore[typeddict-unknown-key]
+            self._begin(waiting)
+
+    def data_received(self, data: bytes) -> None:
+        """asyncio: bytes came. A request whose body is still to come begins, too: its time is limited."""
+        super().data_received(data)
+        if self._waiting is not None:
+            self._begin(self._waiting)
+
+    def _begin(self, cycle: QuickCycle) -> None:
+        self._waiting = None
         task = self.loop.create_task(cycle.run(self.app))
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
