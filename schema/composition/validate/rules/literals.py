@@ -97,7 +97,8 @@ def _argument_types(graph: Subgraph, applied: Applied) -> Mapping[str, TypeRef]:
         definition = graph.directive_defs.get(applied.name)
         return {} if definition is None else {a.name: nullable(a.type) for a in definition.arguments.values()}
     if applied.name in FEDERATION_DIRECTIVES:
-        types = {a.name.value: type_ref(a.type) for a in FEDERATION_DIRECTIVES[applied.name].node.arguments}
+        arguments = FEDERATION_DIRECTIVES[applied.name].node.arguments or ()
+        types = {a.name.value: type_ref(a.type) for a in arguments}
         return types if applied.name in _NEVER_NULL else {name: nullable(t) for name, t in types.items()}
     return _BUILT_IN.get(applied.name, {})
 
