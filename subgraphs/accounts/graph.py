@@ -6,9 +6,10 @@ from collections.abc import Awaitable
 
 import strawberry
 
-from authz.classes import DataClass
+from authz.classes import DataClass, Role
+from authz.question import DEFAULT_DENY
 from subgraphs.accounts import administration, log_in, model, store
-from subgraphs.accounts.access import require_administrator
+from subgraphs.accounts.access import administers, require_administrator
 from subgraphs.accounts.entities import AccountsInfo, RoleAssignment, User
 from subgraphs.accounts.model import RuleBroken
 from subgraphs.accounts.payloads import (
@@ -220,7 +221,7 @@ class Mutation:
     @resolved(authenticated=True)
     async def grant_role(self, info: AccountsInfo, input: GrantRoleInput) -> RolePayload | None:
         """Give somebody a role. Sensitive ones wait for a second administrator."""
-        actor_id = require_administrator(info.context.subject)
+        actor_id = _administers(info, str(input.user_id))
         return await _role(
             administration.grant_role(
                 info.context.accounts,
@@ -234,7 +235,7 @@ class Mutation:
     @resolved(authenticated=True)
     async def approve_role(self, info: AccountsInfo, id: strawberry.ID) -> RolePayload | None:
         """Put a pending role in force."""
-        actor_id = require_administrator(info.context.subject)
+        actor_id = await _administers_role(info, str(id))
         return await _role(
             administration.approve_role(info.context.accounts, actor_id=actor_id, assignment_id=str(id))
         )
@@ -242,13 +243,13 @@ class Mutation:
     @resolved(authenticated=True)
     async def revoke_role(self, info: AccountsInfo, id: strawberry.ID) -> RolePayload | None:
         """End a role at once."""
-        require_administrator(info.context.subject)
+        await _administers_role(info, str(id))
         return await _role(administration.revoke_role(info.context.accounts, assignment_id=str(id)))
 
     @resolved(authenticated=True)
     async def suspend_user(self, info: AccountsInfo, id: strawberry.ID) -> UserPayload | None:
         """Shut an account and end its sessions."""
-        actor_id = require_administrator(info.context.subject)
+        actor_id = _administers(info, str(id))
         return await _done(
             info, administration.suspend(info.context.accounts, actor_id=actor_id, user_id=str(id)), id
         )
@@ -256,7 +257,7 @@ class Mutation:
     @resolved(authenticated=True)
     async def reset_second_factor(self, info: AccountsInfo, id: strawberry.ID) -> UserPayload | None:
         """Take away a second factor that its owner has lost; every session of theirs ends."""
-        actor_id = require_administrator(info.context.subject)
+        actor_id = _administers(info, str(id))
         return await _done(
             info, administration.reset_factor(info.context.accounts, actor_id=actor_id, user_id=str(id)), id
         )
@@ -264,8 +265,26 @@ class Mutation:
     @resolved(authenticated=True)
     async def reinstate_user(self, info: AccountsInfo, id: strawberry.ID) -> UserPayload | None:
         """Open a suspended account again."""
-        require_administrator(info.context.subject)
+        _administers(info, str(id))
         return await _done(info, administration.reinstate(info.context.accounts, user_id=str(id)), id)
+
+
+def _administers(info: AccountsInfo, user_id: str | None) -> str:
+    """The administrator's id; the record of the mutation says whose account it is about."""
+    subject = info.context.subject
+    allowed = administers(subject)
+    rule = Role.ADMINISTRATOR.value if allowed else DEFAULT_DENY
+    info.context.trail.acts_on(user_id, data_class=DataClass.SECURITY, rule=rule, allowed=allowed)
+    return require_administrator(subject)
+
+
+async def _administers_role(info: AccountsInfo, assignment_id: str) -> str:
+    """As `_administers`, about whoever holds the assignment."""
+    if not administers(info.context.subject):
+        return _administers(info, None)
+    relational = info.context.accounts.relational
+    assignment = await relational.read(lambda c: store.role_assignment(c, assignment_id))
+    return _administers(info, None if assignment is None else assignment.user_id)
 
 
 async def _tokens(pending: Awaitable[log_in.LoggedIn]) -> LogInPayload:

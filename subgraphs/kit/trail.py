@@ -14,7 +14,7 @@ from typing import Any, Protocol, TypeAlias, TypeVar
 
 from sqlalchemy import Connection
 
-from authz.classes import Purpose
+from authz.classes import Action, DataClass, Purpose
 from authz.identity.subject import Subject
 from authz.policies.case import classed_by_labels
 from authz.question import Decision, Question
@@ -97,6 +97,14 @@ class Trail:
         """Note what a running mutation has asked: its record names whom it was about, and by which rule."""
         if self._act is not None:
             self._act.decided.update(zip(questions, decisions, strict=True))
+
+    def acts_on(
+        self, target_id: str | None, *, data_class: DataClass, rule: str, allowed: bool = True
+    ) -> None:
+        """Whom the running mutation is about, where no decision of the policy says so."""
+        if self._act is not None:
+            asked = Question(target_id, data_class, Action.WRITE.value)
+            self._act.decided[asked] = Decision(allowed, rule)
 
     def changing(self) -> list[Touched]:
         """What a change that is about to be written stands for; nothing outside of a mutation, or twice."""

@@ -112,6 +112,15 @@ def test_revoking_a_role_refuses_tokens_that_carry_it(changing: Seeded) -> None:
     )
     assert answer["errors"] == [] and answer["data"]["revokeRole"]["userErrors"] == []
     assert seconds_until(changing, lambda: is_refused(changing, token)) < WITHIN_S
+    log = """{ auditLog(filter: {targetId: "demo-moderator"}) {
+      nodes { actor { id } fields outcome rule } } }"""
+    done = {"fields": ["Mutation.revokeRole"], "outcome": "changed", "rule": "administrator"}
+
+    def told() -> bool:
+        nodes = changing.ask(log, subject_of("ada"))["data"]["auditLog"]["nodes"]
+        return {"actor": {"id": "demo-administrator"}, **done} in nodes
+
+    assert seconds_until(changing, told) < WITHIN_S
 
 
 @pytest.mark.parametrize(("stop", "start"), [("pauseCoachLink", "resumeCoachLink"), ("endCoachLink", None)])
