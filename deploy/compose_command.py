@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -77,10 +78,14 @@ def check_command(
     ] = None,
     form: Annotated[str, typer.Option("--format", help="How to report: text or json.")] = "text",
 ) -> None:
-    """Say what a change of the schema breaks.
+    """Say what a change of the schema breaks, and what it may break.
 
     Exits with 1 on a breaking change; with `--operations`, only when one of those operations breaks.
     """
+    if form not in ("text", "json"):
+        _fail(f"`--format` is text or json, not `{form}`")
+    if operations is not None and not operations.is_dir():
+        _fail(f"`{operations}` is no folder of operations")
     try:
         before, after = (read_schema(path.read_text(encoding="utf-8")) for path in (old, new))
         registered = [
@@ -92,17 +97,37 @@ def check_command(
         _fail(str(error))
     changes = compare(before, after)
     broken = broken_operations(before, after, registered)
+    breaks = bool(broken if operations else [c for c in changes if c.impact is Impact.BREAKING])
     if form == "json":
-        typer.echo(
-            json.dumps(
-                {"changes": [_change(c) for c in changes], "operations": [asdict(b) for b in broken]},
-                indent=2,
-            )
-        )
+        report = {
+            "breaks": breaks,
+            "changes": [_change(c) for c in changes],
+            "operations_checked": len(registered),
+            "operations": [asdict(b) for b in broken],
+        }
+        typer.echo(json.dumps(report, indent=2, ensure_ascii=False))
     else:
-        typer.echo("\n".join([*map(str, changes), *map(_broken, broken)]) or "no change")
-    breaks = broken if operations else [c for c in changes if c.impact is Impact.BREAKING]
+        typer.echo(_check_text(changes, broken, len(registered) if operations else None))
     raise typer.Exit(1 if breaks else 0)
+
+
+def _check_text(changes: Sequence[Change], broken: Sequence[BrokenOperation], checked: int | None) -> str:
+    """The changes by what they do to clients, worst first, then each operation that breaks, then the sum."""
+    blocks = []
+    for impact in Impact:
+        found = [change.message for change in changes if change.impact is impact]
+        if found:
+            blocks.append(
+                "\n".join([_counted(len(found), f"{impact.value} change"), *(f"  {m}" for m in found)])
+            )
+    blocks += [_broken(operation) for operation in broken]
+    if checked is not None:
+        blocks.append(f"{len(broken)} of {_counted(checked, 'operation')} would break")
+    return "\n\n".join(blocks if changes else ["no change", *blocks])
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def _change(change: Change) -> dict[str, str]:

@@ -1,6 +1,7 @@
 """What a change of the schema breaks: for clients in general, and for the operations that are registered."""
 
-from schema.checks.changes import Change, Impact, compare
+from schema.checks.changes import compare
+from schema.checks.model import Change, Impact
 from schema.checks.operations import BrokenOperation, Operation, broken_operations
 
 __all__ = ["BrokenOperation", "Change", "Impact", "Operation", "broken_operations", "compare"]

@@ -3,41 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from enum import Enum
 from typing import Any, cast
 
 from graphql import BreakingChange, DangerousChange, GraphQLError, GraphQLSchema, build_schema
 from graphql.utilities import find_schema_changes
 
+from schema.checks.model import Change, Impact
+from schema.checks.traits import trait_changes
 from schema.supergraph import read_supergraph
-
-
-class Impact(Enum):
-    """What a change means for clients that exist."""
-
-    BREAKING = "breaking"
-    DANGEROUS = "dangerous"
-    SAFE = "safe"
-
 
 _ORDER = {impact: place for place, impact in enumerate(Impact)}
 
 
 class SchemaUnreadable(Exception):
     """The text is neither a supergraph nor a schema."""
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """One difference between two schemas."""
-
-    impact: Impact
-    kind: str
-    message: str
-
-    def __str__(self) -> str:
-        return f"{self.impact.value}: {self.message}"
 
 
 def read_schema(sdl: str) -> GraphQLSchema:
@@ -55,6 +34,7 @@ def compare(old: GraphQLSchema, new: GraphQLSchema) -> tuple[Change, ...]:
     """All changes from `old` to `new`, those that break clients first."""
     find = cast("Callable[[GraphQLSchema, GraphQLSchema], list[Any]]", find_schema_changes)
     changes = [Change(_impact(change), change.type.name, change.description) for change in find(old, new)]
+    changes += trait_changes(old, new)
     return tuple(sorted(changes, key=lambda c: (_ORDER[c.impact], c.kind, c.message)))
 
 

@@ -78,11 +78,81 @@ def test_the_command_exits_with_1_on_breaking_changes(tmp_path: Path) -> None:
     (operations / "gone.graphql").write_text("{ old }")
     result = CliRunner().invoke(cli(), ["check", str(old), str(new), "--operations", str(operations)])
     assert result.exit_code == 1
-    assert "breaking: Field Query.old was removed." in result.stdout
-    assert "operation `gone.graphql` breaks" in result.stdout
+    assert result.stdout.startswith("2 breaking changes\n  ")
+    assert "\n  Field Query.old was removed.\n" in result.stdout
+    assert "\n\n2 dangerous changes\n" in result.stdout
+    assert "\n\noperation `gone.graphql` breaks\n  Cannot query field 'old'" in result.stdout
+    assert result.stdout.endswith("\n\n1 of 1 operation would break\n")
     assert CliRunner().invoke(cli(), ["check", str(old), str(old)]).exit_code == 0
+    assert CliRunner().invoke(cli(), ["check", str(old), str(old)]).stdout == "no change\n"
     plain = CliRunner().invoke(cli(), ["check", str(old), str(new), "--format", "json"])
-    assert [c["kind"] for c in json.loads(plain.stdout)["changes"]][:2] == [
+    report = json.loads(plain.stdout)
+    assert (report["breaks"], report["operations_checked"], report["operations"]) == (True, 0, [])
+    assert [c["kind"] for c in report["changes"]][:2] == [
         "FIELD_CHANGED_KIND",
         "FIELD_REMOVED",
     ]
+
+
+def test_a_change_that_breaks_no_registered_operation_passes(tmp_path: Path) -> None:
+    old, new, operations = tmp_path / "old.graphql", tmp_path / "new.graphql", tmp_path / "operations"
+    old.write_text(OLD)
+    new.write_text(NEW)
+    operations.mkdir()
+    (operations / "fine.graphql").write_text("{ a }")
+    result = CliRunner().invoke(cli(), ["check", str(old), str(new), "--operations", str(operations)])
+    assert result.exit_code == 0
+    assert result.stdout.endswith("0 of 1 operation would break\n")
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--format", "xml"], "`--format` is text or json, not `xml`"),
+        (["--operations", "nowhere"], "`nowhere` is no folder of operations"),
+    ],
+)
+def test_options_that_cannot_be_used_are_refused(tmp_path: Path, options: list[str], said: str) -> None:
+    old = tmp_path / "old.graphql"
+    old.write_text(OLD)
+    result = CliRunner().invoke(cli(), ["check", str(old), str(old), *options])
+    assert (result.exit_code, result.stderr) == (2, f"error: {said}\n")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "found"),
+    [
+        ("a: Int", "a: Int @deprecated", ("safe", "DEPRECATION_ADDED")),
+        ("a: Int @deprecated", "a: Int", ("safe", "DEPRECATION_REMOVED")),
+        ('a: Int @deprecated(reason: "x")', "a: Int @deprecated", ("safe", "DEPRECATION_REASON_CHANGED")),
+        ("a(x: Int): Int", "a(x: Int @deprecated): Int", ("safe", "DEPRECATION_ADDED")),
+        ("a: Int } enum E { P", "a: Int } enum E { P @deprecated", ("safe", "DEPRECATION_ADDED")),
+        ("a: Int } input I { x: Int", "a: Int } input I { x: Int @deprecated", ("safe", "DEPRECATION_ADDED")),
+        ("a: Int } input I { x: Int", "a: Int } input I @oneOf { x: Int", ("breaking", "ONE_OF_ADDED")),
+        ("a: Int } input I @oneOf { x: Int", "a: Int } input I { x: Int", ("safe", "ONE_OF_REMOVED")),
+        (
+            "s: S } scalar S type T { x: Int",
+            's: S } scalar S @specifiedBy(url: "u") type T { x: Int',
+            ("safe", "SPECIFIED_BY_ADDED"),
+        ),
+        (
+            's: S } scalar S @specifiedBy(url: "u") type T { x: Int',
+            's: S } scalar S @specifiedBy(url: "w") type T { x: Int',
+            ("dangerous", "SPECIFIED_BY_CHANGED"),
+        ),
+    ],
+)
+def test_changes_beside_names_and_types(old: str, new: str, found: tuple[str, str]) -> None:
+    before, after = (read_schema(f"type Query {{ {text} }}") for text in (old, new))
+    assert [(c.impact.value, c.kind) for c in compare(before, after)] == [found]
+
+
+def test_roots_that_come_go_and_are_renamed() -> None:
+    types = " type Query { a: Int } type Mutation { b: Int } type Other { a: Int }"
+    both = read_schema("schema { query: Query mutation: Mutation }" + types)
+    one = read_schema("schema { query: Query }" + types)
+    other = read_schema("schema { query: Other }" + types)
+    assert [c.kind for c in compare(both, one)] == ["ROOT_REMOVED"]
+    assert [c.impact for c in compare(both, one)] == [Impact.BREAKING]
+    assert [(c.impact, c.kind) for c in compare(one, both)] == [(Impact.SAFE, "ROOT_ADDED")]
+    assert [(c.impact, c.kind) for c in compare(one, other)] == [(Impact.DANGEROUS, "ROOT_RENAMED")]
