@@ -126,6 +126,7 @@ class RequestAuthorizer:
         self._actor_id = actor_of(subject)
         self._standings: dict[str, Standing] = {}
         self._parties: dict[str | None, Party] = {}
+        self._alike: dict[tuple[bool, bool, frozenset[Relation]], Party] = {}
         self._decisions: dict[Question, Decision] = {}
 
     async def decide(self, questions: Sequence[Question]) -> list[Decision]:
@@ -216,7 +217,12 @@ class RequestAuthorizer:
         known = self._parties.get(owner_id)
         if known is None:
             facts = self._standings.get(owner_id or "", UNRELATED).relations
-            known = self._parties[owner_id] = party_of(self.subject, owner_id, facts)
+            # Owners of the same relations are the same party: most lists have two or three.
+            kind = (owner_id is None, owner_id == self.subject.id, frozenset(fact.relation for fact in facts))
+            alike = self._alike.get(kind)
+            if alike is None:
+                alike = self._alike[kind] = party_of(self.subject, owner_id, facts)
+            known = self._parties[owner_id] = alike
         return known
 
 

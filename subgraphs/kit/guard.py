@@ -152,10 +152,14 @@ class _Batch:
 
 def question_of(asked: Asked) -> Question:
     """What is asked of authz."""
-    owner, (data_class, action) = asked
+    owner, (name, action) = asked
+    data_class = _CLASSES[name]
     if isinstance(owner, RowAccess):
-        return owner.question(DataClass(data_class), action)
-    return Question(owner_id=owner, data_class=DataClass(data_class), action=action)
+        return owner.question(data_class, action)
+    return Question(owner, data_class, action)
+
+
+_CLASSES = {each.value: each for each in DataClass}
 
 
 def owner_id_of(owner: Owner) -> str | None:
