@@ -12,10 +12,19 @@ from datastores.relational.port import Relational
 from datastores.vault.keys import FileKeyProvider
 from datastores.vault.sealed import SealedVault
 from tests.kit_datastores import postgresql_schema, postgresql_url
+from tests.kit_datastores.mongodb import mongodb_url
 from tests.kit_datastores.neo4j import neo4j_url
 from tests.kit_datastores.redis import own_redis, redis_cluster_url, redis_url
 
-__all__ = ["neo4j_url", "own_redis", "postgresql_schema", "postgresql_url", "redis_cluster_url", "redis_url"]
+__all__ = [
+    "mongodb_url",
+    "neo4j_url",
+    "own_redis",
+    "postgresql_schema",
+    "postgresql_url",
+    "redis_cluster_url",
+    "redis_url",
+]
 
 ADAPTERS = ["sqlite", "postgresql"]
 

@@ -18,7 +18,8 @@ from tests.servers.programs import ServerAbsent, ServerProcess, answers, cache_f
 VERSION = "5.26.0"
 HOW_TO_GET_IT = (
     "no Neo4j here: set STADION_TEST_NEO4J_URL=neo4j://user:password@host:7687, or install Java 17 and Maven"
-    " (Debian: `apt-get install openjdk-17-jdk-headless maven`), which fetch it from Maven Central once"
+    " (Debian: `apt-get install openjdk-17-jdk-headless maven`) and run `python -m tests.servers.neo4j` once,"
+    " which fetches it from Maven Central"
 )
 _POM = f"""<project xmlns="http://maven.apache.org/POM/4.0.0">
   <modelVersion>4.0.0</modelVersion>
@@ -53,9 +54,9 @@ class Neo4jServer:
 
 
 @contextlib.contextmanager
-def running_neo4j() -> Iterator[Neo4jServer]:
-    """One server with a password until the block ends. Errors: ServerAbsent."""
-    jars = _jars()
+def running_neo4j(*, fetch: bool = False) -> Iterator[Neo4jServer]:
+    """One server until the block ends; its jars first where it may `fetch`. Errors: ServerAbsent."""
+    jars = _jars(fetch=fetch)
     home = Path(tempfile.mkdtemp(prefix="stadion-neo4j-"))
     try:
         port, password = free_port(), secrets.token_hex(12)
@@ -98,14 +99,14 @@ def _set_password(port: int, password: str) -> None:
         session.run(changing, password=password).consume()
 
 
-def _jars() -> Path:
+def _jars(*, fetch: bool) -> Path:
     """The folder of the server's jars, fetched where it is not there yet."""
     if shutil.which("java") is None:
         raise ServerAbsent(HOW_TO_GET_IT)
     jars = cache_folder("neo4j") / VERSION
     if jars.is_dir():
         return jars
-    if shutil.which("mvn") is None:
+    if not fetch or shutil.which("mvn") is None:
         raise ServerAbsent(HOW_TO_GET_IT)
     # Into a folder of its own first: an interrupted download must not look like a finished one.
     fetching = Path(tempfile.mkdtemp(prefix="fetching-", dir=jars.parent))
@@ -125,5 +126,5 @@ def _jars() -> Path:
 
 
 if __name__ == "__main__":
-    with running_neo4j() as running:
+    with running_neo4j(fetch=True) as running:
         print(f"Neo4j {VERSION} answers on port {running.port}")

@@ -1,0 +1,22 @@
+"""Chooses the documents by URL: `sqlite:///path` or `mongodb://…`."""
+
+from __future__ import annotations
+
+from datastores.config import StoreUrlProblem, parse_store_url
+from datastores.documents.mongodb import MongodbDocuments
+from datastores.documents.port import Documents
+from datastores.documents.sqlite import SqliteDocuments
+from datastores.relational.sqlite import SqliteRelational
+
+
+def open_documents(url: str) -> Documents:
+    """The documents for `url`, not yet open.
+
+    Errors: StoreUrlProblem, which never repeats the password.
+    """
+    if url.startswith("mongodb"):
+        return MongodbDocuments(url)
+    path = parse_store_url(url, schemes=("sqlite",)).path
+    if path is None:
+        raise StoreUrlProblem("`sqlite://` needs a path: `sqlite:///documents.db`")
+    return SqliteDocuments(SqliteRelational(path))
