@@ -13,6 +13,11 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from socket import socket
+
+    from starlette.applications import Starlette
+
     from deploy.callers import Callers
     from deploy.settings import Settings
     from router.config import RouterConfig
@@ -50,6 +55,7 @@ def router_command(
     ] = None,
     issuer: Annotated[str | None, typer.Option(help="issuer of those tokens [STADION_ISSUER]")] = None,
     audience: Annotated[str | None, typer.Option(help="audience of those tokens [STADION_AUDIENCE]")] = None,
+    workers: Annotated[int, typer.Option(min=1, max=256, help="processes that share the port")] = 1,
     hooks: Annotated[
         str | None, typer.Option(help="`MODULE:NAME` of a `router.hooks.Hooks` on the module path")
     ] = None,
@@ -73,6 +79,7 @@ def router_command(
     _serve(
         supergraph, sdl, settings,
         host=host, port=port, registered=registered, poll=poll, callers=callers, secret=secret, hooks=hooked,
+        workers=workers,
     )  # fmt: skip
 
 
@@ -88,6 +95,7 @@ def _serve(
     callers: Callers | None,
     secret: bytes | None,
     hooks: Hooks | None,
+    workers: int,
 ) -> None:
     from deploy.transports import signing
     from router.edge.app import build_app
@@ -99,7 +107,9 @@ def _serve(
 
     snapshot = load_snapshot(sdl, path, settings)
     try:
-        listening = listen(host, port)
+        first = listen(host, port, shared=workers > 1)
+        port = first.getsockname()[1]
+        listening = [first, *(listen(host, port, shared=True) for _ in range(workers - 1))]
     except AddressUnusable as error:
         fail(str(error))
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s %(message)s")
@@ -114,18 +124,34 @@ def _serve(
     following = [lambda: follow(path, router, transport)] if poll else []
     if callers:
         following.append(callers.keys.follow)
-    address = f"http://{f'[{host}]' if ':' in host else host}:{listening.getsockname()[1]}/graphql"
-    run(
-        build_app(
-            router,
-            credentials=callers.credentials if callers else None,
-            background=tuple(following),
-            registered=registered,
-        ),
-        listening,
-        settings,
-        ready=lambda: typer.echo(f"Stadion's router answers at {address}"),
+    address = f"http://{f'[{host}]' if ':' in host else host}:{port}/graphql"
+    app = build_app(
+        router,
+        credentials=callers.credentials if callers else None,
+        background=tuple(following),
+        registered=registered,
     )
+
+    def ready() -> None:
+        typer.echo(f"Stadion's router answers at {address}")
+
+    if workers == 1:
+        run(app, first, settings, ready=ready)
+    else:
+        raise typer.Exit(_serve_together(app, listening, settings, ready))
+
+
+def _serve_together(
+    app: Starlette, listening: list[socket], settings: RouterConfig, ready: Callable[[], None]
+) -> int:
+    """Each worker on its own socket of the one port: the kernel spreads connections."""
+    from deploy.workers import run_workers
+    from router.edge.serve import run
+
+    def serve(own: socket, worker_ready: Callable[[], None]) -> None:
+        run(app, own, settings, ready=worker_ready)
+
+    return run_workers(listening, serve, ready=ready)
 
 
 async def follow(path: Path, router: Router, transport: HttpTransport, *, every_s: float = POLL_S) -> None:

@@ -152,6 +152,21 @@ def run(*arguments: str) -> tuple[int, str, str]:
     return result.exit_code, result.stdout, result.stderr
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="connections are spread by the kernel on Linux alone")
+async def test_workers_share_a_port_and_end_together(tmp_path: Path) -> None:
+    file = tmp_path / "supergraph.graphql"
+    async with subgraph() as (url, _, _, _):
+        file.write_text(supergraph_of("type Query { hello: String }", url=url))
+        async with started(file, "--workers", "2") as (process, router):
+            children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+            assert len(children.read_text().split()) == 2
+            for _ in range(8):  # each on a connection of its own
+                async with aiohttp.ClientSession() as http:
+                    assert await ask(http, router, "{ hello }") == {"data": {"hello": "there"}}
+            process.send_signal(signal.SIGTERM)
+            assert await asyncio.wait_for(process.wait(), 20) == 0
+
+
 def test_a_file_that_is_no_supergraph_is_refused_in_one_line(tmp_path: Path) -> None:
     for text in (None, "", "type Query { a: Int }", "{{{", "\xff"):
         file = tmp_path / "it.graphql"
