@@ -3,7 +3,7 @@ one plan for each concrete type that the subgraph knows."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from router.planner.node_search import plan_node
 from router.planner.selections import Field, Fragment, Item, Selections, joined
@@ -11,6 +11,11 @@ from router.planner.tree import AbstractPlan, NodePlan, Resolved
 
 if TYPE_CHECKING:
     from router.planner.search import Search, State
+
+
+_SELDOM: Final = 0.95
+"""What a request for objects of one of several types costs, for there may be none of them: otherwise a
+request that is always made would be as good."""
 
 
 def plan_abstract(search: Search, state: State, selections: Selections) -> AbstractPlan | NodePlan:
@@ -33,7 +38,8 @@ def plan_abstract(search: Search, state: State, selections: Selections) -> Abstr
         unreachable.extend(failed)
         exploded = [f for f in exploded if f not in failed]
     rest: list[Item] = [*unreachable, *_shared_rest(search, shared), *_branch_rest(search, branches)]
-    cost = sum(_cost(r) for r in shared) + sum(plan.cost for _, plan in branches)
+    seldom = _SELDOM if len(local_types) > 1 else 1.0
+    cost = sum(_cost(r) for r in shared) + seldom * sum(plan.cost for _, plan in branches)
     return AbstractPlan(
         type_name=state.type_name,
         graph=state.graph,
