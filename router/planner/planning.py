@@ -88,9 +88,9 @@ def explain_operation(
     pool = SelectionPool(supergraph, {v.variable.name.value for v in operation.variables})
     search = Search(graph, pool, limits, explain=weigh_all)
     search.start()
-    selections = pool.of_operation(
-        _without_introspection(operation.selections), (Frame(operation.root_type),)
-    )
+    asked = _without_introspection(operation.selections)
+    pool.keys.take(asked)
+    selections = pool.of_operation(asked, (Frame(operation.root_type),))
     choices = _choices(search, operation, selections)
     groups = tuple(_groups(search, choice, operation.root_type) for choice in choices)
     writer = PlanWriter(graph, operation)

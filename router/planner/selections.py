@@ -10,10 +10,11 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from graphql import ValueNode, VariableNode, Visitor, print_ast, visit
+from graphql import ValueNode, VariableNode, Visitor, visit
 
 from router.operation.model import Condition, NormalField, NormalSelection
 from router.planner.contexts import ContextNames, ContextValue, Frame
+from router.planner.response_keys import ResponseKeys, printed_arguments
 from schema.supergraph import Supergraph
 from schema.supergraph.field_sets import FieldSet, FieldSetArgument, FieldSetField
 
@@ -137,8 +138,7 @@ class SelectionPool:
         self._fragments: dict[tuple[object, ...], Fragment] = {}
         self._lists: dict[tuple[int, ...], Selections] = {}
         self._collected: dict[tuple[int, str], tuple[Field, ...]] = {}
-        self._taken_keys: set[str] = set()
-        self._aliases: dict[tuple[str, str], str] = {}
+        self.keys = ResponseKeys()
         self._contexts = ContextNames(supergraph, client_variables)
         self.deferrals: list[Deferral] = []
 
@@ -206,7 +206,7 @@ class SelectionPool:
         path: tuple[str, ...] = (),
         defer: int | None = None,
     ) -> Selections:
-        """The client's selections; their response keys are taken from now on.
+        """The client's selections, whose response keys `keys` has taken.
 
         `frames` are the objects above, nearest first; what contexts want of the nearest is added. `path`
         are the response keys above, `defer` the deferred fragment around.
@@ -244,15 +244,12 @@ class SelectionPool:
         if definition is not None and self._supergraph.contexts:
             context = self._contexts.values(definition, frames)
             below = (Frame(definition.type.name), *frames)
-        arguments = ", ".join(f"{a.name}: {print_ast(a.value)}" for a in selection.arguments)
-        if selection.response_key != selection.name or arguments:
-            self._taken_keys.add(selection.response_key)
         return self.field(
             Field(
                 key=selection.response_key,
                 name=selection.name,
                 asked_on=selection.parent_type,
-                arguments=f"({arguments})" if arguments else "",
+                arguments=printed_arguments(selection),
                 variables=tuple(dict.fromkeys(v for a in selection.arguments for v in _variables(a.value))),
                 conditions=selection.conditions,
                 selections=(
@@ -268,13 +265,8 @@ class SelectionPool:
     # -- internal fields ---------------------------------------------------------------------------
 
     def internal_key(self, name: str, arguments: tuple[FieldSetArgument, ...] = ()) -> str:
-        """The response key of a key or required field: its name, or an alias where that could clash."""
-        if not arguments and name not in self._taken_keys:
-            return name
-        identity = (name, _arguments_text(arguments))
-        if identity not in self._aliases:
-            self._aliases[identity] = f"_{name}_{len(self._aliases)}"
-        return self._aliases[identity]
+        """The response key of a key or required field, by which nothing else is asked for."""
+        return self.keys.own(name, _arguments_text(arguments))
 
     def of_field_set(
         self, field_set: FieldSet, type_name: str, *, purpose: str, conditions: Conditions = ()
@@ -383,4 +375,6 @@ def _variables(value: ValueNode) -> list[str]:
 
 
 def _arguments_text(arguments: tuple[FieldSetArgument, ...]) -> str:
-    return "(" + ", ".join(f"{a.name}: {a.text}" for a in arguments) + ")" if arguments else ""
+    """As `printed_arguments` of a client's field with the same arguments."""
+    ordered = sorted(arguments, key=lambda argument: argument.name)
+    return "(" + ", ".join(f"{a.name}: {a.text}" for a in ordered) + ")" if arguments else ""
