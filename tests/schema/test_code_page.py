@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 import schema
-from schema.code_page import code_page
+from schema.composition.code_page import code_page
 from schema.composition.parse import stage as parse_stage
 from schema.composition.satisfiability import walk
 from schema.federation.field_sets import FIELD_SET_CHARACTERS_MAX
