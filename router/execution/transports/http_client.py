@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 import httptools
 
 _FORBIDDEN: Final = ("\r", "\n", "\0")
+_HEAD_BYTES_MAX: Final = 256 * 1024
 _DECODERS: Final[dict[str, int]] = {"gzip": 31, "x-gzip": 31, "deflate": 47}
 
 
@@ -244,6 +245,7 @@ class _Connection(asyncio.Protocol):
         self._encoding = ""
         self._delimited = False
         self._headers_complete = False
+        self._head_bytes = 0
 
     async def exchange(self, request: bytes, deadline: float | None) -> HttpAnswer:
         """Send a request and wait for its answer. The caller discards the connection if this raises."""
@@ -292,6 +294,10 @@ class _Connection(asyncio.Protocol):
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
             self._fail(NotHttp())
+        if not self._headers_complete:
+            self._head_bytes += len(data)
+            if self._head_bytes > _HEAD_BYTES_MAX:
+                self._fail(NotHttp())
 
     def on_message_begin(self) -> None:
         """httptools: an answer begins; a second one is none that anybody asked for."""
