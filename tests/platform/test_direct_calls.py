@@ -37,7 +37,7 @@ def body_of(query: str, **variables: Any) -> bytes:
     return orjson.dumps({"query": query, "variables": variables})
 
 
-@pytest.mark.parametrize("name", ["accounts", "profiles", "training", "medical"])
+@pytest.mark.parametrize("name", ["accounts", "profiles", "training", "medical", "audit"])
 def test_without_the_routers_signature_nothing_runs(seeded: Seeded, name: str) -> None:
     body = body_of("{ __typename }")
     stale = datetime.now(UTC) - timedelta(minutes=5)
