@@ -28,6 +28,7 @@ class Settings(BaseSettings):
     audience: str = "stadion"
     relational_url: SecretStr | None = None
     vault_url: SecretStr | None = None
+    events_url: SecretStr | None = None
     internal_key: SecretStr | None = None
     drain_timeout_s: float = Field(default=10.0, gt=0, le=120)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from authz.facts.relational import RelationalFacts
 from datastores.blobs.files import FileBlobs
 from datastores.events.embedded import EmbeddedEvents
+from datastores.events.redis import RedisEvents
 from datastores.lifecycle import Store
 from datastores.relational.opening import open_relational
 from datastores.relational.port import Relational
@@ -29,7 +30,7 @@ class Stores:
     facts: RelationalFacts
     vault: SealedVault
     blobs: FileBlobs
-    events: EmbeddedEvents
+    events: EmbeddedEvents | RedisEvents
 
     def in_order(self) -> dict[str, Store]:
         """By name, in the order in which they are opened; events are last, for they read the others."""
@@ -56,8 +57,14 @@ def stores_of(settings: Settings) -> Stores:
         facts=RelationalFacts(facts_rows),
         vault=vault,
         blobs=FileBlobs(folder / "blobs"),
-        events=EmbeddedEvents([*relational.values(), facts_rows, vault]),
+        events=_events(settings, {**relational, "facts": facts_rows, "medical": vault}),
     )
+
+
+def _events(settings: Settings, sources: Mapping[str, Relational]) -> EmbeddedEvents | RedisEvents:
+    if settings.events_url is not None:
+        return RedisEvents(settings.events_url.get_secret_value(), sources)
+    return EmbeddedEvents(list(sources.values()))
 
 
 def _relational(settings: Settings, folder: Path, domain: str) -> Relational:
