@@ -28,8 +28,9 @@ class Neo4jLimits:
     connections_max: int = 20
     connect_timeout_s: float = 3.0
     acquire_timeout_s: float = 5.0
-    retry_time_s: float = 5.0
-    call_timeout_s: float = 10.0
+    retry_first_s: float = 0.02
+    retry_time_s: float = 10.0
+    call_timeout_s: float = 20.0
 
 
 class Neo4jGraph:
@@ -59,6 +60,8 @@ class Neo4jGraph:
             connection_timeout=self._limits.connect_timeout_s,
             connection_acquisition_timeout=self._limits.acquire_timeout_s,
             max_transaction_retry_time=self._limits.retry_time_s,
+            # The driver's own first pause of a second is long for two writers of one pair.
+            initial_retry_delay=self._limits.retry_first_s,
             notifications_min_severity="OFF",
         )
         try:
