@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TypeAlias
 
 from authz.errors import InvalidToken
+from authz.identity.keys import now_utc
 from authz.identity.subject import ANONYMOUS, Subject
 from router.errors import ClientError
 
@@ -17,18 +18,13 @@ IsActive: TypeAlias = Callable[[Subject], bool]
 """Whether the session behind a Subject still stands; asked at every event of a stream."""
 
 
-def utc_now() -> datetime:
-    """The clock, replaced in tests."""
-    return datetime.now(UTC)
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Credentials:
     """How this router knows its callers. Without `authenticate`, tokens are not read: all are anonymous."""
 
     authenticate: Authenticate | None = None
     is_active: IsActive | None = None
-    now: Callable[[], datetime] = utc_now
+    now: Callable[[], datetime] = now_utc
 
     async def subject_of(self, authorization: str | None) -> Subject:
         """The caller of an `Authorization` header, anonymous without one.
