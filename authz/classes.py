@@ -91,6 +91,9 @@ class Action(StrEnum):
     # SECURITY
     EVENTS = "events"
     FORCE_RESET = "force_reset"
+    # AUDIT: opening somebody's record in an emergency, and judging afterwards whether that was right.
+    BREAK_GLASS = "break_glass"
+    REVIEW = "review"
 
 
 class Visibility(StrEnum):

@@ -222,6 +222,10 @@ def _own_act(_: str) -> Holds:
     return lambda case: case.question.created_by is not None and case.question.created_by == case.subject.id
 
 
+def _not_own_act(_: str) -> Holds:
+    return lambda case: case.question.created_by not in (None, "", case.subject.id)
+
+
 def _four_eyes(_: str) -> Holds:
     return lambda case: case.question.approved_by not in (None, "", case.subject.id)
 
@@ -286,6 +290,7 @@ KINDS: Mapping[str, Kind] = {
         _visible, Depends.ROW, "the owner shows the row to this circle", frozenset({"everyone", "friends"})
     ),
     "own_act": Kind(_own_act, Depends.ROW, "the row records the subject's own act"),
+    "not_own_act": Kind(_not_own_act, Depends.ROW, "the row records somebody else's act"),
     "four_eyes": Kind(_four_eyes, Depends.ROW, "a second person approved it"),
     "legal_hold": Kind(_legal_hold, Depends.ROW, "the row is under legal hold"),
     "licensed_here": Kind(_licensed_here, Depends.ROW, "the subject's region is the row's, if it has one"),
