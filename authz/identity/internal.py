@@ -10,7 +10,7 @@ import hmac
 import secrets
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -150,6 +150,7 @@ def _subject_claims(subject: Subject) -> dict[str, Any]:
         "client_id": subject.client_id,
         "scope": " ".join(sorted(subject.scopes)),
         "region": subject.region,
+        "address": subject.client_address,
         "expires_at": None if subject.expires_at_utc is None else subject.expires_at_utc.timestamp(),
     }
     return {name: value for name, value in claims.items() if value is not None}
@@ -158,9 +159,13 @@ def _subject_claims(subject: Subject) -> dict[str, Any]:
 def _subject(claims: Mapping[str, Any]) -> Subject:
     if not isinstance(claims, dict):
         raise TypeError
+    address = claims.get("address")
+    if not isinstance(address, str | None):
+        raise TypeError
     if "sub" not in claims:
-        # Whoever shows no token has nothing else either.
-        return ANONYMOUS
+        # Whoever shows no token has nothing but an address.
+        return ANONYMOUS if address is None else replace(ANONYMOUS, client_address=address)
     seconds = claims.get("expires_at")
     expires_at = None if seconds is None else datetime.fromtimestamp(float(seconds), UTC)
-    return subject_from_claims(claims, expires_at_utc=expires_at)
+    subject = subject_from_claims(claims, expires_at_utc=expires_at)
+    return subject if address is None else replace(subject, client_address=address)

@@ -13,6 +13,8 @@ class Subject:
     """A caller. `id` is None for an anonymous one, who has no roles.
 
     `acr` is the authentication level (1 password, 2 second factor). `expires_at_utc` ends open streams.
+    `client_address` is the IP address that the call came from, as the router's edge found it; of no caller
+    inside the platform.
     Hashable, so that it can be part of cache keys; it holds no token.
     """
 
@@ -24,6 +26,7 @@ class Subject:
     scopes: frozenset[str] = frozenset()
     region: str | None = None
     expires_at_utc: datetime | None = None
+    client_address: str | None = None
 
     @property
     def authenticated(self) -> bool:

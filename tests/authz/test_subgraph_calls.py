@@ -28,7 +28,16 @@ DOC = Subject(
 )
 
 
-@pytest.mark.parametrize("subject", [DOC, ANONYMOUS, Subject(id="plain")])
+@pytest.mark.parametrize(
+    "subject",
+    [
+        DOC,
+        ANONYMOUS,
+        Subject(id="plain"),
+        Subject(id="plain", client_address="192.0.2.7"),
+        Subject(id=None, client_address="2001:db8::7"),
+    ],
+)
 def test_a_subject_arrives_as_it_was_sent(subject):
     signature = sign_call(subject, "medical", BODY, KEY, NOW)
     assert verify_call(signature, "medical", BODY, KEY, NOW) == subject
