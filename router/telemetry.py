@@ -1,6 +1,8 @@
-"""Telemetry: the names of spans, metrics and log fields; the API only, the SDK is set up by `deploy`.
+"""Telemetry: the names of spans, metrics and log fields. Where they go is set up by `deploy`.
 
-INVARIANT: nothing here carries a variable's value, a token, an address or a person's id.
+Metrics are numbers in this process, read when somebody scrapes them. Spans are the OpenTelemetry API's:
+without an SDK there are none. INVARIANT: nothing here carries a variable's value, a literal, a token, an
+address or a person's id.
 """
 
 from __future__ import annotations
@@ -8,44 +10,164 @@ from __future__ import annotations
 import random
 import re
 from contextlib import AbstractContextManager, nullcontext
-from typing import Final
+from typing import Any, Final
 
-from opentelemetry import metrics, trace
+from opentelemetry import trace
 
-TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
+from router.instruments import COST_BUCKETS, Instruments
+
+TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})")
 tracer = trace.get_tracer("stadion.router")
-meter = metrics.get_meter("stadion.router")
+instruments: Final = Instruments()
 
-requests_duration_s = meter.create_histogram(
-    "http.server.request.duration", unit="s", description="from the first byte read to the last one sent"
+requests_duration_s = instruments.distribution(
+    "http.server.request.duration",
+    "from a request's head to the last byte of its answer",
+    unit="s",
+    labels=("http.route", "http.request.method", "http.response.status_code"),
 )
-errors_count = meter.create_counter("stadion.router.graphql_error", description="errors answered, by code")
-cache_count = meter.create_counter(
-    "stadion.router.cache", description="look-ups, by cache and by hit or miss"
+calls_duration_s = instruments.distribution(
+    "http.client.request.duration",
+    "of one call to a subgraph; `outcome` is `ok`, `errors` or `failed`",
+    unit="s",
+    labels=("subgraph.name", "outcome"),
 )
-denials_count = meter.create_counter(
-    "stadion.router.operations.authorization", description="fields taken out before planning, by code"
+overhead_s = instruments.distribution(
+    "stadion.router.overhead", "of a request's time, what no subgraph was waited for", unit="s"
 )
-streams_open = meter.create_up_down_counter(
-    "stadion.router.opened.subscriptions", description="subscriptions open towards clients"
+in_flight = instruments.level("http.server.active_requests", "requests under way")
+errors_count = instruments.counter("stadion.router.graphql_error", "errors answered", labels=("code",))
+operations_count = instruments.counter(
+    "stadion.router.operations", "operations read, by kind and by class of client", labels=("kind", "client")
 )
-lagged_count = meter.create_counter(
-    "stadion.router.subscriptions.lagged_messages", description="events dropped for slow clients"
+cache_count = instruments.counter(
+    "stadion.router.cache", "look-ups, by cache and by hit or miss", labels=("cache", "found")
+)
+cache_size = instruments.level("stadion.router.cache.size", "entries kept", labels=("cache",))
+plan_duration_s = instruments.distribution(
+    "stadion.router.query_planning.plan.duration", "to plan and compile one operation", unit="s"
+)
+warmup_duration_s = instruments.distribution(
+    "stadion.router.query_planning.warmup.duration", "to plan the hottest operations on a new graph", unit="s"
+)
+reloads_count = instruments.counter(
+    "stadion.router.supergraph.reload",
+    "things read anew while serving, by what and by outcome",
+    labels=("what", "outcome"),
+)
+denials_count = instruments.counter(
+    "stadion.router.operations.authorization", "fields taken out before planning", labels=("code",)
+)
+streams_open = instruments.level("stadion.router.opened.subscriptions", "subscriptions open towards clients")
+connections_open = instruments.level(
+    "stadion.router.session.count.active", "streams and WebSocket connections open"
+)
+lagged_count = instruments.counter(
+    "stadion.router.subscriptions.lagged_messages", "events dropped for slow clients"
+)
+dropped_count = instruments.counter(
+    "stadion.router.subscriptions.dropped_clients", "streams ended because their client read too slowly"
+)
+cost_estimated = instruments.distribution(
+    "stadion.router.demand_control.cost.estimated",
+    "of one operation, before it runs",
+    labels=("result",),
+    bounds=COST_BUCKETS,
+)
+cost_actual = instruments.distribution(
+    "stadion.router.demand_control.cost.actual",
+    "of one answer",
+    labels=("result",),
+    bounds=COST_BUCKETS,
+)
+cost_delta = instruments.distribution(
+    "stadion.router.demand_control.cost.delta",
+    "estimated less actual",
+    bounds=(-1_000, -100, 0, *COST_BUCKETS),
 )
 
-
+SPANS: Final = {
+    "parse": "query_parsing",
+    "validate": "query_validation",
+    "normalize": "query_normalization",
+    "authorize": "query_authorization",
+    "plan": "query_planning",
+    "execute": "execution",
+}
+"""Stage → the name of its span; `router` is around all of them and `fetch` around each call."""
 _NO_SPAN: Final = nullcontext()
 
 
 def stage(name: str) -> AbstractContextManager[object]:
     """A span around one stage of the pipeline; nothing while no SDK is set up: an empty span takes time."""
-    if not _is_traced():
+    if not is_traced():
         return _NO_SPAN
-    return tracer.start_as_current_span(f"stadion.router.{name}", record_exception=False)
+    return tracer.start_as_current_span(SPANS[name], record_exception=False, set_status_on_exception=False)
 
 
-def _is_traced() -> bool:
+def request_span(traceparent: str | None, method: str) -> AbstractContextManager[trace.Span | None]:
+    """The span around a whole request, below the caller's own; nothing while no SDK is set up."""
+    if not is_traced():
+        return nullcontext()
+    return tracer.start_as_current_span(
+        "router",
+        context=_context_of(traceparent),
+        kind=trace.SpanKind.SERVER,
+        attributes={"http.request.method": method, "http.route": "/graphql"},
+        record_exception=False,
+        set_status_on_exception=False,
+    )
+
+
+def operation_named(name: str | None, kind: str) -> None:
+    """Tell the request's span what was asked: name and kind, nothing of the document."""
+    if is_traced():
+        span = trace.get_current_span()
+        span.set_attribute("graphql.operation.type", kind)
+        if name:
+            span.set_attribute("graphql.operation.name", name)
+
+
+def call_span(service: str) -> AbstractContextManager[trace.Span]:
+    """The span around one call to a subgraph."""
+    return tracer.start_as_current_span(
+        "fetch",
+        kind=trace.SpanKind.CLIENT,
+        attributes={"subgraph.name": service},
+        record_exception=False,
+        set_status_on_exception=False,
+    )
+
+
+def is_traced() -> bool:
+    """Whether an SDK is set up, so that spans go somewhere."""
     return not isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider)
+
+
+def _context_of(traceparent: str | None) -> Any:
+    given = TRACEPARENT.fullmatch(traceparent) if traceparent else None
+    if not given or not given[1].strip("0") or not given[2].strip("0"):
+        return None
+    remote = trace.SpanContext(
+        int(given[1], 16),
+        int(given[2], 16),
+        is_remote=True,
+        trace_flags=trace.TraceFlags(int(given[3], 16) & 1),
+    )
+    return trace.set_span_in_context(trace.NonRecordingSpan(remote))
+
+
+def traceparent_of(trace_id: str) -> str:
+    """What subgraphs are told: the current span where there is one, else this request's id alone.
+
+    Source: W3C Trace Context.
+    """
+    if is_traced():
+        context = trace.get_current_span().get_span_context()
+        if context.is_valid:
+            flags = int(context.trace_flags)
+            return f"00-{context.trace_id:032x}-{context.span_id:016x}-{flags:02x}"
+    return f"00-{trace_id}-{random.getrandbits(64) or 1:016x}-00"  # tells calls apart, guards nothing
 
 
 def trace_id_of(traceparent: str | None) -> str:
@@ -54,7 +176,7 @@ def trace_id_of(traceparent: str | None) -> str:
     The current span's; else the caller's own from its `traceparent`; else a random one.
     Source: W3C Trace Context.
     """
-    if _is_traced():
+    if is_traced():
         context = trace.get_current_span().get_span_context()
         if context.is_valid:
             return trace.format_trace_id(context.trace_id)

@@ -41,7 +41,10 @@ COMPRESSED_BYTES_MIN = 1_024
 GZIP_REFUSED = re.compile(r"gzip;q=0(\.0*)?")
 
 
-@dataclass(frozen=True, slots=True)
+KNOWN_METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})
+
+
+@dataclass(slots=True)
 class Exchange:
     """One HTTP request with the means to answer it."""
 
@@ -50,11 +53,14 @@ class Exchange:
     send: Send
     headers: Mapping[str, str]
     trace_id: str
+    status: str = "499"
+    """Of the answer; the client was gone where there was none."""
 
     @property
     def method(self) -> str:
-        """The request's method, upper case."""
-        return str(self.scope["method"])
+        """The request's method, upper case; one that is not HTTP's own is not told apart."""
+        method = str(self.scope["method"])
+        return method if method in KNOWN_METHODS else "_OTHER"
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +103,8 @@ class GraphQLEndpoint:
             answer = answer_of_failure(failure, exchange.trace_id)
             await self._send(exchange, answer, accept, retry_after_s=retry_after_s)
         finally:
-            requests_duration_s.record(time.perf_counter() - began, {"http.route": "/graphql"})
+            labels = {"route": "/graphql", "method": exchange.method, "status": exchange.status}
+            requests_duration_s.record(time.perf_counter() - began, labels)
 
     def _wants_explorer(self, exchange: Exchange, accept: Accepted) -> bool:
         return (
@@ -250,6 +257,7 @@ class GraphQLEndpoint:
             status, text = outcome.status_as(wire), outcome.text()
         else:
             status, text = 200, b"[" + b",".join(one.text() for one in outcome) + b"]"
+        exchange.status = str(status)
         headers = _headers(exchange, CONTENT_TYPES[wire])
         headers += _advice(status, exchange.method, retry_after_s)
         if self._config.compression and len(text) >= COMPRESSED_BYTES_MIN and _takes_gzip(exchange.headers):
@@ -262,6 +270,7 @@ class GraphQLEndpoint:
     async def _send_stream(self, exchange: Exchange, stream: Stream) -> None:
         headers = _headers(exchange, stream.framing.content_type)
         headers.append((b"x-accel-buffering", b"no"))
+        exchange.status = "200"
         heartbeat_s = self._config.streams.heartbeat_ms / 1_000
         with Departure(exchange.receive, at_once=True):
             await exchange.send({"type": "http.response.start", "status": 200, "headers": headers})

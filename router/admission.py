@@ -1,0 +1,100 @@
+"""Admission: settings on who may ask for what and how much; read once, before anything runs."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Annotated
+
+
+class Safelist(StrEnum):
+    """Which documents are run, where some are registered in a manifest."""
+
+    OFF = "off"
+    LOG_UNKNOWN = "log_unknown"
+    KNOWN_TEXTS = "known_texts"
+    IDS_ONLY = "ids_only"
+
+
+class Demand(StrEnum):
+    """What is done with costs."""
+
+    OFF = "off"
+    MEASURE = "measure"
+    ENFORCE = "enforce"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DemandControl:
+    """What operations may cost, by `@cost` and `@listSize`. An object costs 1 and a mutation 10 more, unless
+    the schema says otherwise; what is below a list costs as often as the list is long.
+
+    `measure` counts and tells, `enforce` refuses as well. 0 sets no limit.
+    """
+
+    mode: Annotated[Demand, "whether costs are counted, and whether limits on them hold"] = Demand.OFF
+    list_size_assumed: Annotated[int, "items of a list whose size `@listSize` does not tell"] = 10
+    cost_max: Annotated[int, "estimated cost of one operation; 0 sets no limit"] = 0
+    actual_cost_max: Annotated[int, "cost of one answer; a dearer one is not sent; 0 sets no limit"] = 0
+    subgraph_cost_max: Annotated[
+        Mapping[str, int],
+        "by a subgraph's name, or `all`: estimated cost of an operation's fetches from it; those over it are "
+        "left out",
+    ] = field(default_factory=dict)
+    measure_answers: Annotated[bool, "count what answers cost, too"] = True
+    shown: Annotated[bool, "tell costs in `extensions.cost` of answers"] = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientClass:
+    """What holds for some clients instead of the general settings. The first class that fits counts.
+
+    A client belongs to it by its token alone: by the client that the token was issued to, or by a role.
+    """
+
+    client_ids: Annotated[tuple[str, ...], "clients, as tokens name them, that belong to it"] = ()
+    roles: Annotated[tuple[str, ...], "roles whose bearers belong to it"] = ()
+    safelist: Annotated[Safelist, "what runs for them where documents are registered"] = Safelist.OFF
+    introspection: Annotated[bool, "answer `__schema` and `__type`, and suggest names in errors"] = True
+    cost_max: Annotated[int, "estimated cost of one operation; 0: `demand.cost_max`"] = 0
+    requests_per_minute_max: Annotated[
+        int, "requests a minute for one caller; 0: `rate.requests_per_minute_max`"
+    ] = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proxies:
+    """Who stands between clients and the router. An address in `header` is believed as far as it was put
+    there by a trusted network; with none trusted, the connection's own address is the client's.
+    """
+
+    trusted: Annotated[tuple[str, ...], "networks (CIDR) of proxies whose word on addresses is taken"] = ()
+    header: Annotated[str, "header in which they tell the client's address, lower case"] = "x-forwarded-for"
+
+    def __post_init__(self) -> None:
+        for network in self.trusted:
+            ipaddress.ip_network(network)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TelemetryConfig:
+    """Where metrics and traces go. Neither is anywhere unless it is said where."""
+
+    metrics_address: Annotated[
+        str, "`HOST:PORT` of `/metrics` (Prometheus), apart from the public port; workers after the first "
+        "take the ports after it"
+    ] = ""  # fmt: skip
+    otlp_endpoint: Annotated[str, "URL of a collector (OTLP over HTTP) that traces go to"] = ""
+    traced_percent: Annotated[
+        int, "of a hundred requests without a caller's own trace, how many are traced"
+    ] = 10
+    json_logs: Annotated[bool, "write the log as one JSON object a line"] = False
+
+    def __post_init__(self) -> None:
+        if self.traced_percent > 100:
+            raise ValueError("`traced_percent` is at most 100")
+        host, _, port = self.metrics_address.rpartition(":")
+        if self.metrics_address and not (host and port.isdigit() and int(port) < 65_536):
+            raise ValueError("`metrics_address` must be `HOST:PORT`")
