@@ -19,3 +19,7 @@ class NotFound(StoreError):
 
 class SchemaTooNew(StoreError):
     """The stored schema is of a newer version of the program, or half applied. Nothing was changed."""
+
+
+class SchemaBehind(StoreError):
+    """The stored schema waits for migrations, and this start may not run them. Nothing was changed."""

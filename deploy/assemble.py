@@ -19,8 +19,9 @@ from authz.policies.kept import TOPIC as POLICY_CHANGED
 from authz.policies.kept import KeptPolicies, follow, take_newest
 from datastores.events.port import Event
 from datastores.lifecycle import opened
-from deploy.domains import Shared, audit_log_of, build_domains, prepare_domains
+from deploy.domains import Shared, audit_log_of, build_domains
 from deploy.keys import kept_secret
+from deploy.schemas import migrate_all
 from deploy.settings import Settings
 from deploy.stores import Stores, stores_of
 from subgraphs.accounts.passwords import Passwords
@@ -70,9 +71,7 @@ async def platform(
         return kept_secret(keys_folder, name)
 
     keys_folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    async with opened(stores.in_order()):
-        await stores.facts.open()
-        await prepare_domains(stores)
+    async with open_stores(settings, stores):
         keys = open_key_ring(keys_folder, clock=now)
         terms = TokenTerms(settings.issuer, settings.audience)
         revoked = RevokedSessions()
@@ -107,6 +106,19 @@ async def platform(
                 )
             finally:
                 shared.passwords.close()
+
+
+@asynccontextmanager
+async def open_stores(settings: Settings, stores: Stores) -> AsyncIterator[None]:
+    """The stores, open inside the block and brought to what this program knows; events are not among them.
+
+    Errors: SchemaTooNew, before anything is changed, where one store is newer or half applied; SchemaBehind
+    where one waits for migrations that `settings` leaves to `stadion migrate up`.
+    """
+    async with opened(stores.rows_in_order()):
+        await migrate_all(stores.rows(), may_migrate=settings.migrate_at_start)
+        async with opened(stores.others_in_order()):
+            yield
 
 
 @asynccontextmanager

@@ -16,6 +16,7 @@ COMMANDS = (
     "otp_command",
     "policy_command",
     "audit_command",
+    "migrate_command",
     "config_command",
 )
 

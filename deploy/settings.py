@@ -29,6 +29,7 @@ class Settings(BaseSettings):
     relational_url: SecretStr | None = None
     vault_url: SecretStr | None = None
     events_url: SecretStr | None = None
+    migrate_at_start: bool = True
     internal_key: SecretStr | None = None
     drain_timeout_s: float = Field(default=10.0, gt=0, le=120)
 

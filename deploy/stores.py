@@ -28,18 +28,26 @@ class Stores:
     relational: Mapping[str, Relational]
     facts_rows: Relational
     facts: RelationalFacts
+    vault_rows: Relational
     vault: SealedVault
     blobs: FileBlobs
     events: EmbeddedEvents | RedisEvents
 
+    def rows(self) -> dict[str, Relational]:
+        """Every relational store by its short name: what is migrated, backed up and copied."""
+        return {**self.relational, "facts": self.facts_rows, "medical": self.vault_rows}
+
+    def rows_in_order(self) -> dict[str, Store]:
+        """The relational stores by name, which are opened, and migrated, before all others."""
+        return {f"the store of {name}": store for name, store in self.rows().items()}
+
+    def others_in_order(self) -> dict[str, Store]:
+        """The rest by name, in the order in which they are opened; events come last, for they read rows."""
+        return {"the medical vault": self.vault, "the file store": self.blobs}
+
     def in_order(self) -> dict[str, Store]:
-        """By name, in the order in which they are opened; events are last, for they read the others."""
-        return {
-            **{f"the store of {domain}": store for domain, store in self.relational.items()},
-            "the store of authorization facts": self.facts_rows,
-            "the medical vault": self.vault,
-            "the file store": self.blobs,
-        }
+        """Every store but the events, in order."""
+        return {**self.rows_in_order(), **self.others_in_order()}
 
 
 def stores_of(settings: Settings) -> Stores:
@@ -48,13 +56,13 @@ def stores_of(settings: Settings) -> Stores:
     relational = {domain: _relational(settings, folder, domain) for domain in DOMAINS}
     facts_rows = _relational(settings, folder, "facts")
     vault_url = settings.vault_url.get_secret_value() if settings.vault_url else _sqlite(folder, "vault")
-    vault = SealedVault(
-        open_relational(vault_url, search_path="medical"), FileKeyProvider(folder / "keys" / "vault.json")
-    )
+    vault_rows = open_relational(vault_url, search_path="medical")
+    vault = SealedVault(vault_rows, FileKeyProvider(folder / "keys" / "vault.json"))
     return Stores(
         relational=relational,
         facts_rows=facts_rows,
         facts=RelationalFacts(facts_rows),
+        vault_rows=vault_rows,
         vault=vault,
         blobs=FileBlobs(folder / "blobs"),
         events=_events(settings, {**relational, "facts": facts_rows, "medical": vault}),

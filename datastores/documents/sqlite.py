@@ -25,9 +25,9 @@ from datastores.documents.port import (
 )
 from datastores.errors import Conflict
 from datastores.relational.migrate import migrate
+from datastores.relational.schemas import Schema
 from datastores.relational.sqlite import SqliteRelational
 
-_MIGRATIONS = Path(__file__).parent / "migrations"
 _IDS_PER_STATEMENT = 500
 _NUMBERS = ("integer", "real")
 _documents = sa.Table(
@@ -35,6 +35,7 @@ _documents = sa.Table(
     sa.MetaData(),
     *(sa.Column(name) for name in ("collection", "id", "version", "content")),
 )
+SCHEMA = Schema("documents", Path(__file__).parent / "migrations", "documents_version", (_documents,))
 
 
 class SqliteDocuments:
@@ -46,7 +47,7 @@ class SqliteDocuments:
     async def open(self) -> None:
         """Open the store and bring its table up to date."""
         await self._rows.open()
-        await migrate(self._rows, _MIGRATIONS, "documents_version")
+        await migrate(self._rows, SCHEMA.scripts, SCHEMA.version_table)
 
     async def ready(self) -> None:
         """Raise Unavailable where the store cannot serve."""

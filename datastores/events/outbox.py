@@ -20,9 +20,8 @@ from datastores.relational.after_commit import after_commit
 from datastores.relational.columns import UtcDateTime, insert
 from datastores.relational.migrate import migrate
 from datastores.relational.port import Relational
+from datastores.relational.schemas import Schema
 
-_MIGRATIONS = Path(__file__).parent / "migrations"
-_VERSION_TABLE = "outbox_version"
 # Any fixed number: the lock that makes the order of positions the order of commits on PostgreSQL.
 _APPEND_LOCK = 0x57AD10
 
@@ -58,9 +57,14 @@ dead_letters = sa.Table(
 )
 
 
+SCHEMA = Schema(
+    "outbox", Path(__file__).parent / "migrations", "outbox_version", (outbox, consumers, dead_letters)
+)
+
+
 async def prepare_outbox(relational: Relational) -> None:
     """Make or upgrade the outbox tables in a domain's database; call it where the domain migrates."""
-    await migrate(relational, _MIGRATIONS, _VERSION_TABLE)
+    await migrate(relational, SCHEMA.scripts, SCHEMA.version_table)
 
 
 def new_event(topic: str, *, key: str, payload: Mapping[str, Any], at_utc: datetime | None = None) -> Event:

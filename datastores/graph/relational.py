@@ -15,14 +15,15 @@ from datastores.graph.port import Pair, Suggestion, check_bounds, check_pairs
 from datastores.relational.columns import insert
 from datastores.relational.migrate import migrate
 from datastores.relational.port import Relational
+from datastores.relational.schemas import Schema
 
-_MIGRATIONS = Path(__file__).parent / "migrations"
 # SQLite takes some thousands of bound values a statement; a pair is two.
 _IDS_PER_STATEMENT = 500
 
 _metadata = sa.MetaData()
 _friends = sa.Table("graph_friends", _metadata, sa.Column("person"), sa.Column("friend"))
 _blocks = sa.Table("graph_blocks", _metadata, sa.Column("blocker"), sa.Column("blocked"))
+SCHEMA = Schema("graph", Path(__file__).parent / "migrations", "graph_version", (_friends, _blocks))
 
 
 class RelationalGraph:
@@ -34,7 +35,7 @@ class RelationalGraph:
     async def open(self) -> None:
         """Open the store and bring its tables up to date."""
         await self._rows.open()
-        await migrate(self._rows, _MIGRATIONS, "graph_version")
+        await migrate(self._rows, SCHEMA.scripts, SCHEMA.version_table)
 
     async def ready(self) -> None:
         """Raise Unavailable where the store cannot serve."""

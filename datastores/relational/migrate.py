@@ -7,6 +7,7 @@ module, so no domain carries an `env.py`.
 from __future__ import annotations
 
 import zlib
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -15,71 +16,100 @@ from alembic.operations import Operations
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util.exc import CommandError
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, exc, text
 
 from datastores.errors import SchemaTooNew
 from datastores.relational.port import Relational
 
 
-async def migrate(relational: Relational, script_location: Path, version_table: str) -> None:
-    """Upgrade to the newest revision; all of it or nothing.
+async def migrate(
+    relational: Relational, script_location: Path, version_table: str, *, revision: str = "head"
+) -> None:
+    """Upgrade to `revision`, the newest by default; all of it or nothing.
 
-    Errors: SchemaTooNew where the database is at a revision that `script_location` does not hold.
+    Errors: SchemaTooNew where the database is at a revision that `script_location` does not hold, or is not
+    as its revision left it.
     """
-    script = _script_directory(script_location)
-    await relational.write(lambda connection: _move(connection, script, version_table, target="head"))
+    script = script_directory(script_location)
+    await relational.write(lambda connection: upgrade_to(connection, script, version_table, revision))
 
 
 async def downgrade(
     relational: Relational, script_location: Path, version_table: str, *, revision: str = "base"
 ) -> None:
     """Go back to `revision`; for tests and for an operator who must undo a release."""
-    script = _script_directory(script_location)
-    await relational.write(lambda connection: _move(connection, script, version_table, target=revision))
+    script = script_directory(script_location)
+
+    def steps(heads: Any, _context: MigrationContext) -> Any:
+        return script._downgrade_revs(revision, heads)
+
+    await relational.write(lambda connection: _move(connection, script, version_table, steps))
 
 
 async def current_revision(relational: Relational, version_table: str) -> str | None:
     """The revision that the database is at; None before the first migration."""
 
-    def read(connection: Connection) -> str | None:
-        return _context(connection, version_table).get_current_revision()
-
-    return await relational.read(read)
+    return await relational.read(lambda c: version_context(c, version_table).get_current_revision())
 
 
-def _script_directory(script_location: Path) -> ScriptDirectory:
+def script_directory(script_location: Path) -> ScriptDirectory:
+    """The revisions in `<script_location>/versions`; loaded once a set of files."""
     versions = script_location / "versions"
     if not versions.is_dir():
         raise FileNotFoundError(f"no migrations: `{versions}` is not a folder")
+    return _loaded(script_location, tuple(sorted(file.name for file in versions.glob("*.py"))))
+
+
+@lru_cache(maxsize=64)
+def _loaded(script_location: Path, _names: tuple[str, ...]) -> ScriptDirectory:
     config = Config()
     config.set_main_option("script_location", str(script_location).replace("%", "%%"))
     config.set_main_option("path_separator", "newline")
-    config.set_main_option("version_locations", str(versions).replace("%", "%%"))
+    config.set_main_option("version_locations", str(script_location / "versions").replace("%", "%%"))
     return ScriptDirectory.from_config(config)
 
 
-def _move(connection: Connection, script: ScriptDirectory, version_table: str, *, target: str) -> None:
+def upgrade_to(connection: Connection, script: ScriptDirectory, version_table: str, revision: str) -> None:
+    """Run what leads up to `revision` on a connection; the caller commits."""
+
+    def steps(heads: Any, _context: MigrationContext) -> Any:
+        return script._upgrade_revs(revision, heads)
+
+    _move(connection, script, version_table, steps)
+
+
+def version_context(connection: Connection, version_table: str, **options: Any) -> MigrationContext:
+    """Where Alembic keeps the revision that a database is at."""
+    return MigrationContext.configure(connection, opts={"version_table": version_table, **options})
+
+
+def _move(connection: Connection, script: ScriptDirectory, version_table: str, steps: Any) -> None:
     if connection.dialect.name == "postgresql":
         # Two processes that start together must not both create the first table; the one that waited must
         # see what the other did, which a serialisable snapshot would hide.
         connection.execute(text("SET TRANSACTION ISOLATION LEVEL READ COMMITTED"))
         lock_id = zlib.crc32(version_table.encode())
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock_id)"), {"lock_id": lock_id})
-
-    def steps(heads: Any, _context: MigrationContext) -> Any:
-        return (
-            script._upgrade_revs(target, heads) if target == "head" else script._downgrade_revs(target, heads)
-        )
-
-    context = _context(connection, version_table, fn=steps)
+    context = version_context(connection, version_table, fn=steps)
     for revision in context.get_current_heads():
         _check_known(script, revision, version_table)
-    with Operations.context(context):
-        context.run_migrations()
+    try:
+        with Operations.context(context):
+            context.run_migrations()
+    except exc.DBAPIError as error:
+        if _is_about_schema(error):
+            raise SchemaTooNew(
+                f"the tables of `{version_table}` are not as their revision left them, and cannot be"
+                " migrated: restore a backup, or mend them by hand"
+            ) from error
+        raise
 
 
-def _context(connection: Connection, version_table: str, **options: Any) -> MigrationContext:
-    return MigrationContext.configure(connection, opts={"version_table": version_table, **options})
+def _is_about_schema(error: exc.DBAPIError) -> bool:
+    """Whether a table or column is missing, or there already: no fault of the disk or the network."""
+    state = str(getattr(error.orig, "sqlstate", None) or "")
+    missing_or_there = ("no such", "already exists", "duplicate column")
+    return state[:2] == "42" or any(mark in str(error.orig) for mark in missing_or_there)
 
 
 def _check_known(script: ScriptDirectory, revision: str, version_table: str) -> None:

@@ -14,10 +14,9 @@ from datastores.errors import NotFound
 from datastores.relational.columns import UtcDateTime, insert
 from datastores.relational.migrate import migrate
 from datastores.relational.port import Relational
+from datastores.relational.schemas import Schema
 from datastores.relational.sqlite import SqliteRelational
 from datastores.vault.keys import WrappedKey
-
-_MIGRATIONS = Path(__file__).parent / "migrations"
 
 _metadata = sa.MetaData()
 _keys = sa.Table(
@@ -36,6 +35,7 @@ _secrets = sa.Table(
     sa.Column("wrapped", sa.LargeBinary()),
     sa.Column("kek_id", sa.String(40)),
 )
+SCHEMA = Schema("vault", Path(__file__).parent / "migrations", "vault_version", (_keys, _secrets))
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class KeyRow:
 
 async def prepare(relational: Relational) -> None:
     """Make or upgrade the vault's own tables."""
-    await migrate(relational, _MIGRATIONS, "vault_version")
+    await migrate(relational, SCHEMA.scripts, SCHEMA.version_table)
 
 
 def any_key(connection: Connection) -> bool:
