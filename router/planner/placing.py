@@ -102,7 +102,7 @@ def _attempts(
     builder: NodeBuilder, field: Field, consumer: int | None, chain: Chain, tried: frozenset[str]
 ) -> list[_Attempt]:
     """One attempt a way; where a way answers a part only, the attempt asks others for what is left."""
-    ways = list(ways_of(builder, field, consumer, chain, tried))
+    ways = ways_of(builder, field, consumer, chain, tried)
     free = _free_way(builder, field, ways)
     if free is not None:
         ways = [free]
@@ -238,6 +238,8 @@ def _with_requirement(
             extended = _required_at(builder, visit.index, join.requires, field, consumer)
             if extended is not None:
                 return extended
+        if not way.reenter:
+            return None
         return _reentered(builder, way, join.requires, field, consumer)
 
 

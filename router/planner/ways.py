@@ -17,13 +17,17 @@ KEYS_TRIED_MAX: Final = 4
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """One way to resolve a field: by visit `visit`, or by a new one into `graph`."""
+    """One way to resolve a field: by visit `visit`, or by a new one into `graph`.
+
+    `reenter`: where the visit cannot carry the field's requirement, a new one into its subgraph may.
+    """
 
     graph: str
     visit: int | None
     kind: VisitKind
     key: EntityKey | None
     join: FieldJoin | None
+    reenter: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +58,25 @@ def graphs_for(builder: NodeBuilder, field: Field) -> tuple[str, ...]:
 
 def ways_of(
     builder: NodeBuilder, field: Field, consumer: int | None, chain: Chain, tried: frozenset[str]
-) -> Iterator[Way]:
+) -> list[Way]:
     """Every way to resolve `field` for visit `consumer`: by visits there are, then by new ones.
 
     `chain` is the chain of keys that it is placed for; `tried` subgraphs have answered their part of it.
     """
     only = interface_objects_for(builder, field)
+    there, reused = _by_visits(builder, field, consumer, tried, only)
+    if chain.hops is not None and chain.hops <= 0:
+        return there
+    closed = replace(chain, banned=chain.banned | tried | reused)
+    new = list(_new_ways(builder, field, closed, only))
+    return [*_without_detours(builder, there, new), *new] if there and new else there or new
+
+
+def _by_visits(
+    builder: NodeBuilder, field: Field, consumer: int | None, tried: frozenset[str], only: tuple[str, ...]
+) -> tuple[list[Way], set[str]]:
+    """The ways by visits there are, and the subgraphs of those that need nothing more for the field."""
+    found: list[Way] = []
     reused: set[str] = set()
     for visit in builder.visits:
         if visit.graph in tried or visit.graph == NO_GRAPH or visit.defer != field.defer:
@@ -73,10 +90,25 @@ def ways_of(
             fits = set(visit.conditions) <= set(field.conditions)
             if fits and (join is None or builder.needs_nothing(visit, join)):
                 reused.add(visit.graph)
-            yield Way(visit.graph, visit.index, visit.kind, visit.key, join)
-    if chain.hops is None or chain.hops > 0:
-        closed = chain.banned | tried | reused
-        yield from _new_ways(builder, field, replace(chain, banned=closed), only)
+            found.append(Way(visit.graph, visit.index, visit.kind, visit.key, join))
+    return found, reused
+
+
+def _without_detours(builder: NodeBuilder, there: list[Way], new: list[Way]) -> list[Way]:
+    """The ways by visits without those that end in a new visit which stands among `new` anyway.
+
+    Otherwise each link of a chain of requirements would be tried twice, and the whole chain 2ⁿ times.
+    """
+    entered = {(way.graph, way.key.type_name) for way in new if way.key is not None}
+    kept: list[Way] = []
+    for way in there:
+        visit = builder.visits[way.visit or 0]
+        same = (visit.graph, visit.type_name) in entered
+        if not same or way.join is None or builder.needs_nothing(visit, way.join):
+            kept.append(way)
+        elif visit.kind is VisitKind.ENTITY:
+            kept.append(replace(way, reenter=False))
+    return kept
 
 
 def _new_ways(builder: NodeBuilder, field: Field, chain: Chain, only: tuple[str, ...]) -> Iterator[Way]:
