@@ -36,7 +36,8 @@ class Measured:
 
 
 class Instrument:
-    """A name with its series. `labels` are their names, in the order of each series' key."""
+    """A name with its series. `labels` are their names, in the order of each series' key; where they were
+    not declared, the first use names them, and each use gives the same in the same order."""
 
     __slots__ = ("description", "kind", "labels", "name", "unit")
 
@@ -51,6 +52,8 @@ class Instrument:
 
     def key(self, labels: Labels, known: Mapping[Key, object]) -> Key:
         """The series of these labels, given in the declared order; `other` where there are too many."""
+        if not self.labels and labels:
+            self.labels = tuple(labels)
         key = tuple(labels.values())
         if key in known or len(known) < SERIES_MAX:
             return key
@@ -79,7 +82,7 @@ class Counter(Instrument):
         key = self.key(labels, self.values)
         self.values[key] = self.values.get(key, 0) + amount
 
-    def put(self, value: float, labels: Labels = NO_LABELS) -> None:
+    def set(self, value: float, labels: Labels = NO_LABELS) -> None:
         """What a level is now."""
         self.values[self.key(labels, self.values)] = value
 
@@ -143,6 +146,18 @@ class Instruments:
     ) -> Distribution:
         """How values spread."""
         return self._kept(Distribution(name, description, unit=unit, labels=labels, bounds=bounds))
+
+    def create_counter(self, name: str, unit: str = "", description: str = "") -> Counter:
+        """As OpenTelemetry's meter has it: labels are named by the first use."""
+        return self.counter(name, description, unit=unit)
+
+    def create_gauge(self, name: str, unit: str = "", description: str = "") -> Counter:
+        """As OpenTelemetry's meter has it."""
+        return self.level(name, description, unit=unit)
+
+    def create_histogram(self, name: str, unit: str = "", description: str = "") -> Distribution:
+        """As OpenTelemetry's meter has it."""
+        return self.distribution(name, description, unit=unit)
 
     def _kept(self, made: Kept) -> Kept:
         if made.name in self._all:

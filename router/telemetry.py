@@ -19,18 +19,14 @@ from router.instruments import COST_BUCKETS, Instruments
 TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})")
 tracer = trace.get_tracer("stadion.router")
 instruments: Final = Instruments()
+meter: Final = instruments
+"""For what is measured elsewhere, by the words of OpenTelemetry's meter."""
 
 requests_duration_s = instruments.distribution(
     "http.server.request.duration",
     "from a request's head to the last byte of its answer",
     unit="s",
     labels=("http.route", "http.request.method", "http.response.status_code"),
-)
-calls_duration_s = instruments.distribution(
-    "http.client.request.duration",
-    "of one call to a subgraph; `outcome` is `ok`, `errors` or `failed`",
-    unit="s",
-    labels=("subgraph.name", "outcome"),
 )
 overhead_s = instruments.distribution(
     "stadion.router.overhead", "of a request's time, what no subgraph was waited for", unit="s"
