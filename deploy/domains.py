@@ -106,6 +106,7 @@ def build_domains(shared: Shared) -> Domains:
         medical.build(
             vault=trailed(stores.vault),
             outbox=stores.events.outbox,
+            events=stores.events,
             authorizer=shared.authorizer,
             cursors=cursors,
             now=shared.now,

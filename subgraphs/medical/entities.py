@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -13,14 +13,17 @@ from aiodataloader import DataLoader
 from sqlalchemy import Connection
 
 from authz.classes import Purpose
+from authz.question import Decision, Question
+from datastores.events.port import Events
 from datastores.vault.port import Vault
 from subgraphs.kit import CursorSigner, PageRequest, RequestContext, RowAccess, batch_loader
 from subgraphs.medical import store
 from subgraphs.medical.access import row_access, visible_rows
 from subgraphs.medical.care import Care
+from subgraphs.medical.emergency import Emergencies
 from subgraphs.medical.importing import DocumentImporter
 from subgraphs.medical.indexes import code_index
-from subgraphs.medical.model import CareTeamMember, Clearance, Consent, ResourceType
+from subgraphs.medical.model import BreakGlassGrant, CareTeamMember, Clearance, Consent, ResourceType
 from subgraphs.medical.ports import Supposes
 from subgraphs.medical.store import SealedResource, VisibleRows, label_set_context, resource_context
 
@@ -56,7 +59,9 @@ class MedicalContext(RequestContext):
 
     vault: Vault
     care: Care
+    emergencies: Emergencies
     importer: DocumentImporter
+    events: Events
     signer: CursorSigner
     authorizer: Supposes
     now: Callable[[], datetime]
@@ -64,6 +69,7 @@ class MedicalContext(RequestContext):
     care_teams: DataLoader[str, list[CareTeamMember] | None] = field(init=False)
     consents: DataLoader[str, list[Consent] | None] = field(init=False)
     label_sets: DataLoader[str, LabelSets | None] = field(init=False)
+    grants: DataLoader[str, BreakGlassGrant | None] = field(init=False)
 
     def __post_init__(self) -> None:
         # Not super(): a dataclass with slots or fields of its own makes a new class.
@@ -72,6 +78,11 @@ class MedicalContext(RequestContext):
         self.care_teams = batch_loader(self.care.care_teams)
         self.consents = batch_loader(self.care.consents)
         self.label_sets = batch_loader(self._load_label_sets)
+        self.grants = batch_loader(self.emergencies.grants)
+
+    async def decide_anew(self, questions: Sequence[Question]) -> list[Decision]:
+        """Decisions that remember nothing of this request; for streams, which outlive their rights."""
+        return await self.authorizer.for_request(self.subject).decide(questions)
 
     async def visible(self, wanted: ResourceList) -> VisibleRows:
         """Which rows of the list the caller may read."""

@@ -34,6 +34,7 @@ MedicalInfo = Info[MedicalContext, None]
 Node = TypeVar("Node")
 
 strawberry.enum(model.ClearanceStatus, description="Whether somebody may train.")
+strawberry.enum(model.ReviewOutcome, description="What the review of an emergency found.")
 strawberry.enum(model.ConsentDecision, description="What a patient decided.")
 
 
@@ -121,6 +122,76 @@ class Consent:
             valid_until=consent.valid_until_utc,
             active=not consent.ended(now_utc),
         )
+
+
+@classified(DataClass.AUDIT)
+@strawberry.type(description="How an emergency is judged by somebody who had no part in it.")
+class BreakGlassReview:
+    """Open until it is closed."""
+
+    open: bool | None
+    due_at: dt.datetime | None = strawberry.field(description="Until when it is to be closed.")
+    overdue: bool | None
+    outcome: model.ReviewOutcome | None
+    note: str | None
+    reviewed_by: User | None
+    reviewed_at: dt.datetime | None
+
+    @classmethod
+    def of(cls, grant: model.BreakGlassGrant, now_utc: dt.datetime) -> BreakGlassReview:
+        """The GraphQL object of a grant's review."""
+        review = grant.review
+        return cls(
+            open=review is None,
+            due_at=grant.review_due_at_utc,
+            overdue=review is None and grant.review_due_at_utc <= now_utc,
+            outcome=None if review is None else review.outcome,
+            note=None if review is None else review.note,
+            reviewed_by=None if review is None else User(id=strawberry.ID(review.reviewed_by)),
+            reviewed_at=None if review is None else review.reviewed_at_utc,
+        )
+
+
+@classified(DataClass.AUDIT)
+@strawberry.federation.type(keys=["id"], description="Somebody opened a record in an emergency.")
+class BreakGlassGrant:
+    """For the patient, for who opened it, and for who reviews it."""
+
+    id: strawberry.ID
+    row_access: strawberry.Private[RowAccess]
+    patient: User | None
+    clinician: User | None
+    second_clinician: User | None = strawberry.field(description="Who confirmed it; opens the restricted.")
+    reason: str | None
+    opened_at: dt.datetime | None
+    valid_until: dt.datetime | None = strawberry.field(description="It ends by itself.")
+    active: bool | None
+    seen_by_patient_at: dt.datetime | None
+    review: BreakGlassReview | None
+
+    @classmethod
+    def of(cls, grant: model.BreakGlassGrant, now_utc: dt.datetime) -> BreakGlassGrant:
+        """The GraphQL object of a grant."""
+        second = grant.second_clinician_id
+        return cls(
+            id=strawberry.ID(grant.id),
+            row_access=RowAccess(owner_id=grant.patient_id, created_by=grant.clinician_id),
+            patient=User(id=strawberry.ID(grant.patient_id)),
+            clinician=User(id=strawberry.ID(grant.clinician_id)),
+            second_clinician=None if second is None else User(id=strawberry.ID(second)),
+            reason=grant.reason,
+            opened_at=grant.opened_at_utc,
+            valid_until=grant.valid_until_utc,
+            active=grant.in_force(now_utc),
+            seen_by_patient_at=grant.seen_by_patient_at_utc,
+            review=BreakGlassReview.of(grant, now_utc),
+        )
+
+    @classmethod
+    async def resolve_reference(cls, info: MedicalInfo, id: str) -> BreakGlassGrant | None:
+        """One grant; its fields are guarded."""
+        found = await info.context.grants.load(id)
+        return None if found is None else cls.of(found, info.context.now())
 
 
 @classified(DataClass.CLINICAL)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from authz.classes import DataClass, Purpose, Relation
@@ -13,6 +13,11 @@ from authz.facts.model import ConsentFact, RelationshipFact
 RESTRICTIONS_MAX = 20
 RESTRICTION_CHARACTERS_MAX = 500
 LABELS_MAX = 16
+BREAK_GLASS_MINUTES_MAX = 60
+REASON_CHARACTERS_MIN = 20
+REASON_CHARACTERS_MAX = 1_000
+REVIEW_DUE_AFTER = timedelta(hours=72)
+GRANTS_PER_DAY_MAX = 20
 ERASED_MESSAGE = "this person's medical record was erased, and cannot be written again"
 
 
@@ -40,6 +45,13 @@ class ConsentDecision(StrEnum):
 
     PERMIT = "PERMIT"
     DENY = "DENY"
+
+
+class ReviewOutcome(StrEnum):
+    """What a review found: the emergency was one, or it was not."""
+
+    JUSTIFIED = "JUSTIFIED"
+    UNJUSTIFIED = "UNJUSTIFIED"
 
 
 class RuleBroken(Exception):
@@ -136,6 +148,71 @@ class Consent:
             valid_until_utc=self.valid_until_utc,
             version=self.version,
             labels=self.labels,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Review:
+    """How an emergency was judged afterwards. `note` is None where the patient's key was destroyed."""
+
+    outcome: ReviewOutcome
+    note: str | None
+    reviewed_by: str
+    reviewed_at_utc: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class BreakGlassGrant:
+    """`clinician_id` opened the record of `patient_id` in an emergency, for an hour at most; it ends by
+    itself. A second clinician opens what is restricted too. `review` None: still to be closed by somebody
+    who had no part in it. `reason` is None where the patient's key was destroyed.
+    """
+
+    id: str
+    patient_id: str
+    clinician_id: str
+    second_clinician_id: str | None
+    reason: str | None
+    opened_at_utc: datetime
+    valid_until_utc: datetime
+    version: int
+    seen_by_patient_at_utc: datetime | None = None
+    review: Review | None = None
+
+    @property
+    def review_due_at_utc(self) -> datetime:
+        """Until when the review is to be closed."""
+        return self.opened_at_utc + REVIEW_DUE_AFTER
+
+    def in_force(self, now_utc: datetime) -> bool:
+        """Whether the record is open at `now_utc`."""
+        return self.opened_at_utc <= now_utc < self.valid_until_utc
+
+    def involves(self, user_id: str) -> bool:
+        """Whether somebody had a part in it, and so no say in its review."""
+        return user_id in (self.patient_id, self.clinician_id, self.second_clinician_id)
+
+    def fact(self) -> RelationshipFact:
+        """What authorization needs to know of it."""
+        second = {"second_clinician"} if self.second_clinician_id else set[str]()
+        return RelationshipFact(
+            subject_id=self.clinician_id,
+            relation=Relation.BREAK_GLASS,
+            object_id=self.patient_id,
+            scopes=frozenset({"reason", *second}),
+            valid_from_utc=self.opened_at_utc,
+            valid_until_utc=self.valid_until_utc,
+            version=self.version,
+        )
+
+
+def checked_emergency(reason: str, minutes: int) -> None:
+    """Errors: RuleBroken without a reason that says something, or past an hour."""
+    if len(reason) < REASON_CHARACTERS_MIN:
+        raise RuleBroken("REASON_TOO_SHORT", f"say why, in {REASON_CHARACTERS_MIN} characters or more")
+    if not 1 <= minutes <= BREAK_GLASS_MINUTES_MAX:
+        raise RuleBroken(
+            "BAD_PERIOD", f"an emergency opens a record for 1 to {BREAK_GLASS_MINUTES_MAX} minutes"
         )
 
 

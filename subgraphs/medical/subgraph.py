@@ -8,18 +8,18 @@ from pathlib import Path
 
 from authz.identity.subject import Subject
 from datastores.events.outbox import prepare_outbox
-from datastores.events.port import Outbox
+from datastores.events.port import Events, Outbox
 from datastores.relational.migrate import migrate
 from datastores.vault.port import Vault
 from subgraphs.kit import CursorSigner, Subgraph
 from subgraphs.kit.guard import Decides
 from subgraphs.medical.care import Care
+from subgraphs.medical.emergency import Emergencies
+from subgraphs.medical.emergency_graph import Mutation, Query, Subscription
 from subgraphs.medical.entities import MedicalContext
-from subgraphs.medical.graph import User
+from subgraphs.medical.graph import BreakGlassGrant, User
 from subgraphs.medical.importing import DocumentImporter
-from subgraphs.medical.mutations import Mutation
 from subgraphs.medical.ports import Supposes
-from subgraphs.medical.preview import Query
 
 NAME = "medical"
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -36,12 +36,14 @@ def build(
     *,
     vault: Vault,
     outbox: Outbox,
+    events: Events,
     authorizer: Supposes,
     cursors: CursorSigner,
     now: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC),
 ) -> Subgraph[MedicalContext]:
     """The subgraph. `vault` is medical's alone; `outbox` writes into it, and its relay reads from it."""
     care = Care(vault, outbox)
+    emergencies = Emergencies(vault, outbox)
     importer = DocumentImporter(vault, outbox)
 
     def context(subject: Subject, decisions: Decides) -> MedicalContext:
@@ -50,7 +52,9 @@ def build(
             decisions=decisions,
             vault=vault,
             care=care,
+            emergencies=emergencies,
             importer=importer,
+            events=events,
             signer=cursors,
             authorizer=authorizer,
             now=now,
@@ -60,7 +64,8 @@ def build(
         name=NAME,
         query=Query,
         mutation=Mutation,
-        types=[User],
+        subscription=Subscription,
+        types=[User, BreakGlassGrant],
         authorizer=authorizer,
         context=context,
         now=now,

@@ -73,3 +73,21 @@ consents = sa.Table(
     sa.Column("valid_until_utc", UtcDateTime()),
     sa.Column("version", sa.Integer(), nullable=False),
 )
+# In clear: who, whom, when, and how the review ended; what was written as reason and note is sealed.
+break_glass = sa.Table(
+    "medical_break_glass",
+    metadata,
+    sa.Column("id", sa.String(36), primary_key=True),
+    sa.Column("patient_id", sa.String(100), nullable=False),
+    sa.Column("clinician_id", sa.String(100), nullable=False),
+    sa.Column("second_clinician_id", sa.String(100)),
+    sa.Column("sealed_reason", sa.LargeBinary(), nullable=False),
+    sa.Column("opened_at_utc", UtcDateTime(), nullable=False),
+    sa.Column("valid_until_utc", UtcDateTime(), nullable=False),
+    sa.Column("version", sa.Integer(), nullable=False),
+    sa.Column("seen_by_patient_at_utc", UtcDateTime()),
+    sa.Column("outcome", sa.String(20)),
+    sa.Column("sealed_note", sa.LargeBinary()),
+    sa.Column("reviewed_by", sa.String(100)),
+    sa.Column("reviewed_at_utc", UtcDateTime()),
+)

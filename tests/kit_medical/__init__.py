@@ -75,6 +75,7 @@ class Medical:
         self.subgraph: Subgraph[Any] = build(
             vault=self.vault,
             outbox=self.events.outbox,
+            events=self.events,
             authorizer=self.authorizer,
             cursors=CursorSigner(b"c" * 32),
             now=self.clock,
