@@ -68,6 +68,17 @@ class FileBlobs:
         finally:
             file.close()
 
+    async def keys(self) -> AsyncIterator[str]:
+        """Every key, a folder after the other."""
+        folders = [self._kept]
+        while folders:
+            found = await asyncio.to_thread(_listed, folders.pop())
+            for entry in found:
+                if entry.is_dir(follow_symlinks=False):
+                    folders.append(Path(entry.path))
+                else:
+                    yield Path(entry.path).relative_to(self._kept).as_posix()
+
     async def delete(self, key: str) -> None:
         """Remove; nothing happens where there is nothing."""
         await asyncio.to_thread(_unlink, self._place(key))
@@ -112,6 +123,16 @@ class FileBlobs:
             probe.unlink()
         except OSError as error:
             raise _unavailable(error) from error
+
+
+def _listed(folder: Path) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as entries:
+            return list(entries)
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise _unavailable(error) from error
 
 
 def _create(path: Path) -> BinaryIO:

@@ -42,6 +42,10 @@ class Blobs(Protocol):
         """The bytes in chunks; NotFound."""
         ...
 
+    def keys(self) -> AsyncIterator[str]:
+        """Every key, in no promised order; one that comes or goes meanwhile may be in it or not."""
+        ...
+
     async def delete(self, key: str) -> None:
         """Remove; nothing happens where there is nothing."""
         ...

@@ -122,3 +122,11 @@ async def test_opening_sweeps_what_a_killed_process_left_half_written(blobs: Blo
     await again.ready()
     assert list((tmp_path / "blobs" / "incoming").iterdir()) == []
     assert await content_of(again, "whole") == b"x"
+
+
+async def test_every_key_is_listed_and_a_deleted_one_no_longer(blobs: Blobs) -> None:
+    assert [key async for key in blobs.keys()] == []
+    for key in ("a", "b/c", "b/d/e", "gone"):
+        await blobs.put(key, chunks(b"x"), size_bytes_max=1)
+    await blobs.delete("gone")
+    assert sorted([key async for key in blobs.keys()]) == ["a", "b/c", "b/d/e"]
