@@ -68,7 +68,7 @@ class FileBlobs:
         finally:
             file.close()
 
-    async def keys(self) -> AsyncIterator[str]:
+    async def list_keys(self) -> AsyncIterator[str]:
         """Every key, a folder after the other."""
         folders = [self._kept]
         while folders:

@@ -42,7 +42,7 @@ class Blobs(Protocol):
         """The bytes in chunks; NotFound."""
         ...
 
-    def keys(self) -> AsyncIterator[str]:
+    def list_keys(self) -> AsyncIterator[str]:
         """Every key, in no promised order; one that comes or goes meanwhile may be in it or not."""
         ...
 
