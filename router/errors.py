@@ -59,6 +59,7 @@ _CODES: tuple[ErrorCode, ...] = (
     ErrorCode("MAX_ROOT_FIELDS_LIMIT", 400, "the operation has more root fields than the limit"),
     ErrorCode("MAX_DIRECTIVES_LIMIT", 400, "the operation has more directives than the limit"),
     ErrorCode("COST_ESTIMATED_TOO_EXPENSIVE", 400, "the operation's estimated cost is over the limit"),
+    ErrorCode("COST_QUERY_PARSE_FAILURE", 400, "a list needs exactly one of its slicing arguments"),
     ErrorCode("COST_ACTUAL_TOO_EXPENSIVE", 400, "the answer's cost is over the limit"),
     ErrorCode(
         "SUBGRAPH_COST_ESTIMATED_TOO_EXPENSIVE", 200, "a fetch was left out: over its subgraph's cost limit"
@@ -78,6 +79,9 @@ _CODES: tuple[ErrorCode, ...] = (
     ErrorCode("QUERY_PLAN_COMPLEXITY_EXCEEDED", 400, "planning the operation passes the planner's limits"),
     # subgraphs
     ErrorCode("SUBREQUEST_HTTP_ERROR", 200, "a subgraph was not reached, timed out or did not speak GraphQL"),
+    ErrorCode(
+        "SUBREQUEST_CIRCUIT_OPEN", 200, "a subgraph that failed too often is left alone for a moment"
+    ),
     ErrorCode("SUBREQUEST_MALFORMED_RESPONSE", 200, "a subgraph's answer is not a GraphQL response"),
     ErrorCode("SUBREQUEST_WEBSOCKET_ERROR", 200, "a subgraph's subscription socket failed"),
     ErrorCode(
