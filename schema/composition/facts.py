@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from graphql import FieldNode, InlineFragmentNode, SelectionSetNode
 
+from schema.composition.context_references import context_reference
 from schema.composition.subgraph import FieldDef, Kind, Subgraph, TypeDef, find, has
 from schema.federation.field_sets import FieldSetSyntax, fields_text, parse_field_set
 from schema.federation.type_refs import named
@@ -95,7 +96,9 @@ def field_facts(graph: Subgraph) -> FieldFacts:
         external=external,
         provided=provided,
         shareable=_shareable(graph, keys, provided & external),
-        used=keys | provided | required | frozenset(_satisfying_interfaces(graph)),
+        used=keys.union(
+            provided, required, _satisfying_interfaces(graph), (t.coordinate for t in _context_targets(graph))
+        ),
         key_fields=keys,
     )
 
@@ -114,6 +117,25 @@ def _field_set_targets(graph: Subgraph, directive: str) -> Iterator[Target]:
                 base = named(item.type) if directive == "provides" else owner.name
                 selection = selection_on(fields_text(applied.arguments.get("fields")))
                 yield from targets(graph, base, selection, implementations=True)
+
+
+def _context_targets(graph: Subgraph) -> Iterator[Target]:
+    """What the arguments that come from contexts read on the types that set those."""
+    for owner in graph.types.values():
+        for applied in (d for f in owner.fields.values() for a in f.arguments.values() for d in a.directives):
+            if applied.spec and applied.name == "fromContext":
+                name, selection = context_reference(applied.text("field")) or ("", "")
+                for setter in setters(graph, name):
+                    yield from targets(graph, setter, selection_on(selection), implementations=True)
+
+
+def setters(graph: Subgraph, context: str) -> list[str]:
+    """The types that set the context."""
+    return [
+        owner.name
+        for owner in graph.types.values()
+        if any(applied.text("name") == context for applied in find(owner.directives, "context"))
+    ]
 
 
 def _external(graph: Subgraph) -> frozenset[Coordinate]:

@@ -6,7 +6,7 @@ from pathlib import Path
 import schema
 from schema.composition.code_page import code_page
 from schema.composition.parse import stage as parse_stage
-from schema.composition.satisfiability import walk
+from schema.composition.satisfiability import labels, walk
 from schema.federation.field_sets import FIELD_SET_CHARACTERS_MAX
 from schema.problems import CODES, HINTS
 from tests.kit_composition.cases import IS_UPDATING
@@ -36,6 +36,7 @@ def test_the_limits_are_those_that_hold() -> None:
         f"{parse_stage.SDL_TOKENS_MAX:,} tokens",
         f"{FIELD_SET_CHARACTERS_MAX:,} characters",
         f"{walk.STEPS_MAX:,} steps",
+        f"{labels.LABEL_WALKS_MAX} combinations of override labels",
         f"{walk.PROBLEMS_MAX} problems",
     )
     assert [limit for limit in limits if limit not in text] == []

@@ -183,3 +183,29 @@ def test_more_tokens_than_are_taken() -> None:
     started = time.process_time()
     assert [p.message for p in composed(wide_sdl(150)).problems] == ["the SDL has more than 500,000 tokens"]
     assert time.process_time() - started < 60
+
+
+def labelled(labels: int, *, key: str) -> list[str]:
+    """An entity whose fields each move from `s0` to `s1` by a label of their own; `s2` needs the last one."""
+    link = (
+        '@link(url: "https://specs.apollo.dev/federation/v2.7", import: ["@key", "@override", "@shareable"])'
+    )
+    plain = " ".join(f"f{i}: Int @shareable" for i in range(labels))
+    moved = " ".join(f'f{i}: Int @shareable @override(from: "s0", label: "l{i}")' for i in range(labels))
+    keys = " ".join(f'@key(fields: "f{i}")' for i in range(labels))
+    return [
+        f'extend schema {link}\ntype Query {{ t: T }} type T @key(fields: "id") {{ id: ID! {plain} }}',
+        f'extend schema {link}\ntype T @key(fields: "{key}") {{ id: ID! {moved} }}',
+        f"extend schema {link}\ntype T {keys} {{ {plain} extra: Int }}",
+    ]
+
+
+def test_forty_override_labels_that_no_way_depends_on() -> None:
+    sdls = labelled(40, key="id")
+    sdls[2] = sdls[2].replace("type T ", 'type T @key(fields: "id") ').replace("{ f0", "{ id: ID! f0", 1)
+    assert composed(*sdls).supergraph_sdl is not None
+
+
+def test_forty_override_labels_that_all_matter_end_at_the_limit() -> None:
+    found = codes(composed(*labelled(40, key="id f0")))
+    assert found == {"MAX_VALIDATION_SUBGRAPH_PATHS_EXCEEDED"}

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from schema.composition.merge.model import MergedField
+from collections.abc import Iterator
+
+from schema.composition.facts import selection_on
+from schema.composition.merge.model import JoinField, MergedField
+from schema.composition.satisfiability.contexts import setting_for
 from schema.composition.satisfiability.reach import Reach
 from schema.composition.satisfiability.step import Step
 from schema.composition.satisfiability.view import State, States
@@ -89,7 +93,7 @@ def _why_not_there(reach: Reach, step: Step, item: MergedField, state: State, re
     name = _name(reach, state.graph)
     keys = [hop for hop in reach.view.hops(step.type) if hop.graph == state.graph and hop.type == state.type]
     lead = f"cannot move to `{name}`, which has it, because"
-    if state in reached:
+    if any((s.graph, s.type, s.provided) == (state.graph, state.type, "") for s in reached):
         return f"in `{name}`, {_why_not_required(reach, step, item, state, reached)}"
     joins = [j for j in reach.view.merged.types[state.type].joins if j.graph == state.graph]
     if not keys:
@@ -107,18 +111,47 @@ def _why_not_there(reach: Reach, step: Step, item: MergedField, state: State, re
 
 def _why_not_required(reach: Reach, step: Step, item: MergedField, state: State, reached: States) -> str:
     declared = reach.view.declaration(state.graph, state.type, item.name)
-    requires = declared.requires if declared else None
-    if requires is None:
+    if declared is None or (declared.requires is None and not declared.context_arguments):
         return f"`{step.type}.{item.name}` is not resolved there now"
+    open_contexts = [why for why, _ in _unfilled(reach, item, reached, declared)]
+    if open_contexts:
+        return " and ".join(open_contexts)
     if reach.can_enter(step.type, reached, state):
-        return f'the `@requires(fields: "{requires}")` of `{step.type}.{item.name}` cannot be obtained'
+        return (
+            f'the `@requires(fields: "{declared.requires}")` of `{step.type}.{item.name}` cannot be obtained'
+        )
     return f"`{step.type}` has no key to come back with what `{step.type}.{item.name}` requires"
+
+
+def _unfilled(
+    reach: Reach, item: MergedField, reached: States, declared: JoinField
+) -> Iterator[tuple[str, str]]:
+    """For each contextual argument that cannot be filled on this way: why, and what would mend it."""
+    above = next(iter(reached))
+    for argument in declared.context_arguments:
+        name = argument.context.rpartition("__")[2]
+        lead = f"`{item.name}({argument.name}:)`"
+        setting = setting_for(above, argument.context)
+        if setting is None:
+            yield (
+                f"{lead} reads the context `{name}`, which nothing above sets on this way",
+                f'write `@context(name: "{name}")` on a type that each way to it passes through',
+            )
+        elif not reach.obtains(setting.type, setting.states, selection_on(argument.selection)):
+            yield (
+                f"{lead} takes `{argument.selection}` from `{setting.type}`, where it cannot be obtained",
+                f"let a subgraph that is reached resolve it on `{setting.type}`",
+            )
 
 
 def _mend(reach: Reach, step: Step, item: MergedField, holders: list[int], reached: States) -> str:
     coordinate = f"{step.type}.{item.name}"
     if not holders:
         return f"let a subgraph that is reached resolve `{coordinate}`"
+    for graph in holders:
+        declared = reach.view.declaration(graph, step.type, item.name)
+        for _, mend in _unfilled(reach, item, reached, declared) if declared else ():
+            return mend
     obtainable = [
         print_field_set(hop.key)
         for hop in reach.view.hops(step.type)

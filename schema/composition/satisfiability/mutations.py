@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from schema.composition.merge.model import MergedField
+from schema.composition.merge.model import JoinField, MergedField
 from schema.composition.satisfiability.reach import Reach
 from schema.composition.satisfiability.step import Step
 from schema.composition.satisfiability.view import State
@@ -17,24 +17,29 @@ def shared_mutations(reach: Reach, fails: Callable[[Step], list[Problem]]) -> It
     """Report shared mutations that no single subgraph can answer in full, entity hops allowed."""
     owner = reach.view.merged.types.get("Mutation")
     for item in owner.fields.values() if owner else ():
-        starts = [
-            state
-            for graph in sorted(owner.graphs if owner else ())
-            if reach.view.join(state := State(graph, "Mutation"), item.name) is not None
-        ]
-        if len(starts) < 2:
-            continue
-        failures = {start.graph: _fails_alone(reach, item, start, fails) for start in starts}
-        if all(failures.values()):
-            yield _report(reach, item, failures)
+        for assumed in reach.view.choices("Mutation", item.name):
+            starts = [
+                (state, join)
+                for graph in sorted(owner.graphs if owner else ())
+                if (join := reach.view.join(state := State(graph, "Mutation"), item.name, assumed))
+                is not None
+            ]
+            if len(starts) < 2:
+                continue
+            failures = {state.graph: _fails_alone(reach, item, state, join, fails) for state, join in starts}
+            if all(failures.values()):
+                yield _report(reach, item, failures)
 
 
 def _fails_alone(
-    reach: Reach, item: MergedField, start: State, fails: Callable[[Step], list[Problem]]
+    reach: Reach,
+    item: MergedField,
+    start: State,
+    join: JoinField,
+    fails: Callable[[Step], list[Problem]],
 ) -> list[Problem]:
-    join = reach.view.join(start, item.name)
     target = reach.view.merged.types.get(named(item.type))
-    if join is None or target is None or target.kind not in (Kind.OBJECT, Kind.INTERFACE, Kind.UNION):
+    if target is None or target.kind not in (Kind.OBJECT, Kind.INTERFACE, Kind.UNION):
         return []
     states = frozenset({reach.view.next_state(start, item.name, join)})
     root = Step("Mutation", frozenset({start}), "Mutation", ())

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from graphql import FieldNode, InlineFragmentNode, SelectionSetNode
 
 from schema.composition.facts import selection_on
 from schema.composition.merge.model import JoinField
-from schema.composition.satisfiability.view import GraphView, State, States
+from schema.composition.satisfiability.contexts import contexts_by_type, setting_for, settings_below
+from schema.composition.satisfiability.view import NOTHING_DECIDED, GraphView, State, States
 from schema.composition.subgraph import Kind
 
 CONDITION_DEPTH_MAX = 40
@@ -22,6 +25,8 @@ class Reach:
         self._open_fields: set[tuple[str, str, int]] = set()
         self._is_partial = False
         self._expanded: dict[States, dict[str, States]] = {}
+        self._asked: dict[tuple[str, States], frozenset[str]] = {}
+        self._contexts = contexts_by_type(view.merged)
 
     def reached(self, type_name: str, states: States) -> States:
         """All states that the object of this concrete type can be in, hops by key included.
@@ -30,32 +35,42 @@ class Reach:
         """
         key = (type_name, states)
         if key in self._known:
+            self.view.asked.update(self._asked.get(key, ()))
             return self._known[key]
         if key in self._open or len(self._open) > CONDITION_DEPTH_MAX:
             self._is_partial = True
             return self._open.get(key, states)
         outer_partial, self._is_partial = self._is_partial, False
+        outer_asked, self.view.asked = self.view.asked, set()
         self._open[key] = states
         found = self._grow(key, type_name, states)
         del self._open[key]
         if not self._is_partial or not self._open:
             self._known[key] = found
+            if self.view.asked:
+                self._asked[key] = frozenset(self.view.asked)
+        self.view.asked |= outer_asked
         self._is_partial = self._is_partial or outer_partial
         return found
 
-    def resolving(self, type_name: str, states: States, field: str) -> States:
+    def resolving(
+        self, type_name: str, states: States, field: str, assumed: Mapping[str, bool] = NOTHING_DECIDED
+    ) -> States:
         """Where the field leads, from each state that can resolve it."""
+        settings = settings_below(self._contexts, type_name, states) if self._contexts else frozenset()
         return frozenset(
-            self.view.next_state(state, field, join)
-            for state, join in self.view.joins(states, type_name, field)
+            self.view.next_state(state, field, join, settings)
+            for state, join in self.view.joins(states, type_name, field, assumed)
             if self.requirement_holds(type_name, states, state, field, join)
         )
 
     def requirement_holds(
         self, type_name: str, states: States, state: State, field: str, join: JoinField
     ) -> bool:
-        """Whether the field's @requires can be obtained, and its subgraph entered again with it."""
-        if join.requires is None:
+        """Whether the field's @requires and contexts can be obtained, and its subgraph entered again with
+        them.
+        """
+        if join.requires is None and not join.context_arguments:
             return True
         mark = (type_name, field, state.graph)
         if mark in self._open_fields:
@@ -63,11 +78,24 @@ class Reach:
             return False
         self._open_fields.add(mark)
         try:
-            return self.obtains(type_name, states, selection_on(join.requires)) and self.can_enter(
-                type_name, states, state
+            return (
+                self.obtains(type_name, states, selection_on(join.requires))
+                and self.contexts_hold(state, join)
+                and self.can_enter(type_name, states, state)
             )
         finally:
             self._open_fields.discard(mark)
+
+    def contexts_hold(self, state: State, join: JoinField) -> bool:
+        """Whether each contextual argument has a setter above, and what it takes from there can be
+        fetched.
+        """
+        for argument in join.context_arguments:
+            setting = setting_for(state, argument.context)
+            selection = selection_on(argument.selection)
+            if setting is None or not self.obtains(setting.type, setting.states, selection):
+                return False
+        return True
 
     def can_enter(self, type_name: str, states: States, state: State) -> bool:
         """Whether some key leads back into the state's subgraph; one that is not resolvable from elsewhere
@@ -90,9 +118,10 @@ class Reach:
         ]
 
     def _grow(self, key: tuple[str, States], type_name: str, states: States) -> States:
+        settings = next((state.settings for state in states), frozenset())
         if type_name == "Query":
             graphs = self.view.merged.types["Query"].graphs
-            return states | {State(graph, "Query") for graph in graphs}
+            return states | {State(graph, "Query", settings=settings) for graph in graphs}
         waiting = list(self.view.hops(type_name))
         while waiting:
             present = {(s.graph, s.type) for s in states if not s.provided}
@@ -101,7 +130,9 @@ class Reach:
             for hop in waiting:
                 if id(hop.key) not in holds:
                     holds[id(hop.key)] = self.obtains(type_name, states, hop.key)
-            entered = frozenset(State(hop.graph, hop.type) for hop in waiting if holds[id(hop.key)])
+            entered = frozenset(
+                State(hop.graph, hop.type, settings=settings) for hop in waiting if holds[id(hop.key)]
+            )
             if not entered:
                 break
             states = states | entered

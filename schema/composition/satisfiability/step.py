@@ -11,17 +11,29 @@ from schema.federation.type_refs import NonNull, TypeRef, named
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A concrete type, who can hold it, and the selections that lead here from the root."""
+    """A concrete type, who can hold it, and the selections that lead here from the root.
+
+    `asked`: the override labels that would change who can hold it.
+    """
 
     type: str
     states: States
     root: str
     path: tuple[str, ...]
+    asked: frozenset[str] = frozenset()
 
-    def into(self, item: MergedField, type_name: str, states: States, *, fragment: str | None) -> Step:
+    def into(
+        self,
+        item: MergedField,
+        type_name: str,
+        states: States,
+        *,
+        fragment: str | None,
+        asked: frozenset[str] = frozenset(),
+    ) -> Step:
         """The step below a field; `fragment` narrows an abstract field."""
         lead = (spelt(item),) if fragment is None else (spelt(item), f"... on {fragment}")
-        return Step(type_name, states, self.root, (*self.path, *lead))
+        return Step(type_name, states, self.root, (*self.path, *lead), asked)
 
     def operation(self, item: MergedField, *, has_children: bool) -> str:
         """The smallest operation that asks for the field from here."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import product
+from types import MappingProxyType
 
 from graphql import FieldNode, InlineFragmentNode, SelectionSetNode
 
@@ -16,20 +18,31 @@ from schema.federation.field_sets import print_field_set
 from schema.problems import Location
 
 TYPE_MARKS = str.maketrans("", "", "[]!")
+NOTHING_DECIDED: Mapping[str, bool] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
 class State:
     """An object in one subgraph: there it is of type `type`. `provided` is what a @provides on the way
-    adds.
+    adds, `settings` what was set above it for @fromContext.
     """
 
     graph: int
     type: str
     provided: str = ""
+    settings: frozenset[Setting] = frozenset()
 
 
 States = frozenset[State]
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """A context that an object above sets: of which type that was, and who could hold it."""
+
+    context: str
+    type: str
+    states: States
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,14 +55,20 @@ class Hop:
 
 
 class GraphView:
-    """Answers questions about one merged graph; `labels` are the override labels that are on."""
+    """Answers questions about one merged graph. `labels`: the override labels that are decided, on or off;
+    where one is not, neither side of the override counts. `asked` collects the undecided ones that mattered.
+    """
 
     def __init__(
-        self, merged: MergedGraph, subgraphs: Sequence[ValidSubgraph], labels: frozenset[str] = frozenset()
+        self,
+        merged: MergedGraph,
+        subgraphs: Sequence[ValidSubgraph],
+        labels: Mapping[str, bool] = NOTHING_DECIDED,
     ) -> None:
         self.merged = merged
+        self.labels = labels
+        self.asked: set[str] = set()
         self._subgraphs = subgraphs
-        self._labels = labels
         self._hops: dict[str, tuple[Hop, ...]] = {}
 
     def place(self, graph: int, type_name: str, field: str) -> Location:
@@ -97,12 +116,16 @@ class GraphView:
         """The same object, known to be of the concrete type."""
         if (state.graph, state.type) in self.interface_objects:
             return state
-        return State(state.graph, concrete, state.provided)
+        return replace(state, type=concrete)
 
-    def join(self, state: State, field: str) -> JoinField | None:
-        """How the state's subgraph takes part in the field, if it resolves it now."""
+    def join(
+        self, state: State, field: str, assumed: Mapping[str, bool] = NOTHING_DECIDED
+    ) -> JoinField | None:
+        """How the state's subgraph takes part in the field, if it resolves it now. `assumed`: labels taken to
+        be on or off for this field only.
+        """
         found = self.declaration(state.graph, state.type, field)
-        if found is None or not self._is_active(found):
+        if found is None or not self._is_active(found, assumed):
             return None
         if found.external or (found.used_overridden and found.override_label is None):
             return (
@@ -110,15 +133,34 @@ class GraphView:
             )
         return found
 
-    def joins(self, states: States, type_name: str, field: str) -> Iterator[tuple[State, JoinField]]:
+    def joins(
+        self, states: States, type_name: str, field: str, assumed: Mapping[str, bool] = NOTHING_DECIDED
+    ) -> Iterator[tuple[State, JoinField]]:
         """The states that resolve the field, each with how; asks only the subgraphs that declare it."""
         declaring = self._declaring.get((type_name, field))
         for state in states:
             if state.type == type_name and declaring is not None and state.graph not in declaring:
                 continue
-            join = self.join(state, field)
+            join = self.join(state, field, assumed)
             if join is not None:
                 yield state, join
+
+    def choices(self, type_name: str, field: str) -> Iterator[Mapping[str, bool]]:
+        """Every way in which the labels of this field, where undecided, can be on or off."""
+        labels = self._labelled.get((type_name, field)) if self._labelled else None
+        undecided = [label for label in labels or () if label not in self.labels]
+        for values in product((False, True), repeat=len(undecided)):
+            yield dict(zip(undecided, values, strict=True))
+
+    @cached_property
+    def _labelled(self) -> dict[tuple[str, str], tuple[str, ...]]:
+        """The override labels of each field that has some."""
+        found = {
+            (owner.name, item.name): tuple(sorted({j.override_label for j in item.joins if j.override_label}))
+            for owner in self.merged.types.values()
+            for item in owner.fields.values()
+        }
+        return {coordinate: labels for coordinate, labels in found.items() if labels}
 
     @cached_property
     def _declaring(self) -> dict[tuple[str, str], dict[int, JoinField]]:
@@ -135,13 +177,15 @@ class GraphView:
         """What the subgraph declares of the field, resolvable or not."""
         return self._declaring.get((type_name, field), {}).get(graph)
 
-    def next_state(self, state: State, field: str, join: JoinField) -> State:
-        """Where the field leads inside the subgraph."""
+    def next_state(
+        self, state: State, field: str, join: JoinField, settings: frozenset[Setting] = frozenset()
+    ) -> State:
+        """Where the field leads inside the subgraph; `settings` hold below it."""
         item = self.merged.types[state.type].fields[field]
         target = (join.type or str(item.type)).translate(TYPE_MARKS)
         below = provided_below(state.provided, field, self._also(state.type)) or ""
         both = " ".join(text for text in (join.provides or "", below) if text)
-        return State(state.graph, target, both)
+        return State(state.graph, target, both, settings)
 
     def hops(self, type_name: str) -> tuple[Hop, ...]:
         """Every way into a subgraph for an object of this type: by its own keys and by interface objects'
@@ -166,10 +210,14 @@ class GraphView:
             if interface is not None:
                 yield from (h for h in _own_hops(interface) if (h.graph, name) in self.interface_objects)
 
-    def _is_active(self, join: JoinField) -> bool:
-        if join.override_label is None:
+    def _is_active(self, join: JoinField, assumed: Mapping[str, bool]) -> bool:
+        label = join.override_label
+        if label is None:
             return True
-        return (join.override is not None) == (join.override_label in self._labels)
+        is_on = self.labels.get(label, assumed.get(label))
+        if label not in self.labels:
+            self.asked.add(label)
+        return is_on is not None and (join.override is not None) == is_on
 
     def _also(self, type_name: str) -> frozenset[str]:
         """The names under which a fragment in a @provides may speak of the type."""

@@ -8,11 +8,11 @@ before with fewer subgraphs is not taken again: more subgraphs can only make mor
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from functools import partial
 
-from schema.composition.merge.model import MergedField, MergedGraph
+from schema.composition.merge.model import MergedField
 from schema.composition.post_merge.inaccessible import is_hidden
 from schema.composition.satisfiability.explain import unreachable
 from schema.composition.satisfiability.mutations import shared_mutations
@@ -21,79 +21,63 @@ from schema.composition.satisfiability.runtime_types import compare_runtime_type
 from schema.composition.satisfiability.step import Step
 from schema.composition.satisfiability.view import GraphView, State, States
 from schema.composition.subgraph import ROOTS, Kind
-from schema.composition.validate import ValidSubgraph
 from schema.federation.type_refs import named
 from schema.problems import Problem, Severity
 
 STEPS_MAX = 1_000_000
 PROBLEMS_MAX = 50
-LABELS_TRIED_MAX = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """What cannot be obtained, and the undecided override labels that could change that."""
+
+    problem: Problem
+    asked: frozenset[str] = frozenset()
 
 
 @dataclass(slots=True)
-class _Walk:
+class Walk:
+    """One walk in one view of the graph: what failed, by type and field, and what deserves a hint."""
+
     reach: Reach
     queue: deque[Step] = field(default_factory=deque)
     visited: dict[str, list[States]] = field(default_factory=dict)
     entered: set[tuple[str, States]] = field(default_factory=set)
-    failed: dict[tuple[str, str], Problem] = field(default_factory=dict)
+    failed: dict[tuple[str, str], Failure] = field(default_factory=dict)
     hinted: dict[str, Problem] = field(default_factory=dict)
     steps: int = 0
 
 
-def check_satisfiability(
-    merged: MergedGraph, subgraphs: Sequence[ValidSubgraph], problems: list[Problem], hints: list[Problem]
-) -> None:
-    """Add a problem for each field that some allowed operation cannot obtain, with the smallest such
-    operation; and a hint for each shared field that subgraphs answer with different types.
-    """
-    found: dict[tuple[str, str], Problem] = {}
-    for labels in _label_choices(merged):
-        reach = Reach(GraphView(merged, subgraphs, labels))
-        walk = _Walk(reach)
-        for root in ROOTS:
-            for step in _root_steps(merged, root, walk):
-                _run(walk, step)
-        found = {**walk.failed, **found}
-        hints.extend(walk.hinted.values())
-        for problem in shared_mutations(reach, partial(_fails, reach)):
-            found.setdefault((problem.coordinate or "", "mutation"), problem)
-    problems.extend(list(found.values())[:PROBLEMS_MAX])
-
-
-def _label_choices(merged: MergedGraph) -> list[frozenset[str]]:
-    labels = sorted(
-        {
-            join.override_label
-            for owner in merged.types.values()
-            for item in owner.fields.values()
-            for join in item.joins
-            if join.override_label
-        }
-    )
-    singles = [frozenset({label}) for label in labels[:LABELS_TRIED_MAX]]
-    return list(dict.fromkeys([frozenset[str](), *singles, frozenset(labels)]))
-
-
-def _root_steps(merged: MergedGraph, root: str, walk: _Walk) -> Iterator[Step]:
-    owner = merged.types.get(root)
-    if owner is None or is_hidden(owner.directives):
-        return
-    states = frozenset(State(graph, root) for graph in owner.graphs)
-    yield Step(root, states, root, ())
+def walk_all(view: GraphView) -> Walk:
+    """Walk from every root, and then from each shared mutation in one of its subgraphs alone."""
+    walk = Walk(Reach(view))
+    for root in ROOTS:
+        owner = view.merged.types.get(root)
+        if owner is not None and not is_hidden(owner.directives):
+            states = frozenset(State(graph, root) for graph in owner.graphs)
+            _run(walk, Step(root, states, root, ()))
+    view.asked.clear()
+    for problem in shared_mutations(walk.reach, partial(_fails, walk.reach)):
+        failure = Failure(problem, frozenset(view.asked))
+        walk.failed.setdefault((problem.coordinate or "", "mutation"), failure)
+    return walk
 
 
 def _fails(reach: Reach, step: Step) -> list[Problem]:
     """What cannot be obtained from one step on, walked apart from everything else."""
-    walk = _Walk(reach)
+    walk = Walk(reach)
     _run(walk, step)
-    return list(walk.failed.values())
+    reach.view.asked.update(*(failure.asked for failure in walk.failed.values()))
+    return [failure.problem for failure in walk.failed.values()]
 
 
-def _run(walk: _Walk, start: Step) -> None:
+def _run(walk: Walk, start: Step) -> None:
+    view = walk.reach.view
     walk.queue.append(start)
     while walk.queue and len(walk.failed) < PROBLEMS_MAX:
         step = walk.queue.popleft()
+        view.asked.clear()
         reached = walk.reach.reached(step.type, step.states)
         seen = walk.visited.setdefault(step.type, [])
         if any(earlier <= reached for earlier in seen):
@@ -101,51 +85,73 @@ def _run(walk: _Walk, start: Step) -> None:
         seen.append(reached)
         walk.steps += 1
         if walk.steps > STEPS_MAX:
-            walk.failed["", ""] = Problem(
-                "MAX_VALIDATION_SUBGRAPH_PATHS_EXCEEDED",
-                f"more than {STEPS_MAX} paths through the subgraphs; not all operations could be checked",
+            walk.failed["", ""] = Failure(
+                Problem(
+                    "MAX_VALIDATION_SUBGRAPH_PATHS_EXCEEDED",
+                    f"more than {STEPS_MAX} paths through the subgraphs; not all operations could be checked",
+                )
             )
             return
-        _visit(walk, step, reached)
+        _visit(walk, replace(step, asked=step.asked | view.asked), reached)
 
 
-def _visit(walk: _Walk, step: Step, reached: States) -> None:
-    merged = walk.reach.view.merged
-    owner = merged.types[step.type]
-    for item in owner.fields.values():
+def _visit(walk: Walk, step: Step, reached: States) -> None:
+    view = walk.reach.view
+    for item in view.merged.types[step.type].fields.values():
         if is_hidden(item.directives):
             continue
-        target = merged.types.get(named(item.type))
+        target = view.merged.types.get(named(item.type))
         if target is not None and is_hidden(target.directives):
             continue
-        found = walk.reach.resolving(step.type, reached, item.name)
-        if not found:
-            if (step.type, item.name) not in walk.failed:
-                walk.failed[step.type, item.name] = unreachable(walk.reach, step, item, reached)
-        elif target is not None:
-            if target.kind in (Kind.INTERFACE, Kind.UNION):
-                _compare_runtime_types(walk, step, item, found)
-            if (target.name, found) not in walk.entered:
-                walk.entered.add((target.name, found))
-                walk.queue.extend(_next_steps(walk.reach, step, item, target.kind, found))
+        for assumed in view.choices(step.type, item.name):
+            _follow(walk, step, item, reached, assumed)
 
 
-def _compare_runtime_types(walk: _Walk, step: Step, item: MergedField, found: States) -> None:
+def _follow(
+    walk: Walk,
+    step: Step,
+    item: MergedField,
+    reached: States,
+    assumed: Mapping[str, bool],
+) -> None:
+    """Go into one field, whose own labels are as `assumed`."""
+    view = walk.reach.view
+    view.asked.clear()
+    found = walk.reach.resolving(step.type, reached, item.name, assumed)
+    asked = step.asked | view.asked
+    if not found:
+        if (step.type, item.name) not in walk.failed:
+            problem = unreachable(walk.reach, step, item, reached)
+            walk.failed[step.type, item.name] = Failure(problem, asked)
+        return
+    target = view.merged.types.get(named(item.type))
+    if target is None:
+        return
+    if target.kind in (Kind.INTERFACE, Kind.UNION):
+        _compare_runtime_types(walk, step, item, found)
+    if (target.name, found) not in walk.entered:
+        walk.entered.add((target.name, found))
+        walk.queue.extend(_next_steps(walk.reach, step, item, found, asked=asked))
+
+
+def _compare_runtime_types(walk: Walk, step: Step, item: MergedField, found: States) -> None:
     finding = compare_runtime_types(walk.reach.view, step, item, found)
     if finding is None:
         return
     if finding.severity is Severity.ERROR:
-        walk.failed.setdefault((step.type, item.name), finding)
+        walk.failed.setdefault((step.type, item.name), Failure(finding))
     else:
         walk.hinted.setdefault(finding.coordinate or "", finding)
 
 
-def _next_steps(reach: Reach, step: Step, item: MergedField, kind: Kind, states: States) -> Iterator[Step]:
+def _next_steps(
+    reach: Reach, step: Step, item: MergedField, states: States, *, asked: frozenset[str]
+) -> Iterator[Step]:
+    types = reach.view.merged.types
     name = named(item.type)
-    if kind is Kind.OBJECT:
-        yield step.into(item, name, states, fragment=None)
-    elif kind in (Kind.INTERFACE, Kind.UNION):
-        types = reach.view.merged.types
+    if types[name].kind is Kind.OBJECT:
+        yield step.into(item, name, states, fragment=None, asked=asked)
+    elif types[name].kind in (Kind.INTERFACE, Kind.UNION):
         for concrete, narrowed in reach.expand(states).items():
             if not is_hidden(types[concrete].directives):
-                yield step.into(item, concrete, narrowed, fragment=concrete)
+                yield step.into(item, concrete, narrowed, fragment=concrete, asked=asked)
