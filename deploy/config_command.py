@@ -70,11 +70,12 @@ def read_settings(path: Path) -> RouterConfig:
     """The settings in `path`; one clear line and exit code 1 where they cannot be used."""
     import yaml
 
+    from deploy.settings import environment
     from router.config import ConfigError, read_config
 
     text = read_text_file(path, "settings")
     try:
-        return read_config(yaml.safe_load(text) or {})
+        return read_config(yaml.safe_load(text) or {}, environment())
     except (ConfigError, yaml.YAMLError) as error:
         fail(f"`{path}`: {' '.join(str(error).split())}")
 

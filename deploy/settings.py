@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +32,12 @@ class Settings(BaseSettings):
     vault_url: SecretStr | None = None
     events_url: SecretStr | None = None
     migrate_at_start: bool = True
+    backup_url: SecretStr | None = None
+    backup_safe: Path | None = None
     internal_key: SecretStr | None = None
+    rate_url: SecretStr | None = None
+    metrics_address: str = ""
+    otlp_endpoint: str = ""
     drain_timeout_s: float = Field(default=10.0, gt=0, le=120)
 
     @field_validator("internal_key")
@@ -39,6 +46,11 @@ class Settings(BaseSettings):
         if key is not None and len(key.get_secret_value().encode()) < KEY_BYTES_MIN:
             raise ValueError(f"it needs {KEY_BYTES_MIN} bytes or more")
         return key
+
+
+def environment() -> Mapping[str, str]:
+    """Every variable of the process: what a settings file may name as `${env.NAME}`."""
+    return os.environ
 
 
 def settings_with(**options: Any) -> Settings:

@@ -98,3 +98,21 @@ class TelemetryConfig:
         host, _, port = self.metrics_address.rpartition(":")
         if self.metrics_address and not (host and port.isdigit() and int(port) < 65_536):
             raise ValueError("`metrics_address` must be `HOST:PORT`")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerTls:
+    """PEM files of the public port, which then speaks https alone. They are read anew when they change.
+
+    With `client_ca_file`, clients need a certificate of one of its authorities.
+    """
+
+    certificate_file: Annotated[str, "the router's certificate, with its chain (PEM)"] = ""
+    key_file: Annotated[str, "the key of that certificate (PEM)"] = ""
+    client_ca_file: Annotated[str, "authorities of which clients need a certificate (PEM)"] = ""
+
+    def __post_init__(self) -> None:
+        if bool(self.certificate_file) != bool(self.key_file):
+            raise ValueError("a certificate needs its key: name `certificate_file` and `key_file` together")
+        if self.client_ca_file and not self.certificate_file:
+            raise ValueError("`client_ca_file` needs `certificate_file` and `key_file`")

@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import re
 import types
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Final, TypeVar
+
+from router.admission import ClientClass, DemandControl, Proxies, Safelist, ServerTls, TelemetryConfig
+from router.traffic import Traffic
+
+__all__ = ["ConfigError", "RouterConfig", "Safelist", "read_config"]
 
 Section = TypeVar("Section")
+VARIABLE: Final = re.compile(r"\$\{env\.(?P<name>\w+)(?::-(?P<default>[^}]*))?\}")
+NO_ENVIRONMENT: Final[Mapping[str, str]] = {}
 
 
 class ConfigError(ValueError):
@@ -56,18 +64,12 @@ class StreamLimits:
     init_wait_ms_max: Annotated[int, "milliseconds for a WebSocket client to send `connection_init`"] = 3_000
     heartbeat_ms: Annotated[int, "milliseconds of silence before a sign of life"] = 10_000
     queue_events_max: Annotated[int, "events that wait for a slow client; the oldest go first"] = 128
+    lost_events_max: Annotated[int, "events that a client may lose before its stream ends; 0: any"] = 1_000
+    send_wait_ms_max: Annotated[int, "milliseconds that a client may take to read what was sent"] = 30_000
     connections_max: Annotated[int, "streams and WebSocket connections open at a time; more get 503"] = 10_000
+    per_caller_max: Annotated[int, "of these, how many one caller may have open; 0: all"] = 1_000
     operations_per_connection_max: Annotated[int, "operations under way on one WebSocket connection"] = 100
     message_bytes_max: Annotated[int, "bytes of one WebSocket message"] = 2_000_000
-
-
-class Safelist(StrEnum):
-    """Which documents are run, where some are registered in a manifest."""
-
-    OFF = "off"
-    LOG_UNKNOWN = "log_unknown"
-    KNOWN_TEXTS = "known_texts"
-    IDS_ONLY = "ids_only"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,12 +86,16 @@ class PersistedConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RateLimits:
-    """Requests a minute for one caller (a person, or an address for anonymous ones). 0 switches it off.
+    """Requests a minute for one caller (a person, or an address for anonymous ones), and for one address,
+    whoever asks from there. 0 switches it off. `burst_requests_max` may come at once; they count.
 
-    `burst_requests_max` may come at once; they count as requests of the minute.
+    With a Redis (`STADION_RATE_URL`) all routers count together; while it is away, each by itself.
     """
 
     requests_per_minute_max: Annotated[int, "requests a minute for one caller; 0 sets no rate"] = 0
+    address_requests_per_minute_max: Annotated[
+        int, "requests a minute from one address, whoever asks; 0 sets no rate"
+    ] = 0
     burst_requests_max: Annotated[int, "of these, how many may come at once"] = 100
     callers_max: Annotated[int, "callers whose rates are remembered"] = 100_000
 
@@ -154,6 +160,8 @@ class RouterConfig:
         "apollo-require-preflight",
         "x-apollo-operation-name",
     )
+    require_client_name: Annotated[bool, "refuse requests without a header that names the client"] = False
+    require_operation_name: Annotated[bool, "refuse operations without a name"] = False
     override_labels: Annotated[tuple[str, ...], "labels of `@override` that are on"] = ()
     request_timeout_ms_max: Annotated[int, "milliseconds for a whole request"] = 30_000
     subgraph_timeout_ms_max: Annotated[int, "milliseconds for one call to a subgraph"] = 30_000
@@ -167,14 +175,55 @@ class RouterConfig:
     streams: Annotated[StreamLimits, "what open connections may take"] = field(default_factory=StreamLimits)
     caches: Annotated[CacheLimits, "what is kept between requests"] = field(default_factory=CacheLimits)
     cors: Annotated[CorsConfig, "which pages of other origins may call"] = field(default_factory=CorsConfig)
+    demand: Annotated[DemandControl, "what operations may cost"] = field(default_factory=DemandControl)
+    client_classes: Annotated[
+        Mapping[str, ClientClass], "by a name of yours: what holds for some clients instead"
+    ] = field(default_factory=dict)
+    proxies: Annotated[Proxies, "who stands between clients and the router"] = field(default_factory=Proxies)
+    tls: Annotated[ServerTls, "certificates of the public port"] = field(default_factory=ServerTls)
+    telemetry: Annotated[TelemetryConfig, "where metrics and traces go"] = field(
+        default_factory=TelemetryConfig
+    )
+    subgraphs: Annotated[Traffic, "how subgraphs are called"] = field(default_factory=Traffic)
 
 
-def read_config(settings: Mapping[str, Any]) -> RouterConfig:
+class _Given(str):
+    """A value that the environment gave: whatever kind its setting has, it came as text."""
+
+    __slots__ = ()
+
+
+def read_config(settings: Mapping[str, Any], environment: Mapping[str, str] = NO_ENVIRONMENT) -> RouterConfig:
     """The configuration that `settings` (a decoded YAML or JSON document) describes, defaults elsewhere.
 
-    Errors: ConfigError for a key that does not exist, a value of another type, a negative number.
+    `${env.NAME}` in a text is `environment`'s value, `${env.NAME:-text}` has a default.
+    Errors: ConfigError for a key that does not exist, a value of another type, a negative number, a
+    variable that is not set.
     """
-    return _section(RouterConfig, settings, at="")
+    return _section(RouterConfig, _expanded(settings, environment, at=""), at="")
+
+
+def _expanded(value: Any, environment: Mapping[str, str], *, at: str) -> Any:
+    """The same settings with what the environment says in them. No value of it is in any message."""
+    if isinstance(value, Mapping):
+        return {
+            key: _expanded(one, environment, at=f"{at}.{key}" if at else str(key))
+            for key, one in value.items()
+        }
+    if isinstance(value, list):
+        return [_expanded(one, environment, at=at) for one in value]
+    if not isinstance(value, str) or "${env." not in value:
+        return value
+
+    def given(found: re.Match[str]) -> str:
+        name, default = found["name"], found["default"]
+        if name not in environment and default is None:
+            raise ConfigError(
+                f"`{at}`: the environment has no `{name}`; set it, or write `${{env.{name}:-…}}`"
+            )
+        return environment.get(name, default or "")
+
+    return _Given(VARIABLE.sub(given, value))
 
 
 def _section(kind: type[Section], settings: object, *, at: str) -> Section:
@@ -184,8 +233,15 @@ def _section(kind: type[Section], settings: object, *, at: str) -> Section:
     for key in settings:
         if key not in hints:
             raise ConfigError(_unknown(str(key), tuple(hints), at))
-    values = {key: _value(hints[key], value, at=f"{at}{key}") for key, value in settings.items()}
-    return kind(**values)
+    values = {
+        key: _value(hints[key], value, at=f"{at}{key}", beside=settings) for key, value in settings.items()
+    }
+    try:
+        return kind(**values)
+    except ConfigError:
+        raise
+    except ValueError as error:
+        raise ConfigError(f"`{at.rstrip('.')}`: {error}") from None
 
 
 def _unknown(key: str, known: tuple[str, ...], at: str) -> str:
@@ -194,20 +250,73 @@ def _unknown(key: str, known: tuple[str, ...], at: str) -> str:
     return f"unknown setting `{at}{key}`; {advice}"
 
 
-def _value(hint: Any, value: object, *, at: str) -> object:
+def _value(hint: Any, value: object, *, at: str, beside: Mapping[str, Any]) -> object:
     if dataclasses.is_dataclass(hint) and isinstance(hint, type):
         return _section(hint, value, at=f"{at}.")
+    if typing.get_origin(hint) is Mapping:
+        member = typing.get_args(hint)[1]
+        if member is int:
+            return _numbers(value, at=at)
+        return _by_name(member, value, at=at, for_all=beside.get("all"))
     if isinstance(hint, types.GenericAlias):
-        return _texts(value, at=at)
+        member = typing.get_args(hint)[0]
+        return _texts(value, at=at) if member is str else _sections(member, value, at=at)
     if issubclass(hint, StrEnum):
         if value not in set(hint):
             raise ConfigError(f"`{at}` must be one of {', '.join(hint)}, not `{value}`")
         return hint(value)
+    if isinstance(value, _Given):
+        value = _typed(value, hint)
+        if type(value) is not hint:
+            raise ConfigError(f"`{at}` must be {_wanted(hint)}; the environment says something else")
     if type(value) is not hint:
         raise ConfigError(f"`{at}` must be {_wanted(hint)}, not `{value}`")
     if isinstance(value, int) and value < 0:
         raise ConfigError(f"`{at}` must be 0 or more, not `{value}`")
     return value
+
+
+def _typed(text: str, hint: type) -> object:
+    """What a text of the environment is as a value of this kind; the text itself where it is none."""
+    if hint is bool and text in {"true", "false"}:
+        return text == "true"
+    return int(text) if hint is int and text.isdecimal() else str(text)
+
+
+def _numbers(value: object, *, at: str) -> dict[str, int]:
+    if not isinstance(value, Mapping):
+        raise ConfigError(f"`{at}` must be a mapping from names to whole numbers")
+    return {
+        str(name): int(_value(int, number, at=f"{at}.{name}", beside={}))  # type: ignore[call-overload]
+        for name, number in value.items()
+    }
+
+
+def _by_name(kind: type[Section], value: object, *, at: str, for_all: object) -> dict[str, Section]:
+    """Sections by name, each over what the section `all` beside them says."""
+    if not isinstance(value, Mapping) or not all(isinstance(one, Mapping) for one in value.values()):
+        raise ConfigError(f"`{at}` must be a mapping from names to settings")
+    below = for_all if isinstance(for_all, Mapping) else {}
+    return {str(name): _section(kind, _over(below, own), at=f"{at}.{name}.") for name, own in value.items()}
+
+
+def _over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Both sections in one; lists follow one another, for everything else `above` wins."""
+    found = dict(below)
+    for key, value in above.items():
+        known = found.get(key)
+        if isinstance(known, Mapping) and isinstance(value, Mapping):
+            value = _over(known, value)
+        elif isinstance(known, list) and isinstance(value, list):
+            value = known + value
+        found[key] = value
+    return found
+
+
+def _sections(kind: type[Section], value: object, *, at: str) -> tuple[Section, ...]:
+    if not isinstance(value, list | tuple):
+        raise ConfigError(f"`{at}` must be a list of settings")
+    return tuple(_section(kind, one, at=f"{at}[{index}].") for index, one in enumerate(value))
 
 
 def _texts(value: object, *, at: str) -> tuple[str, ...]:

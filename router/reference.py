@@ -1,4 +1,4 @@
-"""Reference: every setting, limit and error code as tables and as a JSON schema, made from the code."""
+"""Reference: every setting, limit, error code, metric and span, as tables; settings as a JSON schema, too."""
 
 from __future__ import annotations
 
@@ -7,14 +7,31 @@ import typing
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from importlib import import_module
 from typing import Any
 
 from router.config import RouterConfig
 from router.errors import ERROR_CODES
 from router.execution.run import ERRORS_MAX
-from router.execution.transports.http import HttpTransportLimits
+from router.instruments import Counter, Distribution
 from router.planner.limits import PlannerLimits
+from router.telemetry import instruments
 
+MEASURING = ("router.telemetry", "router.execution.transports.measures")
+"""Modules whose import makes instruments."""
+METRIC_LABELS: Mapping[str, tuple[str, ...]] = {}
+"""Labels of instruments that get theirs by use."""
+SPAN_MEANINGS: Mapping[str, str] = {
+    "router": "one request, below the caller's own span",
+    "query_parsing": "the text",
+    "query_validation": "the document against the API schema",
+    "query_normalization": "its normal form",
+    "query_authorization": "what this caller may ask of it",
+    "query_planning": "plan and compilation, where none is kept",
+    "execution": "all fetches and the answer",
+    "fetch": "one call to a subgraph, named by `subgraph.name`",
+}
+"""Each span's name → what it is around."""
 BEGIN = "<!-- reference: made by `stadion config reference --into router/README.md` -->"
 END = "<!-- end of the reference -->"
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -26,11 +43,6 @@ FIXED_MEANINGS: Mapping[str, str] = {
     "planner.depth_max": "levels of selections and requirements",
     "planner.fetches_max": "fetches of one plan",
     "planner.duration_ms_max": "milliseconds to plan one operation",
-    "subgraph.answer_bytes_max": "bytes of one subgraph's answer",
-    "subgraph.connections_per_host_max": "connections to one subgraph's host",
-    "subgraph.connect_timeout_s": "seconds to connect to a subgraph",
-    "subgraph.keep_alive_s": "seconds for which an idle connection is kept",
-    "subgraph.event_bytes_max": "bytes of one event of a subgraph's stream",
     "answer.errors_max": "entries in one answer's `errors`; more are counted in the log",
 }
 """What each limit that is no setting bounds."""
@@ -62,11 +74,32 @@ def settings_of(section: object, at: str = "") -> Iterator[Setting]:
             yield from settings_of(default, f"{at}{field.name}.")
         else:
             yield Setting(f"{at}{field.name}", kind, default, meaning)
+        member = _member(kind)
+        if isinstance(default, tuple) and member is not None:
+            yield from settings_of(_blank(member), f"{at}{field.name}[].")
+        if isinstance(default, Mapping) and member is not None and not hasattr(section, "all"):
+            yield from settings_of(_blank(member), f"{at}{field.name}.NAME.")
+
+
+def _member(kind: Any) -> type | None:
+    """The section that the members of a list or mapping of settings are."""
+    found = (typing.get_args(kind) or (None,))[-1 if typing.get_origin(kind) is Mapping else 0]
+    return found if isinstance(found, type) and dataclasses.is_dataclass(found) else None
+
+
+def _blank(kind: type) -> Any:
+    """A section of this kind with all defaults, also where it could not stand in a file like that."""
+    blank: Any = object.__new__(kind)
+    for field in dataclasses.fields(kind):
+        made = field.default_factory
+        value = field.default if made is dataclasses.MISSING else made()
+        object.__setattr__(blank, field.name, value)
+    return blank
 
 
 def limits() -> Iterator[Setting]:
     """Every limit that is no setting. Errors: Undocumented."""
-    sections: dict[str, object] = {"planner": PlannerLimits(), "subgraph": HttpTransportLimits()}
+    sections: dict[str, object] = {"planner": PlannerLimits()}
     for section, values in sections.items():
         for field in dataclasses.fields(values):  # type: ignore[arg-type]
             name, default = f"{section}.{field.name}", getattr(values, field.name)
@@ -89,8 +122,27 @@ def page() -> str:
         _table("Settings", ("Setting", "Default", "Meaning"), settings),
         _table("Limits that are no settings", ("Limit", "Value", "Meaning"), fixed),
         _table("Error codes", ("Code", "HTTP status", "Meaning"), codes),
+        _table("Metrics", ("Metric", "Labels", "Meaning"), [_metric(one) for one in metrics()]),
+        _table(
+            "Spans", ("Span", "Around"), [(f"`{name}`", around) for name, around in SPAN_MEANINGS.items()]
+        ),
     )
     return "\n".join([BEGIN, *tables, END])
+
+
+def metrics() -> list[Counter | Distribution]:
+    """Every metric that the router has, by name."""
+    for module in MEASURING:
+        import_module(module)
+    return sorted(instruments, key=lambda one: one.name)
+
+
+def _metric(one: Counter | Distribution) -> tuple[str, str, str]:
+    if not one.description:
+        raise Undocumented(f"`{one.name}`: write what it measures")
+    unit = f" ({one.unit})" if one.unit else ""
+    labels = ", ".join(f"`{label}`" for label in METRIC_LABELS.get(one.name, one.labels)) or "none"
+    return (f"`{one.name}`", labels, f"{one.kind}: {one.description}{unit}")
 
 
 def placed(text: str) -> str:
@@ -113,6 +165,8 @@ def _shown(value: object) -> str:
         return f"{value:,}".replace(",", " ")
     if isinstance(value, tuple):
         return ", ".join(f"`{one}`" for one in value) or "none"
+    if value in ({}, ""):
+        return "none"
     return f"`{value}`"
 
 
@@ -142,6 +196,12 @@ def _value_schema(kind: type, default: object) -> dict[str, Any]:
         return {"type": "integer", "minimum": 0, "default": default}
     if isinstance(default, StrEnum):
         return {"enum": [one.value for one in type(default)], "default": default.value}
+    member = _member(kind)
+    if isinstance(default, Mapping) and member is None:
+        return {"type": "object", "additionalProperties": {"type": "integer", "minimum": 0}}
+    if isinstance(default, Mapping) and member is not None:
+        return {"type": "object", "additionalProperties": _section_schema(member())}
     if isinstance(default, tuple):
-        return {"type": "array", "items": {"type": "string"}, "default": list(default)}
+        items = {"type": "string"} if member is None else _section_schema(_blank(member))
+        return {"type": "array", "items": items, "default": list(default)}
     return {"type": "string", "default": default}

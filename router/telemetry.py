@@ -10,6 +10,8 @@ from __future__ import annotations
 import random
 import re
 from contextlib import AbstractContextManager, nullcontext
+from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import Any, Final
 
 from opentelemetry import trace
@@ -17,7 +19,6 @@ from opentelemetry import trace
 from router.instruments import COST_BUCKETS, Instruments
 
 TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})")
-tracer = trace.get_tracer("stadion.router")
 instruments: Final = Instruments()
 meter: Final = instruments
 """For what is measured elsewhere, by the words of OpenTelemetry's meter."""
@@ -94,18 +95,32 @@ SPANS: Final = {
 _NO_SPAN: Final = nullcontext()
 
 
+@dataclass(slots=True)
+class Tracing:
+    """Where spans go; `deploy` says so. Without a tracer there are none."""
+
+    tracer: trace.Tracer | None = None
+
+
+TRACING: Final = Tracing()
+request_trace_id: Final[ContextVar[str]] = ContextVar("request_trace_id", default="")
+"""The id of the request that this task serves, for the log."""
+
+
 def stage(name: str) -> AbstractContextManager[object]:
     """A span around one stage of the pipeline; nothing while no SDK is set up: an empty span takes time."""
-    if not is_traced():
+    if TRACING.tracer is None:
         return _NO_SPAN
-    return tracer.start_as_current_span(SPANS[name], record_exception=False, set_status_on_exception=False)
+    return TRACING.tracer.start_as_current_span(
+        SPANS[name], record_exception=False, set_status_on_exception=False
+    )
 
 
 def request_span(traceparent: str | None, method: str) -> AbstractContextManager[trace.Span | None]:
     """The span around a whole request, below the caller's own; nothing while no SDK is set up."""
-    if not is_traced():
+    if TRACING.tracer is None:
         return nullcontext()
-    return tracer.start_as_current_span(
+    return TRACING.tracer.start_as_current_span(
         "router",
         context=_context_of(traceparent),
         kind=trace.SpanKind.SERVER,
@@ -117,7 +132,7 @@ def request_span(traceparent: str | None, method: str) -> AbstractContextManager
 
 def operation_named(name: str | None, kind: str) -> None:
     """Tell the request's span what was asked: name and kind, nothing of the document."""
-    if is_traced():
+    if TRACING.tracer is not None:
         span = trace.get_current_span()
         span.set_attribute("graphql.operation.type", kind)
         if name:
@@ -126,6 +141,7 @@ def operation_named(name: str | None, kind: str) -> None:
 
 def call_span(service: str) -> AbstractContextManager[trace.Span]:
     """The span around one call to a subgraph."""
+    tracer = TRACING.tracer or trace.get_tracer("stadion.router")
     return tracer.start_as_current_span(
         "fetch",
         kind=trace.SpanKind.CLIENT,
@@ -133,11 +149,6 @@ def call_span(service: str) -> AbstractContextManager[trace.Span]:
         record_exception=False,
         set_status_on_exception=False,
     )
-
-
-def is_traced() -> bool:
-    """Whether an SDK is set up, so that spans go somewhere."""
-    return not isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider)
 
 
 def _context_of(traceparent: str | None) -> Any:
@@ -158,7 +169,7 @@ def traceparent_of(trace_id: str) -> str:
 
     Source: W3C Trace Context.
     """
-    if is_traced():
+    if TRACING.tracer is not None:
         context = trace.get_current_span().get_span_context()
         if context.is_valid:
             flags = int(context.trace_flags)
@@ -172,7 +183,7 @@ def trace_id_of(traceparent: str | None) -> str:
     The current span's; else the caller's own from its `traceparent`; else a random one.
     Source: W3C Trace Context.
     """
-    if is_traced():
+    if TRACING.tracer is not None:
         context = trace.get_current_span().get_span_context()
         if context.is_valid:
             return trace.format_trace_id(context.trace_id)

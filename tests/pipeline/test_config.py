@@ -39,9 +39,57 @@ def test_settings_reach_their_section() -> None:
         ({"forward_headers": "x"}, "`forward_headers` must be a list of texts"),
         ({"http": 3}, "`http` must be a mapping of settings"),
         ([], "`the configuration` must be a mapping of settings"),
+        (
+            {"cors": {"origins": ["${env.NOWHERE}"]}},
+            "`cors.origins`: the environment has no `NOWHERE`; set it",
+        ),
+        (
+            {"demand": {"subgraph_cost_max": {"a": "1"}}},
+            "`demand.subgraph_cost_max.a` must be a whole number",
+        ),
+        ({"demand": {"subgraph_cost_max": 1}}, "must be a mapping from names to whole numbers"),
+        ({"client_classes": {"a": {"saflist": "off"}}}, "did you mean `client_classes.a.safelist`?"),
+        ({"telemetry": {"metrics_address": "9090"}}, "`telemetry`: `metrics_address` must be `HOST:PORT`"),
+        ({"proxies": {"trusted": ["nowhere"]}}, "`proxies`: 'nowhere' does not appear to be an IPv4 or IPv6"),
+        ({"tls": {"certificate_file": "a"}}, "`tls`: a certificate needs its key"),
     ],
 )
 def test_a_wrong_setting_is_named(settings, said) -> None:
     with pytest.raises(ConfigError) as raised:
         read_config(settings)
-    assert str(raised.value) == said
+    assert said in str(raised.value)
+
+
+def test_the_environment_fills_in_what_a_file_leaves_to_it() -> None:
+    settings = {
+        "introspection": "${env.INTROSPECTION}",
+        "http": {"body_bytes_max": "${env.BODY}", "in_flight_max": "${env.NOT_THERE:-7}"},
+        "cors": {"origins": ["https://${env.HOST}", "https://${env.HOST:-x}:8443"]},
+        "persisted": {"safelist": "${env.LIST:-ids_only}"},
+    }
+    environment = {"INTROSPECTION": "false", "BODY": "123", "HOST": "app.example"}
+    config = read_config(settings, environment)
+    assert config.introspection is False
+    assert config.http.body_bytes_max == 123
+    assert config.http.in_flight_max == 7
+    assert config.cors.origins == ("https://app.example", "https://app.example:8443")
+    assert config.persisted.safelist == "ids_only"
+
+
+def test_a_wrong_value_of_the_environment_is_not_repeated() -> None:
+    with pytest.raises(ConfigError) as raised:
+        read_config({"http": {"body_bytes_max": "${env.BODY}"}}, {"BODY": "hunter2"})
+    assert "`http.body_bytes_max` must be a whole number" in str(raised.value)
+    assert "hunter2" not in str(raised.value)
+
+
+def test_classes_of_clients_and_limits_by_subgraph_are_read() -> None:
+    config = read_config(
+        {
+            "client_classes": {"partner": {"roles": ["partner"], "safelist": "ids_only", "cost_max": 50}},
+            "demand": {"mode": "enforce", "subgraph_cost_max": {"all": 5, "medical": 1}},
+        }
+    )
+    assert config.client_classes["partner"].roles == ("partner",)
+    assert config.client_classes["partner"].cost_max == 50
+    assert config.demand.subgraph_cost_max == {"all": 5, "medical": 1}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import dataclasses
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ from deploy.cli import app
 from router import reference
 from router.config import OperationLimits, RouterConfig
 from router.errors import ERROR_CODES
+from router.instruments import Instruments
+from router.telemetry import SPANS
 
 ROUTER = Path(reference.__file__).parent
 README = (ROUTER / "README.md").read_text(encoding="utf-8")
@@ -32,8 +35,10 @@ def told(*arguments: str) -> str:
 def names_of(section: Any, at: str = "") -> set[str]:
     """Every dotted name below a section, by its values alone."""
     found: set[str] = set()
-    for name, value in dataclasses.asdict(section).items():
-        found |= {f"{at}{name}.{inner}" for inner in value} if isinstance(value, dict) else {f"{at}{name}"}
+    for field in dataclasses.fields(section):
+        value = getattr(section, field.name)
+        name = f"{at}{field.name}"
+        found |= names_of(value, f"{name}.") if dataclasses.is_dataclass(value) else {name}
     return found
 
 
@@ -47,7 +52,35 @@ def test_every_setting_and_every_code_is_on_the_page_with_a_meaning() -> None:
     settings = names_of(RouterConfig())
     assert len(settings) > 40
     assert settings | set(ERROR_CODES) <= set(rows)
-    assert all(len(line.split(" | ")) == 3 and line.split(" | ")[2].strip(" |") for line in rows.values())
+    told_of = [rows[name].split(" | ") for name in settings | set(ERROR_CODES)]
+    assert all(len(parts) == 3 and parts[2].strip(" |") for parts in told_of)
+
+
+def test_every_metric_and_span_is_on_the_page() -> None:
+    made = {one.name for one in reference.metrics()}
+    assert len(made) > 20
+    assert all(f"| `{name}` |" in README for name in made | set(reference.SPAN_MEANINGS))
+    assert {"router", "fetch", *SPANS.values()} == set(reference.SPAN_MEANINGS)
+
+
+def test_every_instrument_of_the_program_is_made_in_a_module_that_the_page_knows() -> None:
+    calls = re.compile(
+        r"\b(?:meter|instruments)\.(?:create_)?(?:counter|level|gauge|distribution|histogram)\("
+    )
+    made_in = {
+        ".".join(["router", *file.relative_to(ROUTER).with_suffix("").parts])
+        for file in ROUTER.rglob("*.py")
+        if calls.search(file.read_text(encoding="utf-8"))
+    }
+    assert made_in == set(reference.MEASURING)
+
+
+def test_a_metric_without_a_meaning_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    bare = Instruments()
+    bare.counter("stadion.router.bare", "")
+    monkeypatch.setattr(reference, "instruments", bare)
+    with pytest.raises(reference.Undocumented, match=r"`stadion\.router\.bare`"):
+        reference.page()
 
 
 def test_every_code_that_the_router_raises_is_in_the_table() -> None:
