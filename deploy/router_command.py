@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
     from socket import socket
 
     from starlette.applications import Starlette
@@ -97,10 +97,8 @@ def _serve(
     hooks: Hooks | None,
     workers: int,
 ) -> None:
-    from deploy.transports import signing
     from router.edge.app import build_app
     from router.edge.serve import AddressUnusable, listen, run
-    from router.execution.transports.http import HttpTransport
     from router.hooks import HookedRouter
     from router.operation.authorize import NO_RIGHTS
     from router.pipeline import Router
@@ -114,14 +112,15 @@ def _serve(
         fail(str(error))
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s %(message)s")
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
-    transport = HttpTransport(urls_of(snapshot), sign=signing(secret) if secret else None)
+    transport = _transport(snapshot, settings, secret)
     rights = callers.rights if callers else NO_RIGHTS
     router = (
         HookedRouter(snapshot, transport, config=settings, rights=rights, hooks=hooks)
         if hooks
         else Router(snapshot, transport, config=settings, rights=rights)
     )
-    following = [lambda: follow(path, router, transport)] if poll else []
+    following: list[Callable[[], Awaitable[None]]] = [lambda: follow(path, router, transport)] if poll else []
+    following.append(transport.follow_certificates)
     if callers:
         following.append(callers.keys.follow)
     address = f"http://{f'[{host}]' if ':' in host else host}:{port}/graphql"
@@ -139,6 +138,17 @@ def _serve(
         run(app, first, settings, ready=ready)
     else:
         raise typer.Exit(_serve_together(app, listening, settings, ready))
+
+
+def _transport(snapshot: Snapshot, settings: RouterConfig, secret: bytes | None) -> HttpTransport:
+    import ssl
+
+    from deploy.transports import http_transport
+
+    try:
+        return http_transport(urls_of(snapshot), secret, settings)
+    except (OSError, ssl.SSLError) as error:
+        fail(f"a certificate file of `subgraphs` cannot be used: {error.strerror or error}")
 
 
 def _serve_together(

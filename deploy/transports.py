@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from authz.identity.internal import HEADER_NAME, call_key, sign_call
+from router.config import RouterConfig
 from router.execution.transport import SubgraphRequest
 from router.execution.transports.http import HttpTransport, Sign
 
@@ -32,6 +33,18 @@ def signing(secret: bytes) -> Sign:
     return sign
 
 
-def http_transport(urls: Mapping[str, str], secret: bytes) -> HttpTransport:
-    """The transport to subgraphs by name and URL."""
-    return HttpTransport(urls, sign=signing(secret))
+def http_transport(
+    urls: Mapping[str, str], secret: bytes | None, config: RouterConfig | None = None
+) -> HttpTransport:
+    """The transport to subgraphs by name and URL; with a secret, each call is signed with it.
+
+    Errors: ValueError, OSError, ssl.SSLError for settings of `subgraphs` that cannot be used.
+    """
+    config = config or RouterConfig()
+    return HttpTransport(
+        urls,
+        sign=signing(secret) if secret else None,
+        traffic=config.subgraphs,
+        always=config.forward_headers,
+        timeout_s=config.subgraph_timeout_ms_max / 1_000,
+    )

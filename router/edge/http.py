@@ -21,6 +21,7 @@ from router.edge.answers import Answer, answer_of_failure
 from router.edge.csrf import check_preflight
 from router.edge.disconnect import Departure
 from router.edge.explorer import explorer_page
+from router.edge.forwarding import Forwarding
 from router.edge.framing import EVENTS, Framing, framed, framing_of, framing_of_increments
 from router.edge.incremental import increments, standing
 from router.edge.negotiation import CONTENT_TYPES, Accepted, IncrementalWire, Wire, accepted, media_type
@@ -78,6 +79,7 @@ class GraphQLEndpoint:
         self._router = parts.router
         self._config = parts.config
         self._credentials = parts.credentials
+        self._forwarding = Forwarding(parts.config)
         self._drain = parts.drain
         self._rate = parts.rate
         self._shared = parts.shared
@@ -135,9 +137,7 @@ class GraphQLEndpoint:
 
     async def _requests(self, exchange: Exchange) -> GraphQLRequest | list[GraphQLRequest]:
         headers = exchange.headers
-        forwarded = {
-            name: value for name in self._config.forward_headers if (value := headers.get(name)) is not None
-        }
+        forwarded = self._forwarding.of(headers)
         if exchange.method == "GET":
             return from_url(exchange.scope["query_string"], self._config.http, forwarded)
         if exchange.method != "POST":

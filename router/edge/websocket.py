@@ -20,6 +20,7 @@ from authz.identity.subject import Subject
 from router.edge.answers import Answer, answer_of_failure
 from router.edge.dialects import Dialect, dialect_of
 from router.edge.drain import overloaded
+from router.edge.forwarding import Forwarding
 from router.edge.incremental import standing
 from router.edge.negotiation import SPEC_PARAMETERS, incremental_format
 from router.edge.parts import Parts
@@ -64,6 +65,7 @@ class SocketEndpoint:
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
+        self._forwarding = Forwarding(parts.config)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection until either side closes it."""
@@ -76,7 +78,7 @@ class SocketEndpoint:
         await socket.accept(subprotocol=dialect.subprotocol)
         try:
             with self._parts.drain.stream():
-                await _Connection(socket, dialect, self._parts).serve()
+                await _Connection(socket, dialect, self._parts, self._forwarding).serve()
         except ClientError:
             await _close(socket, Closing(Close.TRY_AGAIN_LATER, "too many connections"))
 
@@ -94,6 +96,7 @@ class _Connection:
     socket: WebSocket
     dialect: Dialect
     parts: Parts
+    forwarding: Forwarding
     subject: Subject | None = None
     initialised: bool = False
     format_: IncrementalFormat = IncrementalFormat.PENDING
@@ -105,11 +108,7 @@ class _Connection:
 
     async def serve(self) -> None:
         """Read messages until the client leaves or `closing` says why the server does."""
-        self.headers = {
-            name: value
-            for name in self.parts.config.forward_headers
-            if (value := self.socket.headers.get(name)) is not None
-        }
+        self.headers = self.forwarding.of(self.socket.headers)
         tasks = [asyncio.create_task(it) for it in (self._read(), self._await_init(), self._await_stop())]
         ends: set[asyncio.Future[Any]] = {tasks[0], self.closing}
         try:
@@ -190,7 +189,7 @@ class _Connection:
         self.initialised = True
         self.format_ = _format(payload)
         authorization = _authorization(payload) or self.socket.headers.get("authorization")
-        if authorization is not None and "authorization" in self.parts.config.forward_headers:
+        if authorization is not None and self.forwarding.takes("authorization"):
             self.headers["authorization"] = authorization
         try:
             self.subject = await self.parts.credentials.subject_of(authorization)

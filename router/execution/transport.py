@@ -34,7 +34,8 @@ class SubgraphResponse:
     """What a subgraph answered, as decoded JSON values. `data` is None where there was none.
 
     `has_data` tells `{"data": null}` from an answer without data. `errors` are raw GraphQL errors. `json` is
-    the data as it came, instead of `data`, where the request allowed it.
+    the data as it came, instead of `data`, where the request allowed it. `cache_control` is what the
+    subgraph said of how long the answer is good, as the header came.
     """
 
     data: dict[str, Any] | None
@@ -42,6 +43,7 @@ class SubgraphResponse:
     extensions: Mapping[str, Any] = field(default_factory=dict)
     has_data: bool = True
     json: bytes | None = None
+    cache_control: str = ""
 
 
 class SubgraphTransport(Protocol):

@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography import x509
@@ -18,13 +19,13 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from router.execution.transports.http_client import (
+from router.execution.transports.http_client import HttpClient
+from router.execution.transports.http_wire import (
     AnswerTooLong,
     ConnectFailed,
     ConnectionLost,
     Endpoint,
     HttpAnswer,
-    HttpClient,
     NotHttp,
 )
 
@@ -56,7 +57,7 @@ class RawServer:
 
 @asynccontextmanager
 async def serving(
-    talk: Talk, *, tls: ssl.SSLContext | None = None, **limits: float
+    talk: Talk, *, tls: ssl.SSLContext | None = None, **limits: Any
 ) -> AsyncIterator[tuple[RawServer, Endpoint, HttpClient]]:
     raw = RawServer(talk)
     server = await asyncio.start_server(raw.handle, "127.0.0.1", 0, ssl=tls)
@@ -314,7 +315,7 @@ async def test_tls_is_spoken_and_certificates_are_checked(tmp_path: Path) -> Non
     server_side = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     server_side.load_cert_chain(cert, key)
     trusting = ssl.create_default_context(cafile=str(cert))
-    async with serving(always(plain(b"ok")), tls=server_side, tls_context=trusting) as (  # type: ignore[arg-type]
+    async with serving(always(plain(b"ok")), tls=server_side, tls_context=lambda: trusting) as (  # type: ignore[arg-type]
         _,
         endpoint,
         client,

@@ -8,13 +8,13 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from router.execution.transports.http_client import (
+from router.execution.transports.http_client import HttpClient
+from router.execution.transports.http_wire import (
     AnswerTooLong,
     ConnectFailed,
     ConnectionLost,
     Endpoint,
     HttpAnswer,
-    HttpClient,
     NotHttp,
 )
 

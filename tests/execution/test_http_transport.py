@@ -14,19 +14,27 @@ from aiohttp import web
 from authz.identity.subject import ANONYMOUS
 from router.errors import SubgraphCallFailed
 from router.execution.transport import SubgraphRequest, SubgraphResponse
-from router.execution.transports.http import (
-    HttpTransport,
-    HttpTransportLimits,
-    StreamProtocol,
-    SubgraphAddress,
-)
+from router.execution.transports.http import HttpTransport
 from router.execution.transports.websocket import websocket_url
 from router.operation.model import OperationKind
 from router.operation.upload import Upload
+from router.traffic import (
+    HeaderRule,
+    Inserted,
+    RetryPolicy,
+    StreamProtocol,
+    SubgraphTraffic,
+    SubscriptionSource,
+    Traffic,
+)
 from tests.kit_federation.mock_subgraph import MockSubgraph
 from tests.kit_federation.serving import serving
 
 SDL = "type Query { hello(name: String): String } type Subscription { tick(count: Int!): Int }"
+
+
+IMPATIENT = RetryPolicy(unreachable_wait_ms_max=0, attempts_max=2, pause_ms_base=1)
+STREAMS = [one for one in StreamProtocol if one is not StreamProtocol.CALLBACK]
 
 
 async def ticks(_: Any, count: int) -> AsyncIterator[dict[str, int]]:
@@ -42,6 +50,10 @@ def greeter() -> MockSubgraph:
     )
 
 
+def for_all(**settings: Any) -> Traffic:
+    return Traffic(all=SubgraphTraffic(retry=IMPATIENT, **settings))
+
+
 def call(query: str = "{hello}", **more: Any) -> SubgraphRequest:
     arguments: dict[str, Any] = {"service": "greeter", "kind": OperationKind.QUERY, "variables": {}}
     return SubgraphRequest(query=query, subject=ANONYMOUS, **{**arguments, **more})
@@ -50,7 +62,7 @@ def call(query: str = "{hello}", **more: Any) -> SubgraphRequest:
 async def test_a_query_comes_back_as_decoded_values() -> None:
     subgraph = greeter()
     async with serving([subgraph]) as urls:
-        transport = HttpTransport(urls)
+        transport = HttpTransport(urls, traffic=for_all())
         answer = await transport.fetch(
             call("query Q($n:String){hello(name:$n)}", variables={"n": "ü"}, operation_name="Q")
         )
@@ -70,8 +82,8 @@ async def test_headers_go_in_their_precedence_and_the_signature_covers_the_sent_
 
     forwarded = {"x-a": "client", "x-b": "client", "stadion-subject": "forged", "Content-Length": "1"}
     async with serving([subgraph]) as urls:
-        address = SubgraphAddress(url=urls["greeter"], headers={"X-B": "static"})
-        transport = HttpTransport({"greeter": address}, sign=sign)
+        rules = (HeaderRule(insert=Inserted(name="X-B", value="static")),)
+        transport = HttpTransport(urls, sign=sign, traffic=for_all(headers=rules))
         await transport.fetch(call(headers=forwarded))
         await transport.close()
     headers = subgraph.calls[0].headers
@@ -109,7 +121,7 @@ async def test_what_is_not_a_graphql_answer_is_a_typed_failure(
 ) -> None:
     handler = answering(body, status=status, content_type=content_type)
     async with serving([greeter()], instead=handler) as urls:
-        transport = HttpTransport(urls)
+        transport = HttpTransport(urls, traffic=for_all())
         with pytest.raises(SubgraphCallFailed) as failed:
             await transport.fetch(call())
         await transport.close()
@@ -121,7 +133,7 @@ async def test_what_is_not_a_graphql_answer_is_a_typed_failure(
 async def test_an_error_status_with_a_graphql_body_keeps_the_body_after_the_error() -> None:
     handler = answering('{"data":{"hello":"x"},"errors":[{"message":"m"}]}', status=500)
     async with serving([greeter()], instead=handler) as urls:
-        transport = HttpTransport(urls)
+        transport = HttpTransport(urls, traffic=for_all())
         answer = await transport.fetch(call())
         await transport.close()
     assert answer.data == {"hello": "x"}
@@ -140,7 +152,7 @@ async def test_an_answer_over_the_limit_is_refused_even_when_it_was_compressed()
         return response
 
     async with serving([greeter()], instead=large) as urls:
-        transport = HttpTransport(urls, limits=HttpTransportLimits(answer_bytes_max=10_000))
+        transport = HttpTransport(urls, traffic=for_all(answer_bytes_max=10_000))
         with pytest.raises(SubgraphCallFailed, match="more than 10000 bytes"):
             await transport.fetch(call())
         await transport.close()
@@ -151,7 +163,7 @@ async def test_a_redirect_is_not_followed() -> None:
         raise web.HTTPTemporaryRedirect("http://elsewhere.invalid/")
 
     async with serving([greeter()], instead=redirect) as urls:
-        transport = HttpTransport(urls)
+        transport = HttpTransport(urls, traffic=for_all())
         with pytest.raises(SubgraphCallFailed, match="answered HTTP 307"):
             await transport.fetch(call())
         await transport.close()
@@ -165,7 +177,7 @@ async def test_a_subgraph_that_is_not_there_or_too_slow_fails_in_time() -> None:
         return web.Response()
 
     async with serving([greeter()], instead=slow) as urls:
-        transport = HttpTransport(urls)
+        transport = HttpTransport(urls, traffic=for_all())
         with pytest.raises(SubgraphCallFailed, match="timed out"):
             await transport.fetch(call(timeout_s=0.02))
         release.set()
@@ -188,7 +200,7 @@ async def test_a_lost_connection_is_tried_again_for_queries_alone(kind: Operatio
         return web.Response()
 
     async with serving([greeter()], instead=hang_up) as urls:
-        transport = HttpTransport(urls)
+        transport = HttpTransport(urls, traffic=for_all())
         with pytest.raises(SubgraphCallFailed, match="the connection was lost"):
             await transport.fetch(call(kind=kind))
         await transport.close()
@@ -208,7 +220,7 @@ async def test_files_are_sent_on_as_a_multipart_form() -> None:
 
     upload = Upload(io.BytesIO(b"bytes"), filename='a"b\r\n.fit', content_type="application/fit", size=5)
     async with serving([greeter()], instead=receive) as urls:
-        transport = HttpTransport(urls)
+        transport = HttpTransport(urls, traffic=for_all())
         request = call("mutation($f:Upload!){hello}", kind=OperationKind.MUTATION, variables={"f": [upload]})
         assert (await transport.fetch(request)).data == {"hello": "got it"}
         await transport.close()
@@ -222,14 +234,14 @@ SUBSCRIBE = call("subscription{tick(count:3)}", kind=OperationKind.SUBSCRIPTION)
 
 
 def streaming(urls: dict[str, str], protocol: StreamProtocol) -> HttpTransport:
-    return HttpTransport({"greeter": SubgraphAddress(url=urls["greeter"], stream_protocol=protocol)})
+    return HttpTransport(urls, traffic=for_all(subscriptions=SubscriptionSource(protocol=protocol)))
 
 
 async def collected(stream: AsyncIterator[SubgraphResponse]) -> list[Any]:
     return [it.data for it in [event async for event in stream]]
 
 
-@pytest.mark.parametrize("protocol", list(StreamProtocol))
+@pytest.mark.parametrize("protocol", STREAMS)
 async def test_a_subscription_yields_each_event_and_ends(protocol: StreamProtocol) -> None:
     async with serving([greeter()]) as urls:
         transport = streaming(urls, protocol)
@@ -237,7 +249,7 @@ async def test_a_subscription_yields_each_event_and_ends(protocol: StreamProtoco
         await transport.close()
 
 
-@pytest.mark.parametrize("protocol", list(StreamProtocol))
+@pytest.mark.parametrize("protocol", STREAMS)
 async def test_closing_a_subscription_stops_the_subgraph(protocol: StreamProtocol) -> None:
     stopped = asyncio.Event()
 
@@ -255,11 +267,11 @@ async def test_closing_a_subscription_stops_the_subgraph(protocol: StreamProtoco
         assert (await anext(stream)).data == {"tick": 3}
         await stream.aclose()  # type: ignore[attr-defined]
         await transport.close()
-        if protocol is StreamProtocol.WEBSOCKET:
+        if "websocket" in protocol:
             await asyncio.wait_for(stopped.wait(), 5)
 
 
-@pytest.mark.parametrize("protocol", list(StreamProtocol))
+@pytest.mark.parametrize("protocol", STREAMS)
 async def test_a_refused_subscription_is_one_answer_with_errors(protocol: StreamProtocol) -> None:
     refused = call("subscription{tick(count:null)}", kind=OperationKind.SUBSCRIPTION)
     async with serving([greeter()]) as urls:

@@ -44,6 +44,8 @@ def _handler(subgraph: MockSubgraph) -> Handler:
         query, variables = body["query"], body.get("variables") or {}
         if headers.get("accept") == "text/event-stream":
             return await _events(request, subgraph, body)
+        if headers.get("accept", "").startswith("multipart/mixed"):
+            return await _parts(request, subgraph, body)
         subgraph.calls.append(Call(query, variables, body.get("operationName"), None, headers))
         answered = await subgraph.answer(query, variables, body.get("operationName"))
         return web.json_response(answered, content_type="application/graphql-response+json")
@@ -62,11 +64,24 @@ async def _events(request: web.Request, subgraph: MockSubgraph, body: dict[str, 
     return response
 
 
+async def _parts(request: web.Request, subgraph: MockSubgraph, body: dict[str, Any]) -> web.StreamResponse:
+    response = web.StreamResponse(headers={"content-type": 'multipart/mixed; boundary="graphql"'})
+    await response.prepare(request)
+    await response.write(b"\r\n--graphql\r\ncontent-type: application/json\r\n\r\n{}")
+    async for event in subgraph.subscribe(
+        body["query"], body.get("variables") or {}, body.get("operationName"), ANONYMOUS
+    ):
+        part = json.dumps({"payload": event})
+        await response.write(f"\r\n--graphql\r\ncontent-type: application/json\r\n\r\n{part}".encode())
+    await response.write(b"\r\n--graphql--\r\n")
+    return response
+
+
 def _socket(subgraph: MockSubgraph) -> Handler:
-    """The graphql-transport-ws protocol, one subscription at a time."""
+    """The graphql-transport-ws protocol or its forerunner, one subscription at a time."""
 
     async def handle(request: web.Request) -> web.StreamResponse:
-        socket = web.WebSocketResponse(protocols=["graphql-transport-ws"])
+        socket = web.WebSocketResponse(protocols=["graphql-transport-ws", "graphql-ws"])
         await socket.prepare(request)
         running: asyncio.Task[None] | None = None
         async for message in socket:
@@ -75,9 +90,11 @@ def _socket(subgraph: MockSubgraph) -> Handler:
             frame = json.loads(message.data)
             if frame["type"] == "connection_init":
                 await socket.send_json({"type": "connection_ack"})
-            elif frame["type"] == "subscribe":
+                if socket.ws_protocol == "graphql-ws":
+                    await socket.send_json({"type": "ka"})
+            elif frame["type"] in {"subscribe", "start"}:
                 running = asyncio.create_task(_stream(socket, subgraph, frame))
-            elif frame["type"] == "complete" and running is not None:
+            elif frame["type"] in {"complete", "stop"} and running is not None:
                 running.cancel()
         if running is not None:
             running.cancel()
@@ -88,8 +105,9 @@ def _socket(subgraph: MockSubgraph) -> Handler:
 
 async def _stream(socket: web.WebSocketResponse, subgraph: MockSubgraph, frame: dict[str, Any]) -> None:
     payload = frame["payload"]
+    event_type = "data" if frame["type"] == "start" else "next"
     async for event in subgraph.subscribe(
         payload["query"], payload.get("variables") or {}, payload.get("operationName"), ANONYMOUS
     ):
-        await socket.send_json({"id": frame["id"], "type": "next", "payload": event})
+        await socket.send_json({"id": frame["id"], "type": event_type, "payload": event})
     await socket.send_json({"id": frame["id"], "type": "complete"})

@@ -11,7 +11,9 @@ from router.execution.transport import SubgraphResponse
 _MALFORMED: Final = "SUBREQUEST_MALFORMED_RESPONSE"
 
 
-def read_answer(service: str, body: object, *, http_answer_status: int | None = None) -> SubgraphResponse:
+def read_answer(
+    service: str, body: object, *, http_answer_status: int | None = None, cache_control: str = ""
+) -> SubgraphResponse:
     """The answer, where `body` is a GraphQL response map.  Errors: `SubgraphCallFailed`, malformed."""
     if not isinstance(body, Mapping):
         raise _malformed(service, "the answer is not an object", http_answer_status)
@@ -28,6 +30,7 @@ def read_answer(service: str, body: object, *, http_answer_status: int | None = 
         errors=tuple(errors) if errors else (),
         extensions=extensions if isinstance(extensions, Mapping) else _NOTHING,
         has_data="data" in body,
+        cache_control=cache_control,
     )
 
 

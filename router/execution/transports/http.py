@@ -1,231 +1,241 @@
-"""The subgraph port over HTTP: POST for queries and mutations; WebSocket or SSE for subscriptions."""
+"""The subgraph port over HTTP: POST for queries and mutations; streams and callbacks for subscriptions."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+import gzip
+import logging
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import Any, Final, TypeAlias
 
-import aiohttp
 import orjson
 
 from router.errors import SubgraphCallFailed
 from router.execution.transport import SubgraphRequest, SubgraphResponse
 from router.execution.transports.answers import is_graphql_answer, read_answer
-from router.execution.transports.http_client import (
-    AnswerTooLong,
-    ConnectFailed,
-    ConnectionLost,
-    Endpoint,
-    HttpAnswer,
-    HttpClient,
-    NotHttp,
-)
+from router.execution.transports.callbacks import Callbacks
+from router.execution.transports.header_rules import HOP_HEADERS
+from router.execution.transports.http_wire import HttpAnswer
+from router.execution.transports.lane import JSON_TYPES, Lane
+from router.execution.transports.measures import SERVICE, shared_fetches_count
 from router.execution.transports.multipart import multipart_of
 from router.execution.transports.raw import whole_data
-from router.execution.transports.sse import sse_payloads
-from router.execution.transports.websocket import websocket_payloads
+from router.execution.transports.shared_streams import SharedStreams
+from router.execution.transports.streams import Streams
+from router.execution.transports.under_way import FetchesUnderWay
 from router.operation.model import OperationKind
 from router.operation.upload import uploads_in
+from router.traffic import Traffic
 
 Sign: TypeAlias = Callable[[SubgraphRequest, bytes], Mapping[str, str] | None]
-"""Headers that prove the call to the subgraph, for the exact bytes that are sent; asked once a call."""
+"""Headers that prove the call to the subgraph, for the exact bytes that are sent; asked once a try."""
 
+log = logging.getLogger("stadion.router.subgraphs")
 ACCEPT: Final = "application/graphql-response+json, application/json"
-_GRAPHQL_JSON: Final = "application/graphql-response+json"
-_JSON_TYPES: Final = frozenset({_GRAPHQL_JSON, "application/json"})
-_HOP_HEADERS: Final = frozenset(
-    {"host", "connection", "content-length", "content-type", "transfer-encoding", "accept", "upgrade"}
-)
-
-
-class StreamProtocol(StrEnum):
-    """How subscriptions reach a subgraph."""
-
-    WEBSOCKET = "graphql-transport-ws"
-    SSE = "text/event-stream"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HttpTransportLimits:
-    """What one connection pool and one answer may take."""
-
-    answer_bytes_max: int = 64 * 1024 * 1024
-    connections_per_host_max: int = 200
-    connect_timeout_s: float = 5.0
-    keep_alive_s: float = 30.0
-    event_bytes_max: int = 4 * 1024 * 1024
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SubgraphAddress:
-    """One subgraph. `stream_url` is where subscriptions go, the same as `url` when not given."""
-
-    url: str
-    stream_url: str | None = None
-    stream_protocol: StreamProtocol = StreamProtocol.WEBSOCKET
-    headers: Mapping[str, str] = field(default_factory=dict)
+COMPRESSED_BYTES_MIN: Final = 1_024
+CERTIFICATES_S: Final = 1.0
+"""Certificates' files are looked at this often."""
 
 
 class HttpTransport:
-    """Calls subgraphs by URL over a shared pool of kept-alive connections. Made anywhere, used in one loop.
+    """Calls subgraphs by URL, each through a lane of its own. Made anywhere, used in one loop.
 
-    `subgraphs` are by name, as addresses or plain URLs. Header precedence, lowest first: forwarded ones,
-    the subgraph's static ones, `sign`'s, the transport's own.
+    `subgraphs` are URLs by name; no other URL is ever called, and no redirect followed. `always` are the
+    client's headers that go on without a rule; without header rules all that a request holds do.
+    Header precedence, lowest first: forwarded ones, the subgraph's rules, `sign`'s, the transport's own.
+    Errors: ValueError, OSError, ssl.SSLError for settings that cannot be used.
     """
 
     def __init__(
         self,
-        subgraphs: Mapping[str, str | SubgraphAddress],
+        subgraphs: Mapping[str, str],
         *,
         sign: Sign | None = None,
-        limits: HttpTransportLimits | None = None,
+        traffic: Traffic | None = None,
+        always: Iterable[str] = (),
+        timeout_s: float = 30.0,
     ) -> None:
-        self._addresses: dict[str, SubgraphAddress] = {}
-        self.readdress(subgraphs)
+        self._traffic = traffic or Traffic()
         self._sign = sign
-        self._limits = limits or HttpTransportLimits()
-        self._session: aiohttp.ClientSession | None = None
-        self._endpoints: dict[str, Endpoint] = {}
-        self._client = HttpClient(
-            connections_per_host_max=self._limits.connections_per_host_max,
-            connect_timeout_s=self._limits.connect_timeout_s,
-            keep_alive_s=self._limits.keep_alive_s,
-            answer_bytes_max=self._limits.answer_bytes_max,
+        self._timeout_s = timeout_s
+        self._forwarded = _Forwarded(self._traffic, frozenset(always))
+        self._under_way: FetchesUnderWay[HttpAnswer] = FetchesUnderWay()
+        self.callbacks = (
+            Callbacks(
+                self._traffic.callback_url, queue_events_max=self._traffic.all.subscriptions.queue_events_max
+            )
+            if self._traffic.callback_url
+            else None
         )
+        self._streams = Streams(self.callbacks)
+        self._shared_streams = SharedStreams()
+        self._lanes: dict[str, Lane] = {}
+        self.readdress(subgraphs)
 
-    def readdress(self, subgraphs: Mapping[str, str | SubgraphAddress]) -> None:
+    def readdress(self, subgraphs: Mapping[str, str]) -> None:
         """Add and replace addresses from the next call on; what is under way stays where it is."""
-        self._addresses |= {
-            name: SubgraphAddress(url=it) if isinstance(it, str) else it for name, it in subgraphs.items()
-        }
+        for name, url in subgraphs.items():
+            traffic = self._traffic.of(name)
+            url = traffic.url or url
+            known = self._lanes.get(name)
+            if known is not None and known.url == url:
+                continue
+            try:
+                self._lanes[name] = Lane(name, url, traffic, timeout_s=self._timeout_s)
+            except ValueError:
+                self._lanes.pop(name, None)
+            if known is not None:
+                known.retire()
 
     async def fetch(self, request: SubgraphRequest) -> SubgraphResponse:
-        """As the port says. A query is sent once more where a kept connection turned out to be closed."""
-        address = self._address(request.service)
-        attempts = 2 if request.kind is OperationKind.QUERY else 1
-        while True:
-            attempts -= 1
-            body, content_type = await _body(request)
-            headers = self._headers(request, address, body, ACCEPT)
-            headers["content-type"] = content_type
-            try:
-                answer = await self._post(request, headers, body)
-            except ConnectionLost:
-                if attempts:
-                    continue
-                raise SubgraphCallFailed(request.service, "the connection was lost") from None
-            if request.whole and (data := whole_data(answer)) is not None:
-                return SubgraphResponse(data=None, json=data)
-            return _read(request.service, answer)
+        """As the port says. Equal queries under way are made once, retries and breakers are the lane's."""
+        lane = self._lane(request.service)
+        body, content_type = await _body(request)
+        headers = self._headers(request, lane, ACCEPT)
+        headers["content-type"] = content_type
+        if lane.traffic.compress_requests and len(body) >= COMPRESSED_BYTES_MIN:
+            body, headers["content-encoding"] = gzip.compress(body, compresslevel=1), "gzip"
+        if lane.traffic.accept_compressed:
+            headers["accept-encoding"] = "gzip, deflate"
+        if request.kind is not OperationKind.QUERY:
+            answer = await self._mutated(lane, request, headers, body)
+        elif lane.traffic.shared_fetches:
+            answer = await self._shared(lane, request, headers, body)
+        else:
+            answer = await self._called(lane, request, headers, body)
+        if request.whole and (data := whole_data(answer)) is not None:
+            return SubgraphResponse(data=None, json=data, cache_control=answer.cache_control)
+        return _read(request.service, answer)
 
-    async def _post(self, request: SubgraphRequest, headers: Mapping[str, str], body: bytes) -> HttpAnswer:
-        service = request.service
+    async def _shared(
+        self, lane: Lane, request: SubgraphRequest, headers: dict[str, str], body: bytes
+    ) -> HttpAnswer:
+        subject = None if self._sign is None else request.subject
+        key = (request.service, body, tuple(headers.items()), subject)
+        timeout_s = lane.timeout_s if request.timeout_s is None else request.timeout_s
         try:
-            endpoint = self._endpoint(service)
-            return await self._client.post(endpoint, headers, body, timeout_s=request.timeout_s)
+            return await self._under_way.answer(
+                key,
+                lambda: self._called(lane, request, headers, body),
+                timeout_s=timeout_s,
+                shared=lambda: shared_fetches_count.add(1, {SERVICE: request.service}),
+            )
         except TimeoutError:
-            raise SubgraphCallFailed(service, "timed out") from None
-        except ConnectFailed:
-            raise SubgraphCallFailed(service, "could not be reached") from None
-        except AnswerTooLong:
-            limit = self._limits.answer_bytes_max
-            raise SubgraphCallFailed(service, f"answered more than {limit} bytes") from None
-        except NotHttp:
-            raise SubgraphCallFailed(service, "did not speak HTTP") from None
+            raise SubgraphCallFailed(request.service, "timed out") from None
 
-    def _endpoint(self, service: str) -> Endpoint:
-        url = self._address(service).url
-        endpoint = self._endpoints.get(url)
-        if endpoint is None:
-            try:
-                endpoint = self._endpoints[url] = Endpoint.of(url)
-            except ValueError:
-                raise SubgraphCallFailed(service, "has no usable address") from None
-        return endpoint
+    async def _mutated(
+        self, lane: Lane, request: SubgraphRequest, headers: dict[str, str], body: bytes
+    ) -> HttpAnswer:
+        self._under_way.mutated()
+        try:
+            return await self._called(lane, request, headers, body)
+        finally:
+            self._under_way.mutated()
+
+    async def _called(
+        self, lane: Lane, request: SubgraphRequest, headers: dict[str, str], body: bytes
+    ) -> HttpAnswer:
+        return await lane.call(
+            lambda: self._signed(request, headers, body),
+            body,
+            is_query=request.kind is OperationKind.QUERY,
+            timeout_s=request.timeout_s,
+        )
 
     async def subscribe(self, request: SubgraphRequest) -> AsyncIterator[SubgraphResponse]:
         """As the port says. `timeout_s` bounds opening the stream, not the stream."""
-        address = self._address(request.service)
-        payloads = (
-            self._over_sse(request, address)
-            if address.stream_protocol is StreamProtocol.SSE
-            else self._over_websocket(request, address)
-        )
-        async with aclosing(payloads) as stream:  # type: ignore[type-var]
-            async for payload in stream:
+        lane = self._lane(request.service)
+        body, content_type = await _body(request)
+        headers = self._headers(request, lane, None)
+
+        def open_() -> AsyncIterator[Any]:
+            return self._streams.open(
+                request, lane, {**headers, "content-type": content_type}, body, self._signed
+            )
+
+        async with aclosing(self._events(request, lane, headers, body, open_)) as events:  # type: ignore[type-var]
+            async for payload in events:
                 yield read_answer(request.service, payload)
 
-    def _over_websocket(self, request: SubgraphRequest, address: SubgraphAddress) -> AsyncIterator[Any]:
-        headers = self._headers(request, address, b"", None)
-        return websocket_payloads(
-            request,
-            address.stream_url or address.url,
-            headers,
-            open_timeout_s=self._limits.connect_timeout_s,
-            event_bytes_max=self._limits.event_bytes_max,
+    def _events(
+        self,
+        request: SubgraphRequest,
+        lane: Lane,
+        headers: Mapping[str, str],
+        body: bytes,
+        open_: Callable[[], AsyncIterator[Any]],
+    ) -> AsyncIterator[Any]:
+        source = lane.traffic.subscriptions
+        if not source.shared:
+            return open_()
+        subject = None if self._sign is None else request.subject
+        key = (request.service, body, tuple(headers.items()), subject)
+        return self._shared_streams.read(
+            key,
+            open_,
+            queue_events_max=source.queue_events_max,
+            shared=lambda: self._streams.count_shared(request.service),
         )
 
-    async def _over_sse(self, request: SubgraphRequest, address: SubgraphAddress) -> AsyncIterator[Any]:
-        body, content_type = await _body(request)
-        headers = self._headers(request, address, body, StreamProtocol.SSE)
-        headers["content-type"] = content_type
-        stream = sse_payloads(
-            self._open_session(),
-            request,
-            address.stream_url or address.url,
-            body,
-            headers,
-            open_timeout_s=self._limits.connect_timeout_s,
-            event_bytes_max=self._limits.event_bytes_max,
-        )
-        async with aclosing(stream) as payloads:  # type: ignore[type-var]
-            async for payload in payloads:
-                yield payload
+    async def follow_certificates(self, *, every_s: float = CERTIFICATES_S) -> None:
+        """Take changed certificates as long as the router runs; no call under way is lost by that."""
+        while True:
+            await asyncio.sleep(every_s)
+            for lane in tuple(self._lanes.values()):
+                if lane.renew_certificates():
+                    log.info("the certificates for subgraph `%s` were taken anew", lane.service)
 
     async def close(self) -> None:
         """As the port says; a later call would open a new pool."""
-        self._client.close()
-        session, self._session = self._session, None
-        if session is not None:
-            await session.close()
+        await self._shared_streams.close()
+        for lane in self._lanes.values():
+            lane.close()
 
-    def _address(self, service: str) -> SubgraphAddress:
-        address = self._addresses.get(service)
-        if address is None:
+    def _lane(self, service: str) -> Lane:
+        lane = self._lanes.get(service)
+        if lane is None:
             raise SubgraphCallFailed(service, "has no address")
-        return address
+        return lane
 
-    def _headers(
-        self, request: SubgraphRequest, address: SubgraphAddress, body: bytes, accept: str | None
-    ) -> dict[str, str]:
-        headers = {
-            name.lower(): value
-            for name, value in (*request.headers.items(), *address.headers.items())
-            if name.lower() not in _HOP_HEADERS
-        }
-        if self._sign is not None:
-            headers.update(self._sign(request, body) or {})
+    def _headers(self, request: SubgraphRequest, lane: Lane, accept: str | None) -> dict[str, str]:
+        """What a call carries, all but its signature."""
+        client = request.headers
+        headers = self._forwarded.without_rules(client) if client else {}
+        if lane.rules is not None:
+            lane.rules.apply(client, headers)
         if accept is not None:
             headers["accept"] = accept
         return headers
 
-    def _open_session(self) -> aiohttp.ClientSession:
-        """For event streams alone. The session belongs to the loop of the first call."""
-        if self._session is None:
-            connector = aiohttp.TCPConnector(
-                limit=0,
-                limit_per_host=self._limits.connections_per_host_max,
-                keepalive_timeout=self._limits.keep_alive_s,
-                loop=asyncio.get_running_loop(),
-            )
-            self._session = aiohttp.ClientSession(
-                connector=connector, cookie_jar=aiohttp.DummyCookieJar(), raise_for_status=False
-            )
-        return self._session
+    def _signed(self, request: SubgraphRequest, headers: dict[str, str], body: bytes) -> Mapping[str, str]:
+        if self._sign is None:
+            return headers
+        return {**headers, **(self._sign(request, body) or {})}
+
+
+class _Forwarded:
+    """Which of a request's headers go on where no rule speaks of them: all but those that some
+    subgraph's rule asked the edge for."""
+
+    __slots__ = ("_always", "_names", "_patterns")
+
+    def __init__(self, traffic: Traffic, always: frozenset[str]) -> None:
+        self._always = always
+        self._names, self._patterns = traffic.client_headers()
+
+    def without_rules(self, client: Mapping[str, str]) -> dict[str, str]:
+        """Those, by their lower-case names."""
+        return {
+            lower: value
+            for name, value in client.items()
+            if (lower := name.lower()) not in HOP_HEADERS and not self._is_for_rules_alone(lower)
+        }
+
+    def _is_for_rules_alone(self, name: str) -> bool:
+        if name in self._always or not (self._names or self._patterns):
+            return False
+        return name in self._names or any(one.fullmatch(name) for one in self._patterns)
 
 
 async def _body(request: SubgraphRequest) -> tuple[bytes, str]:
@@ -257,7 +267,7 @@ def _read(service: str, answered: HttpAnswer) -> SubgraphResponse:
     """
     status = answered.status
     succeeded = 200 <= status < 300
-    if answered.media_type not in _JSON_TYPES:
+    if answered.media_type not in JSON_TYPES:
         why = "answered a content type that is not GraphQL's" if succeeded else f"answered HTTP {status}"
         raise SubgraphCallFailed(service, why, http_answer_status=status)
     try:
@@ -268,7 +278,7 @@ def _read(service: str, answered: HttpAnswer) -> SubgraphResponse:
             service, "answered what is not JSON", code=code, http_answer_status=status
         ) from None
     if succeeded:
-        return read_answer(service, decoded, http_answer_status=status)
+        return read_answer(service, decoded, http_answer_status=status, cache_control=answered.cache_control)
     failure = SubgraphCallFailed(service, f"answered HTTP {status}", http_answer_status=status)
     if not is_graphql_answer(decoded):
         raise failure

@@ -1,73 +1,32 @@
-"""HTTP/1.1 POSTs over kept-alive connections, on asyncio and httptools: as little as a subgraph call needs.
+"""HTTP/1.1 calls over kept-alive connections, on asyncio and httptools: as little as a subgraph call needs.
 
 Why not a general client: a call costs an eighth of what the general one takes, and a request makes many.
-What it does not do is refused, not guessed: no redirects, no cookies, no proxies, no HTTP/2.
+What it does not do is refused, not guessed: no redirects, no cookies, no proxies.
 """
 
 from __future__ import annotations
 
 import asyncio
-import ssl
-import zlib
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final, cast
-from urllib.parse import urlsplit
 
 import httptools
 
-_FORBIDDEN: Final = ("\r", "\n", "\0")
+from router.execution.transports.http_wire import (
+    AnswerTooLong,
+    ConnectFailed,
+    ConnectionLost,
+    Endpoint,
+    HttpAnswer,
+    NotHttp,
+    TlsContext,
+    media_type_of,
+    plain_body,
+    system_tls,
+)
+
 _HEAD_BYTES_MAX: Final = 256 * 1024
-_DECODERS: Final[dict[str, int]] = {"gzip": 31, "x-gzip": 31, "deflate": 47}
-
-
-class ConnectFailed(Exception):
-    """No connection could be opened: nothing was sent."""
-
-
-class ConnectionLost(Exception):
-    """The connection ended before the answer did; whether the server acted is unknown."""
-
-
-class AnswerTooLong(Exception):
-    """The answer, decompressed, is over the limit."""
-
-
-class NotHttp(Exception):
-    """What came back is not an HTTP/1.1 answer."""
-
-
-@dataclass(frozen=True, slots=True)
-class HttpAnswer:
-    """Status, media type in lower case without parameters, and the decompressed body."""
-
-    status: int
-    media_type: str
-    body: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Endpoint:
-    """A URL taken apart once."""
-
-    host: str
-    port: int
-    tls: bool
-    head: bytes
-    """Request line and `host` header."""
-
-    @classmethod
-    def of(cls, url: str) -> Endpoint:
-        """Errors: ValueError where the URL is not `http` or `https` with a host."""
-        parts = urlsplit(url)
-        if parts.scheme not in {"http", "https"} or not parts.hostname:
-            raise ValueError("a subgraph URL starts with http:// or https:// and names a host")
-        tls = parts.scheme == "https"
-        target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        netloc = parts.netloc.rpartition("@")[2]
-        head = f"POST {target} HTTP/1.1\r\nhost: {netloc}\r\n"
-        return cls(parts.hostname, parts.port or (443 if tls else 80), tls, head.encode("ascii", "strict"))
 
 
 class HttpClient:
@@ -80,7 +39,7 @@ class HttpClient:
         connect_timeout_s: float,
         keep_alive_s: float,
         answer_bytes_max: int,
-        tls_context: ssl.SSLContext | None = None,
+        tls_context: TlsContext = system_tls,
     ) -> None:
         self._connections_max = connections_per_host_max
         self._connect_timeout_s = connect_timeout_s
@@ -104,7 +63,7 @@ class HttpClient:
             async with asyncio.timeout_at(deadline):
                 connection = await self._new_connection(endpoint, host)
         try:
-            answer = await connection.exchange(_request(endpoint, headers, body), deadline)
+            answer = await connection.exchange(endpoint.request(headers, body), deadline)
         except BaseException:
             connection.discard()
             raise
@@ -116,6 +75,11 @@ class HttpClient:
         hosts, self._hosts = self._hosts, {}
         for host in hosts.values():
             host.close()
+
+    def renew(self) -> None:
+        """Make later calls on connections opened from now on; calls under way end on theirs."""
+        for host in self._hosts.values():
+            host.renew()
 
     def _host(self, endpoint: Endpoint) -> _Host:
         key = (endpoint.host, endpoint.port, endpoint.tls)
@@ -136,9 +100,7 @@ class HttpClient:
 
     async def _open(self, endpoint: Endpoint, host: _Host) -> _Connection:
         loop = asyncio.get_running_loop()
-        context = None
-        if endpoint.tls:
-            context = self._tls_context = self._tls_context or ssl.create_default_context()
+        context = self._tls_context() if endpoint.tls else None
         try:
             async with asyncio.timeout(self._connect_timeout_s):
                 _, connection = await loop.create_connection(
@@ -148,7 +110,7 @@ class HttpClient:
                     ssl=context,
                 )
         except (OSError, TimeoutError) as error:
-            raise ConnectFailed from error
+            raise ConnectFailed(refused=isinstance(error, ConnectionError)) from error
         host.opened.add(connection)
         return connection
 
@@ -218,6 +180,14 @@ class _Host:
                 return
         self._places += 1
 
+    def renew(self) -> None:
+        """Keep none of the connections of now: idle ones end at once, the others after their call."""
+        idle = tuple(self._idle)
+        for connection in self.opened:
+            connection.is_usable = False
+        for connection in idle:
+            connection.discard()
+
     def close(self) -> None:
         """End every connection."""
         for connection in tuple(self.opened):
@@ -243,6 +213,8 @@ class _Connection(asyncio.Protocol):
         self._size = 0
         self._media_type = ""
         self._encoding = ""
+        self._cache_control = ""
+        self._retry_after = ""
         self._delimited = False
         self._headers_complete = False
         self._head_bytes = 0
@@ -308,11 +280,16 @@ class _Connection(asyncio.Protocol):
         """httptools: one header."""
         match name.lower():
             case b"content-type":
-                self._media_type = value.partition(b";")[0].strip().lower().decode("latin-1")
+                self._media_type = media_type_of(value)
             case b"content-encoding":
                 self._encoding = value.strip().lower().decode("latin-1")
             case b"content-length" | b"transfer-encoding":
                 self._delimited = True
+            case b"cache-control":
+                said = value.decode("latin-1")
+                self._cache_control = f"{self._cache_control}, {said}" if self._cache_control else said
+            case b"retry-after":
+                self._retry_after = value.decode("latin-1")
 
     def on_headers_complete(self) -> None:
         """httptools: the body follows."""
@@ -342,42 +319,14 @@ class _Connection(asyncio.Protocol):
             waiter.set_exception(error)
             return
         self.idle_since = self._loop.time()
-        waiter.set_result(HttpAnswer(status, self._media_type, body))
+        waiter.set_result(HttpAnswer(status, self._media_type, body, self._cache_control, self._retry_after))
         self._reset()
 
     def _body(self) -> bytes:
         body = self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
-        if self._encoding in {"", "identity"}:
-            return body
-        return _decompressed(body, self._encoding, self._answer_bytes_max)
+        return plain_body(body, self._encoding, self._answer_bytes_max)
 
     def _fail(self, error: Exception) -> None:
         self.is_usable = False
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_exception(error)
-
-
-def _decompressed(body: bytes, encoding: str, bytes_max: int) -> bytes:
-    """Errors: `AnswerTooLong` before more than the limit is held, `NotHttp` for what cannot be read."""
-    window = _DECODERS.get(encoding)
-    if window is None:
-        raise NotHttp
-    decoder = zlib.decompressobj(window)
-    try:
-        plain = decoder.decompress(body, bytes_max)
-    except zlib.error:
-        raise NotHttp from None
-    if decoder.unconsumed_tail:
-        raise AnswerTooLong
-    return plain
-
-
-def _request(endpoint: Endpoint, headers: Mapping[str, str], body: bytes) -> bytes:
-    """The request's bytes. INVARIANT: no header can end its line, whatever a client sent."""
-    lines = [
-        f"{name}: {value}\r\n"
-        for name, value in headers.items()
-        if not any(it in name or it in value for it in _FORBIDDEN)
-    ]
-    lines.append(f"content-length: {len(body)}\r\n\r\n")
-    return b"".join((endpoint.head, "".join(lines).encode("utf-8", "replace"), body))

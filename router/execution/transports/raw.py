@@ -6,7 +6,7 @@ from typing import Final
 
 import msgspec
 
-from router.execution.transports.http_client import HttpAnswer
+from router.execution.transports.http_wire import HttpAnswer
 
 WHOLE_BYTES_MIN: Final = 8 * 1024
 """Below, decoding and checking take less than a tenth of a millisecond."""

@@ -1,12 +1,14 @@
-"""Subscriptions over WebSocket: the graphql-transport-ws protocol, one connection a subscription.
+"""Subscriptions over WebSocket, one connection each: graphql-transport-ws, or its forerunner graphql-ws.
 
-Source: the GraphQL over WebSocket protocol.
+Source: the GraphQL over WebSocket protocol; the protocol of subscriptions-transport-ws.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from ssl import SSLContext
 from typing import Any, Final
 
 import orjson
@@ -17,7 +19,19 @@ from websockets.typing import Subprotocol
 from router.errors import SubgraphCallFailed
 from router.execution.transport import SubgraphRequest
 
-_PROTOCOL: Final = Subprotocol("graphql-transport-ws")
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """A subprotocol and its words."""
+
+    name: Subprotocol
+    begin: str
+    event: str
+    stop: str
+
+
+MODERN: Final = Dialect(Subprotocol("graphql-transport-ws"), "subscribe", "next", "complete")
+LEGACY: Final = Dialect(Subprotocol("graphql-ws"), "start", "data", "stop")
 _FAILED: Final = "SUBREQUEST_WEBSOCKET_ERROR"
 _ID: Final = "1"
 
@@ -29,8 +43,10 @@ async def websocket_payloads(
     *,
     open_timeout_s: float,
     event_bytes_max: int,
+    dialect: Dialect = MODERN,
+    tls: SSLContext | None = None,
 ) -> AsyncIterator[Any]:
-    """Each `next` message's payload, until `complete`.  Errors: `SubgraphCallFailed`.
+    """Each event's payload, until `complete`.  Errors: `SubgraphCallFailed`.
 
     An `error` message becomes one last payload `{"errors": […]}`. Closing the iterator tells the
     subgraph to stop and closes the connection.
@@ -39,27 +55,28 @@ async def websocket_payloads(
     try:
         async with connect(
             websocket_url(url),
-            subprotocols=[_PROTOCOL],
+            subprotocols=[dialect.name],
             additional_headers=dict(headers),
             open_timeout=open_timeout_s,
             close_timeout=1,
             max_size=event_bytes_max,
             proxy=None,
             user_agent_header=None,
+            ssl=tls,
         ) as socket:
-            await _open(socket, request, open_timeout_s)
+            await _open(socket, request, open_timeout_s, dialect)
             running = True
             try:
                 while running:
-                    frame = await _receive(service, socket)
-                    running = frame["type"] == "next"
+                    frame = await _receive(service, socket, dialect)
+                    running = frame["type"] == dialect.event
                     if frame["type"] == "error":
-                        yield {"errors": frame.get("payload") or []}
+                        yield {"errors": _errors(frame.get("payload"))}
                     elif running:
                         yield frame.get("payload")
             finally:
                 if running and socket.close_code is None:
-                    await _say(socket, {"id": _ID, "type": "complete"})
+                    await _say(socket, {"id": _ID, "type": dialect.stop})
     except TimeoutError:
         raise SubgraphCallFailed(service, "timed out", code=_FAILED) from None
     except (OSError, InvalidHandshake, InvalidURI):
@@ -74,24 +91,34 @@ def websocket_url(url: str) -> str:
     return "ws" + url.removeprefix("http") if url.startswith("http") else url
 
 
-async def _open(socket: ClientConnection, request: SubgraphRequest, open_timeout_s: float) -> None:
-    if socket.subprotocol != _PROTOCOL:
-        raise SubgraphCallFailed(request.service, f"does not speak {_PROTOCOL}", code=_FAILED)
+def _errors(payload: object) -> list[Any]:
+    """An `error` message's errors: a list, and in the forerunner one error or a text."""
+    if isinstance(payload, list):
+        return payload
+    return [payload if isinstance(payload, Mapping) else {"message": str(payload or "the stream failed")}]
+
+
+async def _open(
+    socket: ClientConnection, request: SubgraphRequest, open_timeout_s: float, dialect: Dialect
+) -> None:
+    if socket.subprotocol != dialect.name:
+        raise SubgraphCallFailed(request.service, f"does not speak {dialect.name}", code=_FAILED)
     payload: dict[str, Any] = {"query": request.query, "variables": request.variables}
     if request.operation_name is not None:
         payload["operationName"] = request.operation_name
     await _say(socket, {"type": "connection_init"})
     async with asyncio.timeout(open_timeout_s):
-        while (await _frame(request.service, socket))["type"] != "connection_ack":
-            pass
-    await _say(socket, {"id": _ID, "type": "subscribe", "payload": payload})
+        while (frame := await _frame(request.service, socket))["type"] != "connection_ack":
+            if frame["type"] == "connection_error":
+                raise SubgraphCallFailed(request.service, "refused the connection", code=_FAILED)
+    await _say(socket, {"id": _ID, "type": dialect.begin, "payload": payload})
 
 
-async def _receive(service: str, socket: ClientConnection) -> dict[str, Any]:
+async def _receive(service: str, socket: ClientConnection, dialect: Dialect) -> dict[str, Any]:
     """The next message of the subscription; pings are answered on the way."""
     while True:
         frame = await _frame(service, socket)
-        if frame["type"] in {"next", "error", "complete"} and frame.get("id") == _ID:
+        if frame["type"] in {dialect.event, "error", "complete"} and frame.get("id") == _ID:
             return frame
 
 

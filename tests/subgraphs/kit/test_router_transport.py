@@ -14,9 +14,10 @@ from authz.identity.subject import Subject
 from deploy.transports import signing
 from router.errors import SubgraphCallFailed
 from router.execution.transport import SubgraphRequest
-from router.execution.transports.http import HttpTransport, StreamProtocol, SubgraphAddress
+from router.execution.transports.http import HttpTransport
 from router.operation.model import OperationKind
 from router.operation.upload import Upload
+from router.traffic import StreamProtocol, SubgraphTraffic, SubscriptionSource, Traffic
 from subgraphs.kit.app import subgraph_app
 from tests.kit_subgraphs.library import ANN, BOB, BookRow, Library
 
@@ -60,13 +61,14 @@ async def test_queries_and_uploads_reach_the_subgraph_for_their_subject(library:
         await transport.close()
 
 
-@pytest.mark.parametrize("protocol", list(StreamProtocol))
+@pytest.mark.parametrize("protocol", [StreamProtocol.WEBSOCKET, StreamProtocol.SSE])
 async def test_subscriptions_reach_it_by_either_protocol_and_end_with_their_reader(
     library: Library, protocol: StreamProtocol
 ) -> None:
     async with served(library) as url:
-        address = SubgraphAddress(url=url, stream_protocol=protocol)
-        transport = HttpTransport({"library": address}, sign=signing(KEY))
+        source = SubscriptionSource(protocol=protocol)
+        traffic = Traffic(all=SubgraphTraffic(subscriptions=source))
+        transport = HttpTransport({"library": url}, sign=signing(KEY), traffic=traffic)
         stream = transport.subscribe(request_of(SUBSCRIPTION, BOB, OperationKind.SUBSCRIPTION))
         await library.added.put(BookRow("n1", "bob", "Mine"))
         first = await anext(stream)

@@ -1,0 +1,141 @@
+"""Subscriptions by HTTP callback: the subgraph posts each event to this router, on no kept connection.
+
+Source: the HTTP callback protocol for subscriptions, version 1.0: `check` before the first answer and as a
+sign of life, `next` for an event, `complete` at the end; each with the subscription's id and verifier.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import secrets
+import uuid
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from router.errors import SubgraphCallFailed
+
+ACCEPT: Final = "application/json;callbackSpec=1.0, application/json"
+PROTOCOL: Final = "callback/1.0"
+OPEN_MAX: Final = 10_000
+"""Subscriptions by callback that are open at a time."""
+_SILENCES: Final = 3
+"""Heartbeats that may stay out before a subscription counts as lost."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a callback is answered: its status."""
+
+    status: int
+
+
+class _Open:
+    """One open subscription: what was posted and nobody has read yet."""
+
+    __slots__ = ("arrived", "checked", "ended", "events", "verifier")
+
+    def __init__(self) -> None:
+        self.verifier = secrets.token_urlsafe(24)
+        self.events: deque[Any] = deque()
+        self.arrived = asyncio.Event()
+        self.checked = self.ended = False
+
+
+class Callbacks:
+    """The subscriptions of this process that wait for callbacks. `url` is where subgraphs reach it.
+
+    INVARIANT: a post counts only with the id and the verifier that its subgraph alone was told.
+    """
+
+    def __init__(self, url: str, *, queue_events_max: int = 128) -> None:
+        self._url = url.rstrip("/")
+        self._queue_events_max = queue_events_max
+        self._open: dict[str, _Open] = {}
+
+    def take(self, subscription_id: str, message: object) -> Reply:
+        """One post of a subgraph. 404: no such subscription, stop; 401: another's verifier."""
+        found = self._open.get(subscription_id)
+        if found is None or found.ended:
+            return Reply(404)
+        if not isinstance(message, Mapping) or message.get("kind") != "subscription":
+            return Reply(400)
+        verifier = message.get("verifier")
+        if not isinstance(verifier, str) or not hmac.compare_digest(
+            verifier.encode(), found.verifier.encode()
+        ):
+            return Reply(401)
+        if message.get("id") != subscription_id:
+            return Reply(400)
+        return self._acted(found, message)
+
+    def _acted(self, found: _Open, message: Mapping[str, Any]) -> Reply:
+        found.arrived.set()
+        match message.get("action"):
+            case "check" | "heartbeat":
+                found.checked = True
+                return Reply(204)
+            case "next" if isinstance(message.get("payload"), Mapping):
+                found.events.append(message["payload"])
+                if len(found.events) > self._queue_events_max:
+                    found.events.popleft()
+                return Reply(200)
+            case "complete":
+                found.ended = True
+                if message.get("errors"):
+                    found.events.append({"errors": message["errors"]})
+                return Reply(202)
+        return Reply(400)
+
+    async def payloads(
+        self,
+        service: str,
+        ask: Callable[[Mapping[str, Any]], Awaitable[Any]],
+        *,
+        heartbeat_ms: int,
+    ) -> AsyncIterator[Any]:
+        """Each event's response map, until the subgraph completes or nobody reads any more.
+
+        `ask` sends the operation with these extensions and gives the subgraph's first answer.
+        Errors: `SubgraphCallFailed`.
+        """
+        if len(self._open) >= OPEN_MAX:
+            raise SubgraphCallFailed(service, f"more than {OPEN_MAX} subscriptions wait for callbacks")
+        subscription_id, opened = str(uuid.uuid4()), _Open()
+        self._open[subscription_id] = opened
+        try:
+            answered = await ask({"subscription": self._terms(subscription_id, opened, heartbeat_ms)})
+            if isinstance(answered, Mapping) and answered.get("errors"):
+                yield answered
+                return
+            if not opened.checked:
+                raise SubgraphCallFailed(service, "did not check the callback before it answered")
+            silence_s = heartbeat_ms * _SILENCES / 1_000 if heartbeat_ms else None
+            async for payload in _read(service, opened, silence_s):
+                yield payload
+        finally:
+            del self._open[subscription_id]
+
+    def _terms(self, subscription_id: str, opened: _Open, heartbeat_ms: int) -> Mapping[str, Any]:
+        return {
+            "callbackUrl": f"{self._url}/{subscription_id}",
+            "subscriptionId": subscription_id,
+            "verifier": opened.verifier,
+            "heartbeatIntervalMs": heartbeat_ms,
+        }
+
+
+async def _read(service: str, opened: _Open, silence_s: float | None) -> AsyncIterator[Any]:
+    while True:
+        while opened.events:
+            yield opened.events.popleft()
+        if opened.ended:
+            return
+        opened.arrived.clear()
+        try:
+            async with asyncio.timeout(silence_s):
+                await opened.arrived.wait()
+        except TimeoutError:
+            raise SubgraphCallFailed(service, "gave no sign of life to its subscription") from None

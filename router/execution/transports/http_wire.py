@@ -1,0 +1,124 @@
+"""What HTTP/1.1 and HTTP/2 calls have in common: addresses, answers, failures, decompression."""
+
+from __future__ import annotations
+
+import functools
+import ssl
+import zlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+from urllib.parse import urlsplit
+
+TlsContext: TypeAlias = Callable[[], ssl.SSLContext]
+"""The TLS settings for a connection that is opened now."""
+
+_FORBIDDEN: Final = ("\r", "\n", "\0")
+_DECODERS: Final[dict[str, int]] = {"gzip": 31, "x-gzip": 31, "deflate": 47}
+
+
+class CallFailed(Exception):
+    """A call that brought no answer."""
+
+
+class ConnectFailed(CallFailed):
+    """No connection could be opened: nothing was sent. `refused`: nobody listens there at the moment."""
+
+    def __init__(self, *, refused: bool = False) -> None:
+        super().__init__()
+        self.refused = refused
+
+
+class ConnectionLost(CallFailed):
+    """The connection ended before the answer did; whether the server acted is unknown."""
+
+
+class AnswerTooLong(CallFailed):
+    """The answer, decompressed, is over the limit."""
+
+
+class NotHttp(CallFailed):
+    """What came back is not an answer of the protocol."""
+
+
+@dataclass(frozen=True, slots=True)
+class HttpAnswer:
+    """Status, media type in lower case without parameters, and the decompressed body.
+
+    `cache_control` and `retry_after` are those headers as they came, empty where they did not.
+    """
+
+    status: int
+    media_type: str
+    body: bytes
+    cache_control: str = ""
+    retry_after: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """A URL taken apart once, for requests of one method."""
+
+    host: str
+    port: int
+    tls: bool
+    head: bytes
+    """Request line and `host` header of HTTP/1.1."""
+    authority: str
+    target: str
+    method: str
+
+    @classmethod
+    def of(cls, url: str, *, method: str = "POST") -> Endpoint:
+        """Errors: ValueError where the URL is not `http` or `https` with a host."""
+        parts = urlsplit(url)
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise ValueError("a subgraph URL starts with http:// or https:// and names a host")
+        tls = parts.scheme == "https"
+        target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        authority = parts.netloc.rpartition("@")[2]
+        head = f"{method} {target} HTTP/1.1\r\nhost: {authority}\r\n".encode("ascii", "strict")
+        port = parts.port or (443 if tls else 80)
+        return cls(parts.hostname, port, tls, head, authority, target, method)
+
+    def request(self, headers: Mapping[str, str], body: bytes) -> bytes:
+        """The request's bytes. INVARIANT: no header can end its line, whatever a client sent."""
+        lines = [f"{name}: {value}\r\n" for name, value in headers.items() if is_line(name, value)]
+        lines.append(f"content-length: {len(body)}\r\n\r\n")
+        return b"".join((self.head, "".join(lines).encode("utf-8", "replace"), body))
+
+
+@functools.cache
+def system_tls() -> ssl.SSLContext:
+    """TLS with the system's authorities, read once: that takes tens of milliseconds."""
+    return ssl.create_default_context()
+
+
+def is_line(name: str, value: str) -> bool:
+    """Whether a header stays within its line."""
+    return not any(it in name or it in value for it in _FORBIDDEN)
+
+
+def plain_body(body: bytes, encoding: str, bytes_max: int) -> bytes:
+    """The body without its content encoding.
+
+    Errors: `AnswerTooLong` before more than the limit is held, `NotHttp` for what cannot be read.
+    """
+    if encoding in {"", "identity"}:
+        return body
+    window = _DECODERS.get(encoding)
+    if window is None:
+        raise NotHttp
+    decoder = zlib.decompressobj(window)
+    try:
+        plain = decoder.decompress(body, bytes_max)
+    except zlib.error:
+        raise NotHttp from None
+    if decoder.unconsumed_tail:
+        raise AnswerTooLong
+    return plain
+
+
+def media_type_of(content_type: bytes) -> str:
+    """A `content-type` header's media type in lower case, without parameters."""
+    return content_type.partition(b";")[0].strip().lower().decode("latin-1")

@@ -1,0 +1,193 @@
+"""The lane to one subgraph: its pool, breaker, retries and headers; every call to it goes through here."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from router.errors import SubgraphCallFailed
+from router.execution.transports.breaker import Breaker, Outcome, State
+from router.execution.transports.client_tls import ClientTls
+from router.execution.transports.header_rules import HeaderRules
+from router.execution.transports.http2_client import Http2Client
+from router.execution.transports.http_client import HttpClient
+from router.execution.transports.http_wire import (
+    AnswerTooLong,
+    ConnectFailed,
+    ConnectionLost,
+    Endpoint,
+    HttpAnswer,
+    NotHttp,
+)
+from router.execution.transports.measures import (
+    SERVICE,
+    breaker_state,
+    call_duration_s,
+    refused_count,
+    retries_count,
+)
+from router.execution.transports.retries import RETRIED_STATUSES, Door, RetryBudget, pause_s
+from router.traffic import Http2, SubgraphTraffic
+
+JSON_TYPES: Final = frozenset({"application/graphql-response+json", "application/json"})
+_STATE_NUMBERS: Final = {State.CLOSED: 0, State.HALF_OPEN: 1, State.OPEN: 2}
+_CUT_SHORT_OF: Final = 0.5
+"""A call that had less than this part of its subgraph's own time says nothing about the subgraph."""
+
+Headers = Callable[[], Mapping[str, str]]
+"""The headers of one try; a signature is good for one try only."""
+
+
+class Lane:
+    """Everything that is kept for one subgraph at one URL.
+
+    Errors of construction: ValueError for an unusable URL; OSError, ssl.SSLError for unusable certificates.
+    """
+
+    def __init__(self, service: str, url: str, traffic: SubgraphTraffic, *, timeout_s: float) -> None:
+        self.service = service
+        self.traffic = traffic
+        self.url = url
+        self.rules = HeaderRules(traffic.headers) if traffic.headers else None
+        self._endpoint = Endpoint.of(url)
+        own_s = traffic.timeout_ms_max / 1_000
+        self.timeout_s = own_s or timeout_s
+        negotiated = traffic.http2 is Http2.NEGOTIATED and self._endpoint.tls
+        self.tls = ClientTls(traffic.tls, protocols=("h2", "http/1.1") if negotiated else ())
+        self._client = self._client_of(traffic, http2=negotiated or traffic.http2 is Http2.CLEARTEXT)
+        self._breaker = Breaker(traffic.breaker, on_change=self._tell_state)
+        self._budget = RetryBudget(traffic.retry)
+        self._door = Door(traffic.retry)
+        self._attributes: Mapping[str, str] = {SERVICE: service}
+
+    def _client_of(self, traffic: SubgraphTraffic, *, http2: bool) -> HttpClient | Http2Client:
+        plain = HttpClient(
+            connections_per_host_max=traffic.connections_max,
+            connect_timeout_s=traffic.connect_timeout_ms_max / 1_000,
+            keep_alive_s=traffic.keep_alive_ms / 1_000,
+            answer_bytes_max=traffic.answer_bytes_max,
+            tls_context=self.tls.context,
+        )
+        if not http2:
+            return plain
+        return Http2Client(
+            plain,
+            connect_timeout_s=traffic.connect_timeout_ms_max / 1_000,
+            keep_alive_s=traffic.keep_alive_ms / 1_000,
+            answer_bytes_max=traffic.answer_bytes_max,
+            tls_context=self.tls.context,
+        )
+
+    async def call(
+        self, headers: Headers, body: bytes, *, is_query: bool, timeout_s: float | None
+    ) -> HttpAnswer:
+        """One call, a query's retries included.  Errors: `SubgraphCallFailed`."""
+        if not self._breaker.lets_through():
+            refused_count.add(1, self._attributes)
+            raise SubgraphCallFailed(
+                self.service, "is left alone for a moment after failures", code="SUBREQUEST_CIRCUIT_OPEN"
+            )
+        began = time.monotonic()
+        own_s = self.timeout_s if timeout_s is None else min(self.timeout_s, timeout_s)
+        outcome = Outcome.UNKNOWN
+        try:
+            answer = await self._tries(headers, body, is_query=is_query, until_s=began + own_s)
+            outcome = _outcome(answer)
+        except (TimeoutError, ConnectFailed, ConnectionLost, AnswerTooLong, NotHttp) as error:
+            cut = isinstance(error, TimeoutError) and own_s < self.timeout_s * _CUT_SHORT_OF
+            outcome = Outcome.UNKNOWN if cut else Outcome.FAILED
+            raise self._failure(error) from None
+        finally:
+            self._breaker.record(outcome)
+            call_duration_s.record(time.monotonic() - began, self._attributes)
+        return answer
+
+    async def _tries(self, headers: Headers, body: bytes, *, is_query: bool, until_s: float) -> HttpAnswer:
+        policy, budget, tries = self.traffic.retry, self._budget, 0
+        budget.earn()
+        while True:
+            tries += 1
+            last = not is_query or tries >= policy.attempts_max
+            retry_after = ""
+            try:
+                answer = await self._try(headers(), body, until_s)
+            except ConnectFailed as failure:
+                # nothing was sent: this is waiting for the subgraph, and no retry of a call that it had
+                if not (is_query and failure.refused and await self._door.wait(until_s=until_s)):
+                    raise
+                tries -= 1
+                continue
+            except ConnectionLost:
+                if last or not budget.take():
+                    raise
+                reason = "lost"
+            else:
+                self._door.is_open()
+                if last or answer.status not in RETRIED_STATUSES or not budget.take():
+                    return answer
+                reason, retry_after = str(answer.status), answer.retry_after
+            pause = pause_s(policy, tries, retry_after)
+            if time.monotonic() + pause >= until_s:
+                if reason == "lost":
+                    raise ConnectionLost
+                return answer
+            retries_count.add(1, {SERVICE: self.service, "reason": reason})
+            await asyncio.sleep(pause)
+
+    async def _try(self, headers: Mapping[str, str], body: bytes, until_s: float) -> HttpAnswer:
+        left_s = until_s - time.monotonic()
+        if left_s <= 0:
+            raise TimeoutError
+        return await self._client.post(self._endpoint, headers, body, timeout_s=left_s)
+
+    @property
+    def stream_url(self) -> str:
+        """Where subscriptions go."""
+        return self.traffic.subscriptions.url or self.url
+
+    def open_timeout_s(self, timeout_s: float | None) -> float:
+        """Seconds for a stream to be opened, of `timeout_s` for the whole."""
+        connect_s = self.traffic.connect_timeout_ms_max / 1_000
+        return connect_s if timeout_s is None else min(connect_s, timeout_s)
+
+    def renew_certificates(self) -> bool:
+        """Take certificates whose files have changed; calls under way end on their connections."""
+        if not self.tls.renewed():
+            return False
+        self._client.renew()
+        return True
+
+    def close(self) -> None:
+        """End every connection; calls under way fail as lost."""
+        self._client.close()
+
+    def retire(self) -> None:
+        """Keep no connection: nobody calls any more, calls under way end in peace."""
+        self._client.renew()
+
+    def _failure(self, error: Exception) -> SubgraphCallFailed:
+        match error:
+            case TimeoutError():
+                reason = "timed out"
+            case ConnectFailed():
+                reason = "could not be reached"
+            case ConnectionLost():
+                reason = "the connection was lost"
+            case AnswerTooLong():
+                reason = f"answered more than {self.traffic.answer_bytes_max} bytes"
+            case _:
+                reason = "did not speak HTTP"
+        return SubgraphCallFailed(self.service, reason)
+
+    def _tell_state(self, state: State) -> None:
+        breaker_state.set(_STATE_NUMBERS[state], self._attributes)
+
+
+def _outcome(answer: HttpAnswer) -> Outcome:
+    """A GraphQL answer under status 500 is a subgraph at work; a gateway's 502 to 504 is none."""
+    failed = answer.status in RETRIED_STATUSES or (
+        answer.status >= 500 and answer.media_type not in JSON_TYPES
+    )
+    return Outcome.FAILED if failed else Outcome.WELL
