@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
 
-from authz.classes import DataClass, Purpose, Relation, Role
+from authz.classes import Action, DataClass, Purpose, Relation, Role
 from authz.facts.model import ConsentFact
 from authz.facts.store import OWNERS_PER_BATCH_MAX, UNRELATED, Facts, Standing
 from authz.facts.supposed import SupposedFacts
@@ -17,7 +17,7 @@ from authz.policies.conditions import Depends
 from authz.policies.rules import Policy, Rule, stadion_policy
 from authz.policies.table import DecisionTable
 from authz.question import Decision, Obligation, Question
-from authz.rows import OwnerFilter, owner_filter
+from authz.rows import OwnerFilter, Reach, owner_filter
 
 __all__ = [
     "Authorizer",
@@ -101,17 +101,7 @@ class Authorizer:
         relations = _RELATIONS if AUTHENTICATED in base else frozenset()
         question = Question(subject.id, data_class, action)
         case = Case(subject, question, (), (), self._clock())
-        return any(
-            rule.allows
-            and rule.parties <= base | relations
-            and not (Relation.SELF in rule.parties and not subject.authenticated)
-            and all(
-                each.holds(case)
-                for each in rule.conditions
-                if each.depends is Depends.SUBJECT and each.obligation is None
-            )
-            for rule in self._table.concerned(data_class, action)
-        )
+        return _some_rule_may_allow(self._table, base | relations, case)
 
 
 class RequestAuthorizer:
@@ -128,6 +118,7 @@ class RequestAuthorizer:
         self._parties: dict[str | None, Party] = {}
         self._alike: dict[tuple[bool, bool, frozenset[Relation]], Party] = {}
         self._decisions: dict[Question, Decision] = {}
+        self._reach: Reach | None = None
 
     async def decide(self, questions: Sequence[Question]) -> list[Decision]:
         """One decision a question, in order. At most one batch of facts for all owners not yet known.
@@ -186,6 +177,35 @@ class RequestAuthorizer:
             related={owner_id: self._case(replace(question, owner_id=owner_id)) for owner_id in owners},
         )
 
+    async def reach(self) -> Reach:
+        """Whose rows this subject could be shown at all; asked once a request, for row-level security."""
+        if self._reach is None:
+            standings: Mapping[str, Standing] = {}
+            if self.subject.authenticated:
+                standings = await self._facts.of_subject(self._actor_id or "")
+            for owner_id, standing in standings.items():
+                self._know(owner_id, standing)
+            base = base_party(self.subject)
+            self._reach = Reach(
+                self.subject.id,
+                frozenset(owner for owner in standings if self._is_something_to(owner)),
+                frozenset(
+                    (data_class.value, action.value)
+                    for data_class in DataClass
+                    for action in Action
+                    if _some_rule_may_allow(
+                        self._table, base, self._case(Question(None, data_class, action.value))
+                    )
+                ),
+            )
+        return self._reach
+
+    def _is_something_to(self, owner_id: str) -> bool:
+        known = self._standings[owner_id]
+        if any(fact.relation is Relation.BLOCKED for fact in known.relations):
+            return False
+        return bool(known.relations) or any(each.decision == "permit" for each in known.consents)
+
     def _decide(self, question: Question) -> Decision:
         asked = classed_by_labels(question) if question.labels else question
         cell = self._table.cell(self._party(asked.owner_id), asked)
@@ -227,6 +247,21 @@ class RequestAuthorizer:
 
 
 _RELATIONS = frozenset(relation.value for relation in Relation if relation is not Relation.NONE)
+
+
+def _some_rule_may_allow(table: DecisionTable, party: Party, case: Case) -> bool:
+    """Whether a rule could allow it to this party, by all that the subject alone settles."""
+    return any(
+        rule.allows
+        and rule.parties <= party
+        and not (Relation.SELF in rule.parties and not case.subject.authenticated)
+        and all(
+            each.holds(case)
+            for each in rule.conditions
+            if each.depends is Depends.SUBJECT and each.obligation is None
+        )
+        for rule in table.concerned(case.question.data_class, case.question.action)
+    )
 
 
 def _trace(rule: Rule, case: Case) -> RuleTrace:

@@ -24,6 +24,19 @@ _LEVELS = {
 
 
 @dataclass(frozen=True, slots=True)
+class Reach:
+    """Whose rows a subject could be shown at all: no decision, but a bound of every one.
+
+    `owner_ids` have a relation to the subject or consented to something; `strangers` are the (class, action)
+    pairs that the policy may open to it without any.
+    """
+
+    subject_id: str | None
+    owner_ids: frozenset[str]
+    strangers: frozenset[tuple[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
 class OwnerClause:
     """Some owners' rows. `owner_ids` None: everybody's but `excluded_ids`.
 

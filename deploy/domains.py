@@ -24,6 +24,7 @@ from subgraphs.audit.events import AuditLog
 from subgraphs.audit.explaining import Explainer
 from subgraphs.audit.model import Pseudonyms, Seal
 from subgraphs.kit import CursorSigner, Subgraph
+from subgraphs.kit.row_fence import FencedRows
 from subgraphs.kit.trail import OutboxLedger, TrailedWrites
 from subgraphs.medical import subgraph as medical
 from subgraphs.profiles import subgraph as profiles
@@ -70,8 +71,9 @@ def build_domains(shared: Shared) -> Domains:
     stores, cursors = shared.stores, CursorSigner(shared.secret("cursors"))
 
     def trailed(store: Store) -> Store:
-        """The store whose writes carry the record of the mutation they belong to; it has all the rest too."""
-        return cast(Store, TrailedWrites(store, stores.events.outbox))
+        """The store whose writes carry the record of the mutation they belong to, and whose transactions are
+        bound to what a request's caller could be shown; it has all the rest too."""
+        return cast(Store, TrailedWrites(cast(Store, FencedRows(store)), stores.events.outbox))
 
     training_ports = TrainingPorts(
         relational=trailed(stores.relational["training"]),

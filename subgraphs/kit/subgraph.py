@@ -256,7 +256,8 @@ class Subgraph(Generic[C]):
     ) -> dict[str, Any]:
         assert prepared.document is not None  # noqa: S101 - the caller has looked
         context = self._request_context(subject, prepared)
-        here = running.set(Running(context.trail, self._recorded(subject)))
+        reach = getattr(context.decisions, "reach", None)
+        here = running.set(Running(context.trail, self._recorded(subject), reach))
         try:
             result = graphql_execute(
                 self.schema,

@@ -7,7 +7,7 @@ record is written in the transaction of its first change (`TrailedWrites`), or a
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias, TypeVar
@@ -18,6 +18,7 @@ from authz.classes import Action, DataClass, Purpose
 from authz.identity.subject import Subject
 from authz.policies.case import classed_by_labels
 from authz.question import Decision, Question
+from authz.rows import Reach
 from authz.trail import TOPIC, Access, Outcome, Touched, actors_of, is_own
 from datastores.events.outbox import new_event
 from datastores.events.port import Outbox
@@ -210,6 +211,7 @@ class Running:
 
     trail: Trail
     access: Callable[[Sequence[Touched]], list[Access]]
+    reach: Callable[[], Awaitable[Reach]] | None = None
 
 
 running: ContextVar[Running | None] = ContextVar("running", default=None)

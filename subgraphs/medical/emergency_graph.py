@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any, Protocol, cast
 
 import strawberry
-from sqlalchemy import ColumnElement
+from sqlalchemy import ColumnElement, or_
 from strawberry.federation.schema_directives import Authenticated
 
 from authz.classes import Action, DataClass, Purpose
@@ -176,7 +176,7 @@ async def _used(info: MedicalInfo, stream: LiveEvents) -> AsyncIterator[BreakGla
         async for event in stream:
             found = await context.emergencies.grants([str(event.payload["grant_id"])])
             for grant in found.values():
-                yield BreakGlassGrant.of(grant, context.now())
+                yield BreakGlassGrant.of(grant, context)
     finally:
         await stream.aclose()
 
@@ -194,7 +194,12 @@ async def _visible(info: MedicalInfo, review_open: bool | None) -> ColumnElement
     decisions = cast(_Filters, info.context.decisions)
     columns = break_glass.c
     found = await decisions.visible_owner_filter(DataClass.AUDIT)
-    visible = found.predicate(owner=columns.patient_id, created_by=columns.clinician_id)
+    visible = or_(
+        *[
+            found.predicate(owner=columns.patient_id, created_by=clinician)
+            for clinician in (columns.clinician_id, columns.second_clinician_id)
+        ]
+    )
     if review_open is None:
         return visible
     return visible & (columns.outcome.is_(None) if review_open else columns.outcome.is_not(None))
@@ -221,7 +226,7 @@ async def _page(
         context.signer,
         bound_to=bound_to,
         sort_key=lambda grant: (grant.opened_at_utc.isoformat(), grant.id),
-        node=lambda grant: BreakGlassGrant.of(grant, context.now()),
+        node=lambda grant: BreakGlassGrant.of(grant, context),
         total_count=count,
     )
 
@@ -257,7 +262,7 @@ async def _grant(info: MedicalInfo, id: strawberry.ID) -> model.BreakGlassGrant:
 
 
 def _payload(info: MedicalInfo, grant: model.BreakGlassGrant) -> BreakGlassPayload:
-    return BreakGlassPayload(grant=BreakGlassGrant.of(grant, info.context.now()))
+    return BreakGlassPayload(grant=BreakGlassGrant.of(grant, info.context))
 
 
 def _refused(broken: RuleBroken) -> BreakGlassPayload:

@@ -170,12 +170,15 @@ class BreakGlassGrant:
     review: BreakGlassReview | None
 
     @classmethod
-    def of(cls, grant: model.BreakGlassGrant, now_utc: dt.datetime) -> BreakGlassGrant:
-        """The GraphQL object of a grant."""
-        second = grant.second_clinician_id
+    def of(cls, grant: model.BreakGlassGrant, context: MedicalContext) -> BreakGlassGrant:
+        """The GraphQL object of a grant: the act of the viewer, where the viewer is one of the clinicians."""
+        now_utc, second, viewer = context.now(), grant.second_clinician_id, context.subject.id
         return cls(
             id=strawberry.ID(grant.id),
-            row_access=RowAccess(owner_id=grant.patient_id, created_by=grant.clinician_id),
+            row_access=RowAccess(
+                owner_id=grant.patient_id,
+                created_by=second if viewer is not None and viewer == second else grant.clinician_id,
+            ),
             patient=User(id=strawberry.ID(grant.patient_id)),
             clinician=User(id=strawberry.ID(grant.clinician_id)),
             second_clinician=None if second is None else User(id=strawberry.ID(second)),
@@ -191,7 +194,7 @@ class BreakGlassGrant:
     async def resolve_reference(cls, info: MedicalInfo, id: str) -> BreakGlassGrant | None:
         """One grant; its fields are guarded."""
         found = await info.context.grants.load(id)
-        return None if found is None else cls.of(found, info.context.now())
+        return None if found is None else cls.of(found, info.context)
 
 
 @classified(DataClass.CLINICAL)

@@ -72,6 +72,19 @@ async def test_a_list_holds_the_row_exactly_when_the_row_may_be_read(cases):
         assert taken or not decision.allowed, case.where
 
 
+@each_line
+async def test_whatever_is_shown_is_within_reach(cases):
+    """Row-level security is laid by the reach: it must not hide what the policy shows."""
+    for case in cases:
+        request = _authorizer(case).for_request(case.subject)
+        question = classed_by_labels(case.question)
+        (decision,) = await request.decide([question])
+        reach = await request.reach()
+        near = question.owner_id == reach.subject_id or question.owner_id in reach.owner_ids
+        within = near or (question.data_class.value, question.action) in reach.strangers
+        assert within or not decision.allowed, case.where
+
+
 async def test_every_line_of_the_policy_decides_some_case():
     deciding = set()
     for case in CASES:

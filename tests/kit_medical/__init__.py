@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from authz.classes import Relation, Role
 from authz.decide import Authorizer
@@ -25,6 +25,7 @@ from datastores.relational.sqlite import SqliteRelational
 from datastores.vault.keys import FileKeyProvider
 from datastores.vault.sealed import SealedVault
 from subgraphs.kit import CursorSigner, Subgraph
+from subgraphs.kit.row_fence import FencedRows
 from subgraphs.medical.subgraph import build, prepare
 
 DATA = Path(__file__).parents[1] / "data" / "fhir"
@@ -73,7 +74,7 @@ class Medical:
         self._learnt: set[str] = set()
         self._changed = asyncio.Event()
         self.subgraph: Subgraph[Any] = build(
-            vault=self.vault,
+            vault=cast(SealedVault, FencedRows(self.vault)),
             outbox=self.events.outbox,
             events=self.events,
             authorizer=self.authorizer,
