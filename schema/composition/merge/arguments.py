@@ -11,7 +11,7 @@ from schema.composition.merge.directives import merge_directives
 from schema.composition.merge.model import MergedArgument
 from schema.composition.merge.references import all_equal, narrowest, side_by_side
 from schema.composition.merge.values import meaning
-from schema.composition.subgraph import Argument, FieldDef, has
+from schema.composition.subgraph import Argument, DirectiveDef, FieldDef, has
 from schema.federation.type_refs import NonNull, named
 from schema.problems import Severity
 
@@ -22,9 +22,11 @@ def is_required(argument: Argument) -> bool:
 
 
 def merge_arguments(
-    ctx: MergeContext, coordinate: str, sources: Mapping[int, FieldDef]
+    ctx: MergeContext, coordinate: str, sources: Mapping[int, FieldDef] | Mapping[int, DirectiveDef]
 ) -> dict[str, MergedArgument]:
-    """The arguments that every source has. Sources: the subgraphs that resolve the field."""
+    """The arguments that every source has. Sources: the subgraphs that resolve the field, or that define the
+    directive.
+    """
     merged: dict[str, MergedArgument] = {}
     names = dict.fromkeys(name for source in sources.values() for name in source.arguments)
     for name in names:

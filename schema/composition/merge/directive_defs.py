@@ -6,12 +6,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from schema.composition.merge.arguments import merge_argument
+from schema.composition.merge.arguments import merge_arguments
 from schema.composition.merge.context import MergeContext
 from schema.composition.merge.features import FEATURES
 from schema.composition.merge.model import MergedArgument, MergedDirectiveDef, MergedLink
 from schema.composition.subgraph import Applied, DirectiveDef, Link, Subgraph, find
 from schema.composition.validate import ValidSubgraph
+from schema.federation.type_refs import named
 from schema.federation.urls import FEDERATION_IDENTITY, LINK_IDENTITY, Version
 from schema.problems import Problem, Severity
 
@@ -90,6 +91,7 @@ def merge_directive_defs(ctx: MergeContext, composed: Composed) -> dict[str, Mer
     for name, definer in composed.definers.items():
         definition = ctx.subgraphs[definer.subgraph].graph.directive_defs[definer.written]
         merged[name] = _carried(definition)
+        ctx.input_uses.update(named(a.type) for a in definition.arguments.values())
     names = sorted({name for s in ctx.subgraphs for name in s.graph.directive_defs})
     for name in names:
         if name not in merged:
@@ -270,20 +272,10 @@ def _intersect(
             at,
             severity=Severity.WARN,
         )
-    arguments = {
-        name: merge_argument(
-            ctx,
-            f"{coordinate}({name}:)",
-            {i: d.arguments[name] for i, d in sources.items()},
-            code_prefix="FIELD_ARGUMENT",
-        )
-        for name in definitions[0].arguments
-        if all(name in d.arguments for d in definitions)
-    }
     descriptions = [d.description for d in definitions if d.description]
     return MergedDirectiveDef(
         definitions[0].name,
-        arguments,
+        merge_arguments(ctx, coordinate, sources),
         tuple(sorted(locations)),
         all(repeatable),
         descriptions[0] if descriptions else None,

@@ -8,6 +8,7 @@ from graphql import ValueNode, print_ast
 
 from schema.composition.merge.context import MergeContext
 from schema.composition.merge.model import MergedArgument, MergedField
+from schema.composition.merge.references import all_equal
 from schema.composition.merge.values import meaning
 from schema.composition.subgraph import FieldDef
 
@@ -19,11 +20,14 @@ def check_externals(
     owners: Mapping[int, FieldDef],
     merged: MergedField,
 ) -> None:
-    """Report each external copy that its owners would not recognise."""
+    """Report each external copy that its owners would not recognise.
+
+    A copy is of the merged type. It may be narrower only where the owners disagree: a copy that alone says
+    `Int!` would be handed nulls with what it requires.
+    """
+    is_one_type = all_equal({i: o.type for i, o in owners.items()})
     for index, copy in externals.items():
-        if not ctx.is_subtype(copy.type, merged.type) and not any(
-            ctx.is_subtype(copy.type, o.type) for o in owners.values()
-        ):
+        if copy.type != merged.type and (is_one_type or not ctx.is_subtype(copy.type, merged.type)):
             written = " and ".join(f"`{o.type}` in {ctx.names([i])}" for i, o in owners.items())
             ctx.problem(
                 "EXTERNAL_TYPE_MISMATCH",

@@ -22,7 +22,7 @@ from schema.composition.merge.directive_defs import (
 from schema.composition.merge.directives import merge_directives
 from schema.composition.merge.interface_objects import copy_to_implementations
 from schema.composition.merge.model import Graph, MergedGraph, MergedType
-from schema.composition.merge.requirements import demand_on_interfaces
+from schema.composition.merge.requirements import propagate_demands
 from schema.composition.merge.types import merge_type, merged_kind, with_values
 from schema.composition.merge.versions import needed_version
 from schema.composition.subgraph import Kind
@@ -47,13 +47,15 @@ def merge(subgraphs: Sequence[ValidSubgraph], problems: list[Problem], hints: li
     hint_definitions(ctx)
     hint_links(subgraphs, frozenset(d.link.url.identity for d in composed.definers.values()), hints)
     types = _merge_types(ctx)
+    directive_defs = merge_directive_defs(ctx, composed)
+    _fill_enums(ctx, types)
     copy_to_implementations(ctx, types)
-    demand_on_interfaces(types)
+    propagate_demands(ctx, types)
     return MergedGraph(
         graphs=graphs_of(subgraphs),
         version=max(needed_version(s.graph, hints) for s in subgraphs),
         types=types,
-        directive_defs=merge_directive_defs(ctx, composed),
+        directive_defs=directive_defs,
         schema_directives=merge_directives(
             ctx, "schema", {i: s.graph.schema_directives for i, s in enumerate(subgraphs)}
         ),
@@ -91,7 +93,11 @@ def _merge_types(ctx: MergeContext) -> dict[str, MergedType]:
         kind = merged_kind(ctx, name, sources) if sources else Kind.OBJECT
         if kind is not None:
             types[name] = merge_type(ctx, name, kind, sources)
+    return types
+
+
+def _fill_enums(ctx: MergeContext, types: dict[str, MergedType]) -> None:
+    """Merge the values of enums, once all uses in fields, arguments and directives are known."""
     for name, merged in types.items():
         if merged.kind is Kind.ENUM:
             types[name] = with_values(ctx, merged, ctx.sources(name))
-    return types

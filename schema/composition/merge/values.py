@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 from graphql import (
     BooleanValueNode,
     EnumValueNode,
@@ -25,7 +27,7 @@ def meaning(value: ValueNode) -> Plain:
     if isinstance(value, EnumValueNode):
         return "enum", value.value
     if isinstance(value, IntValueNode | FloatValueNode):
-        return "number", float(value.value)
+        return "number", Decimal(value.value)
     if isinstance(value, ListValueNode):
         return "list", tuple(meaning(item) for item in value.values)
     if isinstance(value, ObjectValueNode):

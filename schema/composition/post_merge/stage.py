@@ -13,6 +13,7 @@ from schema.composition.post_merge.one_of import one_of_inputs
 from schema.composition.post_merge.places import Merged
 from schema.composition.post_merge.requires import required_arguments
 from schema.composition.post_merge.roots import has_queries
+from schema.composition.post_merge.validity import valid_schema
 from schema.composition.validate import ValidSubgraph
 from schema.problems import Problem
 
@@ -26,12 +27,17 @@ CHECKS: tuple[Callable[[Merged], Iterator[Problem]], ...] = (
     required_arguments,
     one_of_inputs,
     transitive_requirements,
-    inaccessible,
 )
 
 
 def check_merged(graph: MergedGraph, subgraphs: Sequence[ValidSubgraph], problems: list[Problem]) -> None:
-    """Add to `problems` whatever the subgraphs bring about only together."""
+    """Add to `problems` whatever the subgraphs bring about only together.
+
+    What clients see of the schema is looked at only when there is one.
+    """
     merged = Merged(graph, tuple(subgraphs))
-    for check in CHECKS:
-        problems.extend(check(merged))
+    for checks in (CHECKS, (valid_schema,), (inaccessible,)):
+        for check in checks:
+            problems.extend(check(merged))
+        if problems:
+            return

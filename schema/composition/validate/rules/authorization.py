@@ -1,25 +1,27 @@
-"""Requirements stand on what is resolved: since federation v2.9 not on interfaces, which inherit them."""
+"""Requirements stand on what is resolved, never on interfaces: those inherit them from what implements them.
+
+Whatever the version: a requirement on an interface alone would not hold for a client that asks for the
+implementing type itself.
+"""
 
 from collections.abc import Iterator
 
 from schema.composition.facts import FieldFacts
 from schema.composition.subgraph import Directives, Kind, Subgraph, find
 from schema.composition.validate.report import problem
-from schema.federation.urls import Version
 from schema.problems import Problem
 
 _DIRECTIVES = ("authenticated", "requiresScopes", "policy")
-# Older subgraphs were allowed to write it; there the requirement is honoured as it stands.
-_SINCE = Version(2, 9)
 
 
 def authorization(graph: Subgraph, _: FieldFacts) -> Iterator[Problem]:
-    """Report requirements on interfaces, their fields and interface objects."""
-    if graph.version < _SINCE:
-        return
+    """Report requirements on interfaces, their fields and interface objects. The fields of an interface
+    object are resolved, and may have some.
+    """
     for owner in graph.types.values():
         if owner.kind is Kind.INTERFACE or owner.is_interface_object:
             yield from _report(owner.name, owner.directives)
+        if owner.kind is Kind.INTERFACE:
             for item in owner.fields.values():
                 yield from _report(f"{owner.name}.{item.name}", item.directives)
 

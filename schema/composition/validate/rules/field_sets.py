@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from graphql import FieldNode, InlineFragmentNode, SelectionSetNode, StringValueNode
 
 from schema.composition.facts import FieldFacts
-from schema.composition.subgraph import Applied, FieldDef, Kind, Subgraph, TypeDef, find
+from schema.composition.subgraph import Applied, FieldDef, Kind, Subgraph, TypeDef, find, has
 from schema.composition.validate.report import problem
 from schema.federation.field_sets import FieldSetSyntax, parse_field_set
 from schema.federation.type_refs import named
@@ -140,7 +140,7 @@ def _field(scope: _Scope, owner: str, item: FieldNode, *, is_external: bool) -> 
     if item.alias is not None:
         yield scope.broken("aliases cannot be used in it")
     yield from _arguments(scope, owner, found, item)
-    is_external = is_external or _is_external(scope, owner, name)
+    is_parent_external, is_external = is_external, is_external or _is_external(scope, owner, name)
     returned = scope.graph.types.get(named(found.type))
     is_composite = returned is not None and returned.kind in _COMPOSITE
     if scope.prefix == "KEY" and returned is not None and returned.kind in (Kind.UNION, Kind.INTERFACE):
@@ -157,8 +157,8 @@ def _field(scope: _Scope, owner: str, item: FieldNode, *, is_external: bool) -> 
         )
     elif item.selection_set is not None:
         yield from _selection(scope, named(found.type), item.selection_set, is_external=is_external)
-    elif scope.prefix != "KEY" and not is_external:
-        yield from _missing_external(scope, owner, name)
+    elif scope.prefix != "KEY" and not is_parent_external and (owner, name) not in scope.facts.external:
+        yield _missing_external(scope, owner, name)
 
 
 def _arguments(scope: _Scope, owner: str, found: FieldDef, item: FieldNode) -> Iterator[Problem]:
@@ -179,11 +179,17 @@ def _is_external(scope: _Scope, owner: str, name: str) -> bool:
     return any((possible, name) in scope.facts.external for possible in runtime)
 
 
-def _missing_external(scope: _Scope, owner: str, name: str) -> Iterator[Problem]:
-    is_fake = any(a for a in find(scope.graph.types[owner].fields[name].directives, "external"))
-    if not is_fake:
-        yield scope.broken(
-            f"`{owner}.{name}` is not external, so this subgraph has it anyway",
+def _missing_external(scope: _Scope, owner: str, name: str) -> Problem:
+    if scope.graph.types[owner].kind is Kind.INTERFACE:
+        return scope.broken(
+            f"`{owner}.{name}` is a field of an interface, which is never external itself",
             code="FIELDS_MISSING_EXTERNAL",
-            mend=f"mark `{owner}.{name}` with `@external`, or leave it out",
+            mend=f"name it in a fragment for each type where it is external: `... on Type {{ {name} }}`",
         )
+    is_key = has(scope.graph.types[owner].fields[name].directives, "external")
+    why = "is a key of an extension, which counts as its own" if is_key else "is not external"
+    return scope.broken(
+        f"`{owner}.{name}` {why}, so this subgraph has it anyway",
+        code="FIELDS_MISSING_EXTERNAL",
+        mend="leave it out" if is_key else f"mark `{owner}.{name}` with `@external`, or leave it out",
+    )

@@ -1,40 +1,20 @@
 """Defaults and directive arguments are values of their types (GraphQL: Values of Correct Type).
 
-As existing composers do, a text may stand for an enum's value and the other way round, a required field of an
-input object may be left out, and a directive's argument may be null, save those
-of `@tag` and `@override`.
+As existing composers do, a directive's argument may be null, save those of `@tag` and `@override`.
 """
 
 from collections.abc import Iterator, Mapping
 
-from graphql import (
-    BooleanValueNode,
-    EnumValueNode,
-    FloatValueNode,
-    IntValueNode,
-    ListValueNode,
-    NullValueNode,
-    ObjectValueNode,
-    StringValueNode,
-    ValueNode,
-    print_ast,
-)
+from graphql import ValueNode, print_ast
 
 from schema.composition.facts import FieldFacts
-from schema.composition.subgraph import Applied, Argument, Directives, Kind, Subgraph
+from schema.composition.fitting import fits
+from schema.composition.subgraph import Applied, Argument, Directives, Subgraph
 from schema.composition.validate.report import problem
 from schema.federation.directives import FEDERATION_DIRECTIVES
-from schema.federation.type_refs import ListOf, Named, NonNull, TypeRef, nullable, type_ref
+from schema.federation.type_refs import Named, TypeRef, nullable, type_ref
 from schema.problems import Problem
 
-_TEXT, _WHOLE = (StringValueNode, EnumValueNode), (IntValueNode,)
-_SCALARS: Mapping[str, tuple[type[ValueNode], ...]] = {
-    "Int": _WHOLE,
-    "Float": (*_WHOLE, FloatValueNode),
-    "String": _TEXT,
-    "Boolean": (BooleanValueNode,),
-    "ID": (*_TEXT, *_WHOLE),
-}
 _BUILT_IN: Mapping[str, Mapping[str, TypeRef]] = {
     "deprecated": {"reason": Named("String")},
     "specifiedBy": {"url": Named("String")},
@@ -64,7 +44,7 @@ def literals(graph: Subgraph, _: FieldFacts) -> Iterator[Problem]:
 
 def _input(graph: Subgraph, coordinate: str, argument: Argument) -> Iterator[Problem]:
     yield from _applications(graph, coordinate, argument.directives)
-    if argument.default is not None and not _fits(graph, argument.default, argument.type):
+    if argument.default is not None and not fits(graph.types, argument.default, argument.type):
         yield problem(
             "INVALID_GRAPHQL",
             f"the default {_shown(argument.default)} of `{coordinate}` is no value of `{argument.type}`",
@@ -81,7 +61,7 @@ def _applications(graph: Subgraph, coordinate: str, directives: Directives) -> I
         types = _argument_types(graph, applied)
         for name, value in applied.arguments.items():
             wanted = types.get(name)
-            if wanted is not None and not _fits(graph, value, wanted):
+            if wanted is not None and not fits(graph.types, value, wanted):
                 yield problem(
                     "INVALID_GRAPHQL",
                     f"`{name}` of `@{applied.node.name.value}` on `{coordinate}` is {_shown(value)},"
@@ -101,38 +81,6 @@ def _argument_types(graph: Subgraph, applied: Applied) -> Mapping[str, TypeRef]:
         types = {a.name.value: type_ref(a.type) for a in arguments}
         return types if applied.name in _NEVER_NULL else {name: nullable(t) for name, t in types.items()}
     return _BUILT_IN.get(applied.name, {})
-
-
-def _fits(graph: Subgraph, value: ValueNode, wanted: TypeRef) -> bool:
-    if isinstance(value, NullValueNode):
-        return not isinstance(wanted, NonNull)
-    wanted = wanted.of if isinstance(wanted, NonNull) else wanted
-    if isinstance(wanted, ListOf):
-        items = value.values if isinstance(value, ListValueNode) else (value,)
-        return all(_fits(graph, item, wanted.of) for item in items)
-    return _fits_named(graph, value, wanted.name)
-
-
-def _fits_named(graph: Subgraph, value: ValueNode, name: str) -> bool:
-    if name in _SCALARS:
-        return isinstance(value, _SCALARS[name]) or (name in ("Int", "ID") and _is_whole(value))
-    owner = graph.types.get(name)
-    if owner is None or owner.kind is Kind.SCALAR:
-        return True  # a specification's type, or one that another rule finds unknown
-    if owner.kind is Kind.ENUM:
-        return isinstance(value, StringValueNode | EnumValueNode) and value.value in owner.values
-    if owner.kind is not Kind.INPUT:
-        return True  # another rule says that it cannot be an input
-    if not isinstance(value, ObjectValueNode):
-        return isinstance(value, ListValueNode) and not value.values
-    return all(
-        item.name.value in owner.inputs and _fits(graph, item.value, owner.inputs[item.name.value].type)
-        for item in value.fields
-    )
-
-
-def _is_whole(value: ValueNode) -> bool:
-    return isinstance(value, FloatValueNode) and float(value.value).is_integer()
 
 
 def _shown(value: ValueNode) -> str:
