@@ -3,6 +3,7 @@ one plan for each concrete type that the subgraph knows."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from router.planner.node_search import plan_node
@@ -132,8 +133,7 @@ def _branches(
     for name in types:
         fields = pool.collect(everything, name)
         if fields:
-            at = type(state)(name, state.graph, state.provided, state.candidates)
-            plan = search.plan(at, pool.selections(fields))
+            plan = search.plan(replace(state, type_name=name), pool.selections(fields))
             if isinstance(plan, NodePlan):
                 branches.append((name, plan))
     return branches

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from router.planner.selections import Field
@@ -138,8 +139,11 @@ class NodeBuilder:
             return self.state
         return type(self.state)(visit.type_name, visit.graph, visit.provided)
 
-    def child(self, visit: Visit, field: Field, join: FieldJoin, *, hopped: bool) -> ChildPlan | None:
-        return self.search.child(self.state_of(visit), field, join, hopped=hopped)
+    def child(
+        self, visit: Visit, field: Field, join: FieldJoin, *, hopped: bool, stays: bool = False
+    ) -> ChildPlan | None:
+        at = self.state_of(visit)
+        return self.search.child(replace(at, stays=True) if stays else at, field, join, hopped=hopped)
 
     def link(self, consumer: int | None, index: int) -> None:
         """Let the consumer wait from now on, so that nothing found for this visit waits for the consumer."""

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
+from router.planner.breadth import ALTERNATIVES_STEPS_MAX
+from router.planner.following import place_narrowed
 from router.planner.node_builder import NodeBuilder
-from router.planner.placing import place, place_locally, place_narrowed
+from router.planner.placing import place, place_locally
 from router.planner.selections import Conditions, Field, Fragment, Item, Selections, joined
+from router.planner.splitting import sole_graphs
 from router.planner.tree import NodePlan, VisitKind
 from router.planner.ways import graphs_for
 
@@ -22,9 +25,10 @@ def plan_node(search: Search, state: State, selections: Selections) -> NodePlan:
     """The plan for a selection on an object, on an interface object, or on an interface without types."""
     fields, narrowed = _sorted_out(search, state, selections)
     base = NodeBuilder.below(search, state)
-    open_fields = [field for field in fields if not place_locally(base, field)]
-    if not open_fields and not narrowed:
-        return finished(search, base, [])
+    left = (place_locally(base, field, in_part=state.stays) for field in fields)
+    open_fields = [field for field in left if field is not None]
+    if state.stays or not (open_fields or narrowed):
+        return finished(search, base, [*open_fields, *narrowed])
     return weigh(search, base, open_fields, narrowed)
 
 
@@ -41,8 +45,11 @@ def weigh(
     best, best_rest = _assigned(base, order, narrowed, prefer=None)
     best_cost = _total(best, best_rest)
     tried = [("each field its cheapest way", best_cost)]
-    if len(fields) > 1 and not _is_least(best, ways):
+    if len(fields) > 1 and not _is_least(best, fields, ways):
+        until = search.steps_count + ALTERNATIVES_STEPS_MAX
         for graph in _worth_preferring(ways, search.limits.alternatives_max):
+            if search.steps_count > until:
+                break
             builder, rest = _assigned(base, order, narrowed, prefer=graph)
             cost = _total(builder, rest)
             tried.append((f"as much as possible from {graph}", cost))
@@ -54,9 +61,10 @@ def weigh(
     return finished(search, best, best_rest)
 
 
-def _is_least(builder: NodeBuilder, ways: dict[int, tuple[str, ...]]) -> bool:
-    """Whether no request is made but to subgraphs that alone can answer some field."""
+def _is_least(builder: NodeBuilder, fields: Sequence[Field], ways: dict[int, tuple[str, ...]]) -> bool:
+    """Whether no request is made but to subgraphs that alone can answer some field, at any depth."""
     alone = {graphs[0] for graphs in ways.values() if len(graphs) == 1}
+    alone.update(*(sole_graphs(builder.search, one.selections) for one in fields if one.selections))
     made = [visit.graph for visit in builder.visits if visit.kind is not VisitKind.LOCAL]
     below = any(
         r.child is not None and r.child.fetches_count for visit in builder.visits for r in visit.resolved

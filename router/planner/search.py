@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from router.errors import PlanTooComplex
 from router.planner.abstract_search import plan_abstract
@@ -27,13 +27,14 @@ class State:
     """A type in a subgraph. `provided` is what the path gives beyond the subgraph's own fields.
 
     `candidates` are the (subgraph, type) pairs that could stand here instead; kept only where unions
-    differ between subgraphs.
+    differ between subgraphs. `stays`: what is selected here is answered without further requests or left.
     """
 
     type_name: str
     graph: str
     provided: FieldSet = ()
     candidates: frozenset[tuple[str, str]] = frozenset()
+    stays: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +58,16 @@ class Search:
     explain: bool = False
     alternatives: list[Alternative] = field(default_factory=list)
     evaluated: int = 0
+    steps_count: int = 0
+    nesting: int = 0
+    distances: dict[tuple[str, frozenset[str], FieldSet], dict[str, int]] = field(default_factory=dict)
+    leaves_counts: dict[tuple[str, str, int], int] = field(default_factory=dict)
+    sole_graphs: dict[int, frozenset[str]] = field(default_factory=dict)
     _known: dict[tuple[State, int], ChildPlan] = field(default_factory=dict)
     _in_progress: set[tuple[State, int]] = field(default_factory=set)
     _required: set[tuple[str, str, str]] = field(default_factory=set)
     _circles: int = 0
     _depth: int = 0
-    _states_count: int = 0
     _started_ns: int = 0
 
     def start(self) -> None:
@@ -115,7 +120,7 @@ class Search:
         candidates: frozenset[tuple[str, str]] = frozenset()
         if self.graph.has_partial_unions and not hopped:
             candidates = self._candidates(at, field)
-        return State(join.type.name, at.graph, provided, candidates)
+        return State(join.type.name, at.graph, provided, candidates, at.stays)
 
     def _candidates(self, at: State, field: Field) -> frozenset[tuple[str, str]]:
         graph = self.graph
@@ -155,23 +160,29 @@ class Search:
             field = Field(key=item.name, name=item.name, asked_on=state.type_name)
             below = self.child_state(state, field, join, hopped=True)
             for concrete in graph.local_types(below.type_name, below.graph):
-                inner = State(concrete, below.graph, below.provided, below.candidates)
+                inner = replace(below, type_name=concrete)
                 if not self.satisfied_locally(inner, item.selections):
                     return False
         return True
 
-    def tick(self) -> None:
-        """Count one step of the search.  Errors: PlanTooComplex past a limit."""
+    @contextmanager
+    def placing(self) -> Iterator[None]:
+        """Count one field being placed, within those for which it is.  Errors: PlanTooComplex."""
         self._count()
+        self.nesting += 1
+        try:
+            yield
+        finally:
+            self.nesting -= 1
 
     def _count(self) -> None:
-        self._states_count += 1
+        self.steps_count += 1
         limits = self.limits
-        if self._states_count > limits.states_max:
+        if self.steps_count > limits.states_max:
             raise PlanTooComplex(f"planning the operation visits more than {limits.states_max} states")
         if self._depth > limits.depth_max:
             raise PlanTooComplex(f"planning the operation nests deeper than {limits.depth_max} levels")
-        if self._states_count % 64 == 0:
+        if self.steps_count % 64 == 0:
             elapsed_ms = (self.clock_ns() - self._started_ns) // 1_000_000
             if elapsed_ms > limits.duration_ms_max:
                 raise PlanTooComplex(f"planning the operation takes longer than {limits.duration_ms_max} ms")

@@ -97,6 +97,11 @@ class NodePlan:
         own = sum(1 for visit in self.visits if visit.kind is not VisitKind.LOCAL)
         return own + sum(child.fetches_count for child in _children(self.visits))
 
+    @property
+    def answers_nothing(self) -> bool:
+        """Whether no field at all is resolved."""
+        return not any(visit.resolved or visit.nested_plan is not None for visit in self.visits)
+
 
 @dataclass(eq=False, slots=True)
 class AbstractPlan:
@@ -116,6 +121,11 @@ class AbstractPlan:
         """Requests beyond the parent's own."""
         shared = sum(r.child.fetches_count for r in self.shared if r.child is not None)
         return shared + sum(plan.fetches_count for _, plan in self.branches)
+
+    @property
+    def answers_nothing(self) -> bool:
+        """Whether no field at all is resolved."""
+        return not self.shared and all(branch.answers_nothing for _, branch in self.branches)
 
 
 ChildPlan: TypeAlias = NodePlan | AbstractPlan

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from router.planner.node_builder import NO_GRAPH, NodeBuilder
+from router.planner.reach import distances
 from router.planner.selections import Field
 from router.planner.tree import Resolved, VisitKind
 from schema.query_graph import EntityKey
@@ -120,10 +121,13 @@ def _new_ways(builder: NodeBuilder, field: Field, chain: Chain, only: tuple[str,
                 yield Way(name, None, VisitKind.ROOT, None, join)
         return
     keys_of = graph.keys_of(builder.type_name)
+    away = distances(builder)
     is_object = graph.supergraph.types[builder.type_name].kind is TypeKind.OBJECT
     for name in graph.graphs_of_field(builder.type_name, field.name) if is_object else keys_of:
         keys = keys_of.get(name, ())
-        if name in chain.banned or (only and name not in only):
+        if name in chain.banned or (only and name not in only) or name not in away:
+            continue
+        if chain.hops is not None and away[name] > chain.hops:
             continue
         for key in keys[:KEYS_TRIED_MAX]:
             if only and key.type_name != field.asked_on:

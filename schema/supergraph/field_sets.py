@@ -73,6 +73,18 @@ def print_field_set(selections: FieldSet) -> str:
     return " ".join(_print_item(item) for item in selections)
 
 
+def clash(left: FieldSet, right: FieldSet) -> bool:
+    """Whether both name one field with different arguments, at any depth."""
+    for a in left:
+        for b in right:
+            if getattr(a, "name", None) != getattr(b, "name", None):
+                continue
+            arguments_differ = getattr(a, "arguments", None) != getattr(b, "arguments", None)
+            if arguments_differ or clash(a.selections, b.selections):
+                return True
+    return False
+
+
 def _items(selection_set: SelectionSetNode | None, text: str) -> FieldSet:
     if selection_set is None:
         return ()
