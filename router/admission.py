@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Annotated
 
+from authz.identity.subject import Subject
+
 
 class Safelist(StrEnum):
     """Which documents are run, where some are registered in a manifest."""
@@ -62,6 +64,14 @@ class ClientClass:
     requests_per_minute_max: Annotated[
         int, "requests a minute for one caller; 0: `rate.requests_per_minute_max`"
     ] = 0
+
+
+def class_of(subject: Subject, classes: Mapping[str, ClientClass]) -> tuple[str, ClientClass] | None:
+    """The first class that fits a caller, with its name; None where none does."""
+    for name, one in classes.items():
+        if subject.client_id in one.client_ids or not subject.roles.isdisjoint(one.roles):
+            return name, one
+    return None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

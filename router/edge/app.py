@@ -20,6 +20,7 @@ from router.edge.drain import Drain
 from router.edge.explorer import explorer_files
 from router.edge.http import GraphQLEndpoint
 from router.edge.parts import parts_of
+from router.edge.rate import SharedRates
 from router.edge.websocket import SocketEndpoint
 from router.pipeline import Router
 
@@ -55,13 +56,14 @@ def build_app(
     routes: tuple[BaseRoute, ...] = (),
     background: tuple[Background, ...] = (),
     registered: Mapping[str, str] | None = None,
+    rates: SharedRates | None = None,
 ) -> Starlette:
     """The router as an app: `/graphql`, `/health/live`, `/health/ready`, the explorer and `routes`.
 
-    `registered` are persisted documents by id. `background` runs as long as the app does. The app
-    closes `router` when it shuts down. `app.state.drain` is its Drain.
+    `registered` are persisted documents by id. `rates` count for several routers together. `background`
+    runs as long as the app does. The app closes `router` when it shuts down. `app.state.drain` is its Drain.
     """
-    parts = parts_of(router, credentials, drain, registered or {})
+    parts = parts_of(router, credentials, drain, registered or {}, rates)
     drain, endpoint = parts.drain, GraphQLEndpoint(parts)
 
     @asynccontextmanager

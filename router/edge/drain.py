@@ -12,9 +12,11 @@ from router.errors import ClientError
 class Drain:
     """The router's own lifetime, as its requests see it. One an app."""
 
-    def __init__(self, *, in_flight_max: int, streams_max: int) -> None:
+    def __init__(self, *, in_flight_max: int, streams_max: int, streams_per_caller_max: int = 0) -> None:
         self.in_flight = 0
         self.streams = 0
+        self._streams_by_caller: dict[str, int] = {}
+        self._streams_per_caller_max = streams_per_caller_max
         self._in_flight_max = in_flight_max
         self._streams_max = streams_max
         self._stopping = asyncio.Event()
@@ -51,15 +53,36 @@ class Drain:
             self.in_flight -= 1
 
     @contextmanager
-    def stream(self) -> Iterator[None]:
-        """One stream or connection that stays open. Errors: SERVICE_OVERLOADED."""
+    def stream(self, caller: str | None = None) -> Iterator[None]:
+        """One stream or connection that stays open; `caller` is whose it is.
+
+        Errors: SERVICE_OVERLOADED past the limit for all, RATE_LIMITED past the one for a caller.
+        """
         if self.streams >= self._streams_max or self.stopping:
             raise overloaded()
-        self.streams += 1
+        with self.own(caller):
+            self.streams += 1
+            try:
+                yield
+            finally:
+                self.streams -= 1
+
+    @contextmanager
+    def own(self, caller: str | None) -> Iterator[None]:
+        """One stream or connection of one caller. Errors: RATE_LIMITED."""
+        most, by_caller = self._streams_per_caller_max, self._streams_by_caller
+        if caller is None or not most:
+            yield
+            return
+        if by_caller.get(caller, 0) >= most:
+            raise ClientError(f"at most {most} streams may be open at a time", code="RATE_LIMITED")
+        by_caller[caller] = by_caller.get(caller, 0) + 1
         try:
             yield
         finally:
-            self.streams -= 1
+            by_caller[caller] -= 1
+            if not by_caller[caller]:
+                del by_caller[caller]
 
 
 def overloaded() -> ClientError:

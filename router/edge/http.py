@@ -24,6 +24,7 @@ from router.edge.explorer import explorer_page
 from router.edge.forwarding import Forwarding
 from router.edge.framing import EVENTS, Framing, framed, framing_of, framing_of_increments
 from router.edge.incremental import increments, standing
+from router.edge.inflate import check_coding, inflated
 from router.edge.negotiation import CONTENT_TYPES, Accepted, IncrementalWire, Wire, accepted, media_type
 from router.edge.parts import Parts
 from router.edge.quick_http import WHOLE_BODY
@@ -36,12 +37,13 @@ from router.errors import ClientError
 from router.operation.model import OperationKind
 from router.pipeline import GraphQLRequest
 from router.snapshot import Document, Snapshot
-from router.telemetry import requests_duration_s, trace_id_of
+from router.telemetry import request_span, request_trace_id, requests_duration_s, trace_id_of
 
 COMPRESSED_BYTES_MIN = 1_024
 GZIP_REFUSED = re.compile(r"gzip;q=0(\.0*)?")
 
 
+GRAPHQL_ROUTE = "/graphql"
 KNOWN_METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})
 
 
@@ -59,9 +61,14 @@ class Exchange:
 
     @property
     def method(self) -> str:
-        """The request's method, upper case; one that is not HTTP's own is not told apart."""
-        method = str(self.scope["method"])
-        return method if method in KNOWN_METHODS else "_OTHER"
+        """The request's method, upper case."""
+        return str(self.scope["method"])
+
+
+def method_of(scope: Scope) -> str:
+    """The method as it is counted: one that is not HTTP's own is not told apart."""
+    method = str(scope["method"])
+    return method if method in KNOWN_METHODS else "_OTHER"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,10 +85,9 @@ class GraphQLEndpoint:
     def __init__(self, parts: Parts) -> None:
         self._router = parts.router
         self._config = parts.config
-        self._credentials = parts.credentials
         self._forwarding = Forwarding(parts.config)
         self._drain = parts.drain
-        self._rate = parts.rate
+        self._door = parts.door
         self._shared = parts.shared
         self._persisted = parts.persisted
         self._watch = parts.watch
@@ -90,12 +96,24 @@ class GraphQLEndpoint:
         """Answer one request; whatever happens, the client gets a GraphQL response."""
         began = time.perf_counter()
         headers = headers_of(scope)
-        exchange = Exchange(scope, receive, send, headers, trace_id_of(headers.get("traceparent")))
+        with request_span(headers.get("traceparent"), method_of(scope)):
+            exchange = Exchange(scope, receive, send, headers, trace_id_of(headers.get("traceparent")))
+            request_trace_id.set(exchange.trace_id)
+            try:
+                await self._answered_or_refused(exchange)
+            finally:
+                requests_duration_s.record(
+                    time.perf_counter() - began,
+                    {"route": GRAPHQL_ROUTE, "method": method_of(scope), "status": exchange.status},
+                )
+
+    async def _answered_or_refused(self, exchange: Exchange) -> None:
         accept = Accepted((Wire.JSON,))
         try:
             accept = accepted(exchange.headers.get("accept"))
             if self._wants_explorer(exchange, accept):
-                await explorer_page()(scope, receive, send)
+                exchange.status = "200"
+                await explorer_page()(exchange.scope, exchange.receive, exchange.send)
                 return
             await self._serve(exchange, accept)
         except ClientGone:
@@ -104,9 +122,6 @@ class GraphQLEndpoint:
             retry_after_s = failure.retry_after_s if isinstance(failure, RateExceeded) else 1
             answer = answer_of_failure(failure, exchange.trace_id)
             await self._send(exchange, answer, accept, retry_after_s=retry_after_s)
-        finally:
-            labels = {"route": "/graphql", "method": exchange.method, "status": exchange.status}
-            requests_duration_s.record(time.perf_counter() - began, labels)
 
     def _wants_explorer(self, exchange: Exchange, accept: Accepted) -> bool:
         return (
@@ -120,9 +135,13 @@ class GraphQLEndpoint:
         with self._drain.request():
             if self._config.csrf_prevention:
                 check_preflight(exchange.method, exchange.headers, self._config.trusted_preflight_headers)
-            subject = await self._credentials.subject_of(exchange.headers.get("authorization"))
-            self._rate.take(caller_of(subject, exchange.scope))
+            headers = exchange.headers
+            subject = await self._door.caller(headers.get("authorization"), exchange.scope, headers)
+            await self._door.count(subject)
+            self._door.check_client(headers)
             requests = await self._requests(exchange)
+            if isinstance(requests, list):
+                await self._door.count(subject, operations=len(requests) - 1)
             try:
                 with Departure(exchange.receive) as departure:
                     outcome = await self._outcome(requests, exchange, accept, subject, departure)
@@ -132,7 +151,7 @@ class GraphQLEndpoint:
             if not isinstance(outcome, Stream):
                 await self._send(exchange, outcome, accept)
                 return
-        with self._drain.stream():
+        with self._drain.stream(caller_of(subject)):
             await self._send_stream(exchange, outcome)
 
     async def _requests(self, exchange: Exchange) -> GraphQLRequest | list[GraphQLRequest]:
@@ -143,9 +162,11 @@ class GraphQLEndpoint:
         if exchange.method != "POST":
             raise ClientError("use POST, or GET for queries", code="METHOD_NOT_ALLOWED")
         media = media_type(headers.get("content-type", ""))
-        if headers.get("content-encoding", "identity") != "identity":
-            raise ClientError("send the body without content encoding", code="UNSUPPORTED_MEDIA_TYPE")
+        coding = headers.get("content-encoding", "identity").strip().lower()
+        check_coding(coding)
         if media is not None and media.name == "multipart/form-data":
+            if coding != "identity":
+                raise ClientError("send forms without content encoding", code="UNSUPPORTED_MEDIA_TYPE")
             return await from_form(exchange.scope, exchange.receive, self._config.http, forwarded)
         charset = (media.parameter("charset") if media else None) or "utf-8"
         if media is None or media.name != "application/json" or charset.lower() not in {"utf-8", "utf8"}:
@@ -153,6 +174,7 @@ class GraphQLEndpoint:
         text = exchange.scope.get(WHOLE_BODY)
         if text is None or len(text) > self._config.http.body_bytes_max:
             text = await body(exchange.receive, self._config.http, announced=headers.get("content-length"))
+        text = inflated(text, coding, bytes_max=self._config.http.body_bytes_max)
         return from_json(text, self._config.http, forwarded)
 
     async def _outcome(
@@ -188,9 +210,11 @@ class GraphQLEndpoint:
     ) -> Answer | Stream:
         if self._router.on_request is not None:
             request = await self._router.on_request(request, subject)
-        request = self._persisted.resolved(request)
+        request = self._persisted.resolved(request, self._door.safelist(subject))
         graph = self._router.snapshot
         document = await self._router.read(request, graph)
+        self._door.check_operation(request, document.normal.name)
+        self._door.note(subject, document.kind)
         if document.kind is OperationKind.SUBSCRIPTION:
             if accept.stream is None:
                 raise ClientError(

@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from router.config import RouterConfig
+from router.edge.addresses import Addresses
 from router.edge.credentials import Credentials
+from router.edge.door import Door
 from router.edge.drain import Drain
 from router.edge.persisted import PersistedDocuments
-from router.edge.rate import Rate
+from router.edge.rate import Rate, SharedRates
 from router.edge.sharing import SharedQueries
 from router.edge.streams import Watch
 from router.pipeline import Router
@@ -22,7 +24,7 @@ class Parts:
     router: Router
     credentials: Credentials
     drain: Drain
-    rate: Rate
+    door: Door
     shared: SharedQueries
     watch: Watch
     persisted: PersistedDocuments
@@ -34,18 +36,26 @@ class Parts:
 
 
 def parts_of(
-    router: Router, credentials: Credentials | None, drain: Drain | None, registered: Mapping[str, str]
+    router: Router,
+    credentials: Credentials | None,
+    drain: Drain | None,
+    registered: Mapping[str, str],
+    rates: SharedRates | None = None,
 ) -> Parts:
     """The parts as the router's settings ask for them."""
     config = router.config
-    limits = {"in_flight_max": config.http.in_flight_max, "streams_max": config.streams.connections_max}
-    credentials, drain = credentials or Credentials(), drain or Drain(**limits)
+    credentials = credentials or Credentials()
+    drain = drain or Drain(
+        in_flight_max=config.http.in_flight_max,
+        streams_max=config.streams.connections_max,
+        streams_per_caller_max=config.streams.per_caller_max,
+    )
     return Parts(
         router=router,
         credentials=credentials,
         drain=drain,
         watch=Watch(credentials, drain),
-        rate=Rate(config.rate),
+        door=Door(config, credentials, Addresses(config.proxies), Rate(config.rate, shared=rates)),
         shared=SharedQueries(on=config.shared_queries),
         persisted=PersistedDocuments(
             config.persisted, registered, entries_max=config.caches.persisted_documents_max

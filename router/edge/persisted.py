@@ -57,8 +57,8 @@ class PersistedDocuments:
         self._texts = frozenset(registered.values())
         self._remembered: Cache[str, str] = Cache("persisted", entries_max=entries_max)
 
-    def resolved(self, request: GraphQLRequest) -> GraphQLRequest:
-        """The request with its text, as far as the safelist lets it through.
+    def resolved(self, request: GraphQLRequest, safelist: Safelist | None = None) -> GraphQLRequest:
+        """The request with its text, as far as the safelist lets it through (the general one by default).
 
         Errors: PERSISTED_QUERY_NOT_FOUND (send the text once), _NOT_SUPPORTED, _HASH_MISMATCH,
         _ID_REQUIRED, _NOT_IN_LIST, QUERY_NOT_IN_SAFELIST, CANNOT_SEND_PQ_ID_AND_BODY, BAD_REQUEST.
@@ -72,15 +72,15 @@ class PersistedDocuments:
                     code="CANNOT_SEND_PQ_ID_AND_BODY",
                 )
             return replace(request, text=registered)
-        self._check_safelist(request, id_)
+        self._check_safelist(request, id_, safelist or self._config.safelist)
         if id_ is None:
             return request
         if request.document_id is not None:
             raise _not_in_list()
         return self._automatic(request, id_)
 
-    def _check_safelist(self, request: GraphQLRequest, id_: str | None) -> None:
-        match self._config.safelist:
+    def _check_safelist(self, request: GraphQLRequest, id_: str | None, safelist: Safelist) -> None:
+        match safelist:
             case Safelist.OFF:
                 return
             case Safelist.IDS_ONLY if id_ is None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from contextlib import aclosing, nullcontext, suppress
+from contextlib import ExitStack, aclosing, nullcontext, suppress
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any
@@ -101,6 +101,7 @@ class _Connection:
     initialised: bool = False
     format_: IncrementalFormat = IncrementalFormat.PENDING
     headers: dict[str, str] = field(default_factory=dict)
+    own: ExitStack = field(default_factory=ExitStack)
     operations: dict[str, asyncio.Task[None]] = field(default_factory=dict)
     closing: asyncio.Future[Closing] = field(
         default_factory=lambda: asyncio.get_running_loop().create_future()
@@ -116,6 +117,7 @@ class _Connection:
             if self.closing.done():
                 await _close(self.socket, self.closing.result())
         finally:
+            self.own.close()
             ending = [*tasks, *self.operations.values()]
             for task in ending:
                 task.cancel()
@@ -192,9 +194,14 @@ class _Connection:
         if authorization is not None and self.forwarding.takes("authorization"):
             self.headers["authorization"] = authorization
         try:
-            self.subject = await self.parts.credentials.subject_of(authorization)
+            self.subject = await self.parts.door.caller(authorization, self.socket.scope, self.socket.headers)
+            self.parts.door.check_client({**self.socket.headers, **_texts(payload)})
         except ClientError:
             raise Closing(Close.FORBIDDEN, "Forbidden") from None
+        try:
+            self.own.enter_context(self.parts.drain.own(caller_of(self.subject)))
+        except ClientError:
+            raise Closing(Close.TRY_AGAIN_LATER, "too many connections") from None
         await self._send({"type": "connection_ack"})
         if self.dialect.after_ack is not None:
             await self._send(self.dialect.after_ack)
@@ -227,7 +234,7 @@ class _Connection:
         try:
             if full:
                 raise overloaded()
-            self.parts.rate.take(caller_of(subject, self.socket.scope))
+            await self.parts.door.count(subject)
             async for response in self._responses(request, subject):
                 await self._send({"id": id_, "type": "next", "payload": response.body()})
         except Exception as raised:
@@ -249,9 +256,12 @@ class _Connection:
     async def _responses(self, request: GraphQLRequest, subject: Subject) -> AsyncIterator[GraphQLResponse]:
         if self.parts.router.on_request is not None:
             request = await self.parts.router.on_request(request, subject)
-        request = self.parts.persisted.resolved(request)
+        door = self.parts.door
+        request = self.parts.persisted.resolved(request, door.safelist(subject))
         graph = self.parts.router.snapshot
         document = await self.parts.router.read(request, graph)
+        door.check_operation(request, document.normal.name)
+        door.note(subject, document.kind)
         if document.kind is not OperationKind.SUBSCRIPTION:
             async with aclosing(self._answers(request, document, subject, graph)) as parts:
                 async for response in parts:
@@ -296,6 +306,10 @@ def _authorization(payload: Mapping[str, Any]) -> str | None:
         if name.lower() == "authorization" and isinstance(value, str):
             return value
     return None
+
+
+def _texts(payload: Mapping[str, Any]) -> dict[str, str]:
+    return {name.lower(): value for name, value in payload.items() if isinstance(value, str)}
 
 
 def _format(payload: Mapping[str, Any]) -> IncrementalFormat:

@@ -96,7 +96,7 @@ async def test_another_content_type_is_415(router: Running, content_type) -> Non
         assert (await it.json())["errors"][0]["extensions"]["code"] == "UNSUPPORTED_MEDIA_TYPE"
 
 
-async def test_an_encoded_body_is_415(router: Running) -> None:
+async def test_a_body_in_another_coding_is_415(router: Running) -> None:
     status, _, _ = await router.post(HELLO, **{"content-encoding": "br"})
     assert status == 415
 
