@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import re
 
-_REFERENCE = re.compile(r"^\s*\$(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?P<selection>.*)$", re.DOTALL)
+_IGNORED = r"(?:[\s,\ufeff]|#[^\n\r]*)*"
+_REFERENCE = re.compile(
+    rf"^{_IGNORED}\${_IGNORED}(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?P<selection>.*)$", re.DOTALL
+)
 
 
 def context_reference(text: str | None) -> tuple[str, str] | None:
     """`"$ctx { prop }"` as the context's name and the selection; None when it is no reference."""
     match = _REFERENCE.match(text or "")
-    return None if match is None else (match["name"], match["selection"].strip())
+    selection = match["selection"].strip() if match else ""
+    return (match["name"], selection) if match and selection else None

@@ -3,14 +3,12 @@
 import re
 from collections.abc import Iterator
 
-from graphql import FieldNode, InlineFragmentNode
-
 from schema.composition.context_references import context_reference
 from schema.composition.facts import FieldFacts
 from schema.composition.subgraph import Argument, FieldDef, Kind, Subgraph, TypeDef, find, first
 from schema.composition.validate.report import problem
+from schema.composition.validate.rules.context_selections import selection_faults
 from schema.composition.validate.rules.interface_objects import key_texts
-from schema.federation.field_sets import FieldSetSyntax, parse_field_set
 from schema.problems import Problem
 
 _NAME = re.compile(r"^[A-Za-z][A-Za-z0-9]*$")
@@ -73,31 +71,8 @@ def _argument(
             f"`{owner.name}` has no resolvable key",
             f"give `{owner.name}` a `@key`",
         )
-    for why in _selection(graph, selection, known.get(name, [])):
+    for why in selection_faults(graph, selection, known.get(name, []), argument.type):
         yield report("CONTEXT_INVALID_SELECTION", why, f'write `field: "${name} {{ field }}"`')
-
-
-def _selection(graph: Subgraph, text: str, owners: list[str]) -> Iterator[str]:
-    try:
-        selection = parse_field_set(text) if text else None
-    except FieldSetSyntax:
-        selection = None
-    if selection is None:
-        yield "it selects nothing"
-        return
-    for owner in owners:
-        possible = graph.runtime_types(owner) | {owner}
-        for item in selection.selections:
-            if isinstance(item, FieldNode) and graph.field(owner, item.name.value) is None:
-                yield f"`{owner}` sets the context and has no field `{item.name.value}`"
-        branches = [i for i in selection.selections if isinstance(i, InlineFragmentNode)]
-        conditions = {i.type_condition.name.value for i in branches if i.type_condition}
-        if (
-            branches
-            and not possible & conditions
-            and not any(graph.runtime_types(c) & possible for c in conditions)
-        ):
-            yield f"no branch of it fits `{owner}`, which sets the context"
 
 
 def _declares(graph: Subgraph, interface: str, name: str) -> bool:

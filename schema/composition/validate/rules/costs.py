@@ -70,7 +70,7 @@ def _sized_fields(
         if found is None or not has_list(found.type):
             why = "does not exist" if found is None else f"is `{found.type}`, which is no list"
             yield problem(
-                "LIST_SIZE_INVALID_SIZED_FIELD",
+                "LIST_SIZE_INVALID_SIZED_FIELD" if found is None else "LIST_SIZE_APPLIED_TO_NON_LIST",
                 f"the sized field `{named(item.type)}.{name}` of `{coordinate}` {why}",
                 coordinate,
                 applied.at,
