@@ -26,14 +26,16 @@ from deploy.settings import Settings
 from deploy.stores import Stores, stores_of
 from subgraphs.accounts.passwords import Passwords
 from subgraphs.audit import events as audit_events
-from subgraphs.audit.events import AuditLog
 from subgraphs.kit import Subgraph
+from subgraphs.medical import erasing as medical_erasing
 from subgraphs.profiles import events as profile_events
+from subgraphs.training import erasing as training_erasing
 from subgraphs.training.edits import sweep_files
 from subgraphs.training.ports import TrainingPorts
 
 RELATIONSHIP_CHANGED = "relationship.changed"
 CONSENT_CHANGED = "consent.changed"
+USER_ERASED = "user.erased"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,10 +88,10 @@ async def platform(
             secret=secret,
             now=now,
         )
+        built = build_domains(shared)
         if serving in {None, "accounts"}:
-            follow_events(stores, kept, audit_log_of(shared))
+            follow_events(shared, kept, built.training_ports)
         async with opened({"events": stores.events}), policy_followed(stores, authorizer):
-            built = build_domains(shared)
             if serving in {None, "training"}:
                 await sweep_files(built.training_ports)
             try:
@@ -140,8 +142,11 @@ async def policy_followed(stores: Stores, authorizer: Authorizer) -> AsyncIterat
         await changes.aclose()
 
 
-def follow_events(stores: Stores, revoked: KeptRevocations, log: AuditLog) -> None:
-    """What domains publish reaches who acts on it: facts, sessions, profiles, the audit log."""
+def follow_events(shared: Shared, revoked: KeptRevocations, training_ports: TrainingPorts) -> None:
+    """What domains publish reaches who acts on it: facts, sessions, the audit log, and every domain that has
+    something of a person who registers or is erased."""
+    stores, log = shared.stores, audit_log_of(shared)
+    events, outbox, now = stores.events, stores.events.outbox, shared.now
 
     async def keep_fact(event: Event) -> None:
         await stores.facts.apply_event(event.payload)
@@ -149,11 +154,25 @@ def follow_events(stores: Stores, revoked: KeptRevocations, log: AuditLog) -> No
     async def refuse_session(event: Event) -> None:
         await revoked.apply_event(event.payload)
 
-    stores.events.consume("authorization-facts", (RELATIONSHIP_CHANGED, CONSENT_CHANGED), keep_fact)
-    stores.events.consume(
+    async def forget_person(event: Event) -> None:
+        await stores.facts.forget(str(event.payload["user_id"]))
+
+    events.consume("authorization-facts", (RELATIONSHIP_CHANGED, CONSENT_CHANGED), keep_fact)
+    events.consume("erased-facts", (USER_ERASED,), forget_person)
+    events.consume(
         profile_events.CONSUMER,
         profile_events.CONSUMED_TOPICS,
-        profile_events.consumer(stores.relational["profiles"]),
+        profile_events.consumer(stores.relational["profiles"], outbox, now),
     )
-    stores.events.consume("revoked-sessions", (SESSION_REVOKED,), refuse_session)
-    stores.events.consume(audit_events.CONSUMER, audit_events.CONSUMED_TOPICS, audit_events.consumer(log))
+    events.consume(
+        medical_erasing.CONSUMER,
+        medical_erasing.CONSUMED_TOPICS,
+        medical_erasing.consumer(stores.vault, outbox, now),
+    )
+    events.consume(
+        training_erasing.CONSUMER,
+        training_erasing.CONSUMED_TOPICS,
+        training_erasing.consumer(training_ports),
+    )
+    events.consume("revoked-sessions", (SESSION_REVOKED,), refuse_session)
+    events.consume(audit_events.CONSUMER, audit_events.CONSUMED_TOPICS, audit_events.consumer(log))

@@ -8,7 +8,7 @@ from typing import Any
 
 from authz.facts.model import ConsentFact, RelationshipFact
 from authz.facts.store import Standing, check_batch, fact_of
-from authz.facts.tables import put_facts, read_standings, read_subject
+from authz.facts.tables import forget_person, put_facts, read_standings, read_subject
 from datastores.relational.migrate import migrate
 from datastores.relational.port import Relational
 
@@ -33,6 +33,10 @@ class RelationalFacts:
     async def apply_event(self, payload: Mapping[str, Any]) -> None:
         """See `Facts.apply_event`."""
         await self.put(fact_of(payload))
+
+    async def forget(self, user_id: str) -> None:
+        """Drop every fact and consent that names this person, at either end."""
+        await self._relational.write(lambda connection: forget_person(connection, user_id))
 
     async def load(self, subject_id: str, owner_ids: Sequence[str]) -> Mapping[str, Standing]:
         """See `Facts.load`."""

@@ -65,11 +65,14 @@ class MemoryFacts:
 
     _relationships: dict[tuple[str, Relation, str], RelationshipFact] = field(default_factory=dict)
     _consents: dict[str, ConsentFact] = field(default_factory=dict)
+    _erased: set[str] = field(default_factory=set)
     batches: int = 0
 
     def put(self, *facts: RelationshipFact | ConsentFact) -> None:
         """Keep these facts where they are newer than what is known."""
         for fact in facts:
+            if not self._erased.isdisjoint(people_of(fact)):
+                continue
             if isinstance(fact, ConsentFact):
                 known_consent = self._consents.get(fact.consent_id)
                 if known_consent is None or known_consent.version < fact.version:
@@ -83,6 +86,13 @@ class MemoryFacts:
     async def apply_event(self, payload: Mapping[str, Any]) -> None:
         """See `Facts.apply_event`."""
         self.put(fact_of(payload))
+
+    async def forget(self, user_id: str) -> None:
+        """Drop every fact and consent that names this person, and keep none that still comes."""
+        self._erased.add(user_id)
+        kept: list[RelationshipFact | ConsentFact] = [*self._relationships.values(), *self._consents.values()]
+        self._relationships, self._consents = {}, {}
+        self.put(*kept)
 
     async def load(self, subject_id: str, owner_ids: Sequence[str]) -> Mapping[str, Standing]:
         """See `Facts.load`."""
@@ -118,6 +128,13 @@ class MemoryFacts:
 def fact_of(payload: Mapping[str, Any]) -> RelationshipFact | ConsentFact:
     """The fact of either event; a consent is the one with a `consent_id`.  Errors: FactInvalid."""
     return consent_of(payload) if "consent_id" in payload else relationship_of(payload)
+
+
+def people_of(fact: RelationshipFact | ConsentFact) -> frozenset[str]:
+    """Whom a fact names."""
+    if isinstance(fact, ConsentFact):
+        return frozenset({fact.patient_id, fact.actor_id or fact.patient_id})
+    return frozenset({fact.subject_id, fact.object_id})
 
 
 def standings(

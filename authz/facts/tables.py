@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -19,13 +20,14 @@ from sqlalchemy import (
     Table,
     Text,
     and_,
+    delete,
     or_,
     select,
 )
 
 from authz.classes import Relation
 from authz.facts.model import ConsentFact, RelationshipFact, consent_of, relationship_of
-from authz.facts.store import FACTS_PER_SUBJECT_MAX, Standing, standings
+from authz.facts.store import FACTS_PER_SUBJECT_MAX, Standing, people_of, standings
 from datastores.relational.columns import UtcDateTime, insert
 
 OWNERS_PER_STATEMENT = 500
@@ -73,6 +75,9 @@ authz_revocations = Table(
     Index("authz_revocations_by_time", "revoked_at_utc"),
 )
 
+authz_erased = Table("authz_erased", metadata, Column("person_sha256", String(64), primary_key=True))
+"""Who was erased: facts about them may still be on their way, and are not kept."""
+
 authz_policies = Table(
     "authz_policies",
     metadata,
@@ -86,11 +91,38 @@ authz_policies = Table(
 
 def put_facts(connection: Connection, facts: Iterable[RelationshipFact | ConsentFact]) -> None:
     """Keep these facts where they are newer than what is known; the same event twice changes nothing."""
-    for fact in facts:
+    told = list(facts)
+    gone = _erased(connection, {person for fact in told for person in people_of(fact)})
+    for fact in told:
+        if not gone.isdisjoint(people_of(fact)):
+            continue
         if isinstance(fact, ConsentFact):
             _upsert(connection, authz_consents, _consent_row(fact))
         else:
             _upsert(connection, authz_facts, _fact_row(fact))
+
+
+def forget_person(connection: Connection, user_id: str) -> None:
+    """Delete every fact and consent that names this person, at either end, and keep none that still comes."""
+    erased = insert(connection, authz_erased).values(person_sha256=_digest(user_id))
+    connection.execute(erased.on_conflict_do_nothing())
+    facts, consents = authz_facts.c, authz_consents.c
+    connection.execute(
+        delete(authz_facts).where(or_(facts.subject_id == user_id, facts.object_id == user_id))
+    )
+    connection.execute(
+        delete(authz_consents).where(or_(consents.patient_id == user_id, consents.actor_id == user_id))
+    )
+
+
+def _erased(connection: Connection, people: set[str]) -> set[str]:
+    digests = {_digest(person): person for person in people}
+    query = select(authz_erased.c.person_sha256).where(authz_erased.c.person_sha256.in_(list(digests)))
+    return {digests[digest] for digest in connection.execute(query).scalars()}
+
+
+def _digest(person: str) -> str:
+    return hashlib.sha256(person.encode()).hexdigest()
 
 
 def read_standings(

@@ -11,6 +11,7 @@ from datastores.events.port import Event
 USER_REGISTERED = "user.registered"
 ROLE_CHANGED = "role.changed"
 SESSION_REVOKED = "session.revoked"
+USER_ERASED = "user.erased"
 
 
 def user_registered(user_id: str, *, handle: str, at_utc: datetime) -> Event:
@@ -41,3 +42,9 @@ def tokens_revoked(user_id: str, *, reason: str, at_utc: datetime) -> Event:
     """Access tokens that a user got until now are no longer to be believed; sessions refresh and go on."""
     payload = {"subject_id": user_id, "reason": reason, "revoked_at_utc": at_utc.isoformat()}
     return new_event(SESSION_REVOKED, key=user_id, payload=payload, at_utc=at_utc)
+
+
+def user_erased(user_id: str, *, at_utc: datetime) -> Event:
+    """Nothing of this person is to be kept: every domain shreds or deletes what it holds."""
+    payload = {"user_id": user_id, "erased_at_utc": at_utc.isoformat()}
+    return new_event(USER_ERASED, key=user_id, payload=payload, at_utc=at_utc)

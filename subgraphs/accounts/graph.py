@@ -8,12 +8,14 @@ import strawberry
 
 from authz.classes import DataClass, Role
 from authz.question import DEFAULT_DENY
-from subgraphs.accounts import administration, log_in, model, store
+from subgraphs.accounts import administration, erasure, log_in, model, store
 from subgraphs.accounts.access import administers, require_administrator
 from subgraphs.accounts.entities import AccountsInfo, RoleAssignment, User
 from subgraphs.accounts.model import RuleBroken
 from subgraphs.accounts.payloads import (
     ChangePasswordInput,
+    EraseAccountInput,
+    ErasurePayload,
     GrantRoleInput,
     LogInInput,
     LogInPayload,
@@ -217,6 +219,17 @@ class Mutation:
                 context.accounts, context.caller_id, context.subject.session_id, password=password, otp=otp
             ),
         )
+
+    @resolved(authenticated=True)
+    async def erase_account(self, info: AccountsInfo, input: EraseAccountInput) -> ErasurePayload | None:
+        """Erase the caller's account and everything of theirs, for good."""
+        context = info.context
+        erasing = erasure.erase(context.accounts, context.caller_id, password=input.password, otp=input.otp)
+        try:
+            await erasing
+        except RuleBroken as broken:
+            return ErasurePayload(user_errors=_told(broken))
+        return ErasurePayload(erased=True)
 
     @resolved(authenticated=True)
     async def grant_role(self, info: AccountsInfo, input: GrantRoleInput) -> RolePayload | None:

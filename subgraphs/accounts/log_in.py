@@ -300,6 +300,19 @@ async def _proven_again(accounts: Accounts, user_id: str, password: str) -> Cred
     return credentials
 
 
+async def proven_now(
+    accounts: Accounts, user_id: str, *, password: str, otp: str | None
+) -> tuple[Credentials, int | None]:
+    """The credentials of a caller who has shown all of them again, and the step of the code to be used up.
+
+    Errors: RuleBroken.
+    """
+    credentials = await _proven_again(accounts, user_id, password)
+    if credentials.totp_sealed is None:
+        return credentials, None
+    return credentials, _step(accounts, credentials, otp or "")
+
+
 def _step(accounts: Accounts, credentials: Credentials, otp: str) -> int:
     if credentials.totp_sealed is None:
         raise _bad_credentials()

@@ -50,6 +50,14 @@ class ChangePasswordInput:
 
 
 @strawberry.input
+class EraseAccountInput:
+    """What the owner of an account proves with before everything of theirs is erased."""
+
+    password: str
+    otp: str | None = strawberry.field(default=None, description="The code of the second factor.")
+
+
+@strawberry.input
 class GrantRoleInput:
     """A role for somebody."""
 
@@ -104,4 +112,13 @@ class RolePayload:
     """A role as it stands now, or what was wrong."""
 
     role: RoleAssignment | None = None
+    user_errors: list[UserError] = strawberry.field(default_factory=list)
+
+
+@classified(DataClass.PUBLIC)
+@strawberry.type
+class ErasurePayload:
+    """Whether everything is on its way out, or what was wrong."""
+
+    erased: bool = False
     user_errors: list[UserError] = strawberry.field(default_factory=list)

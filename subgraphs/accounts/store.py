@@ -25,7 +25,7 @@ from subgraphs.accounts.model import (
     email_key,
     handle_skeleton,
 )
-from subgraphs.accounts.tables import log_in_failures, role_assignments, users
+from subgraphs.accounts.tables import log_in_failures, role_assignments, sessions, users
 
 BY_THE_PLATFORM = "stadion"
 
@@ -129,6 +129,13 @@ def set_status(connection: Connection, user_id: str, status: UserStatus) -> bool
         .values(status=status.value)
     )
     return connection.execute(statement).rowcount == 1
+
+
+def delete_user(connection: Connection, user_id: str) -> None:
+    """Take out an account with its sessions and roles; roles it gave to others stand."""
+    connection.execute(sa.delete(sessions).where(sessions.c.user_id == user_id))
+    connection.execute(sa.delete(role_assignments).where(role_assignments.c.user_id == user_id))
+    connection.execute(sa.delete(users).where(users.c.id == user_id))
 
 
 def begin_totp(connection: Connection, user_id: str, sealed: bytes) -> bool:

@@ -74,8 +74,10 @@ def append(connection: Connection, new: Sequence[AuditRecord], *, seal: Seal, at
 
 
 def know_subjects(connection: Connection, user_ids: Mapping[str, str]) -> None:
-    """Remember which user each pseudonym stands for."""
-    rows = [{"pseudonym": name, "user_id": user_id} for name, user_id in user_ids.items()]
+    """Remember which user each pseudonym stands for; one that was erased stands for nobody again."""
+    query = sa.select(tables.erased.c.pseudonym).where(tables.erased.c.pseudonym.in_(sorted(user_ids)))
+    gone = set(connection.execute(query).scalars())
+    rows = [{"pseudonym": name, "user_id": user_id} for name, user_id in user_ids.items() if name not in gone]
     if rows:
         connection.execute(insert(connection, tables.subjects).values(rows).on_conflict_do_nothing())
 
@@ -83,6 +85,7 @@ def know_subjects(connection: Connection, user_ids: Mapping[str, str]) -> None:
 def forget_subject(connection: Connection, pseudonym: str) -> None:
     """Erase whom a pseudonym stands for; the chain stays as it is, and verifies."""
     connection.execute(sa.delete(tables.subjects).where(tables.subjects.c.pseudonym == pseudonym))
+    connection.execute(insert(connection, tables.erased).values(pseudonym=pseudonym).on_conflict_do_nothing())
 
 
 def user_ids(connection: Connection, pseudonyms: Sequence[str]) -> dict[str, str]:

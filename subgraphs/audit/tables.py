@@ -58,3 +58,5 @@ subjects = sa.Table(
     sa.Column("pseudonym", sa.String(32), primary_key=True),
     sa.Column("user_id", sa.String(200), nullable=False),
 )
+# Who was erased, by pseudonym alone: events about them may still be on their way.
+erased = sa.Table("audit_erased", metadata, sa.Column("pseudonym", sa.String(32), primary_key=True))

@@ -75,6 +75,19 @@ def visible_links(connection: Connection, link_ids: Sequence[str], seen: LinkFil
     return {row.id: _link(row) for row in connection.execute(query)}
 
 
+def links_of(connection: Connection, user_id: str) -> list[CoachLink]:
+    """Every link that somebody is an end of."""
+    ends = sa.or_(coach_links.c.athlete_id == user_id, coach_links.c.coach_id == user_id)
+    return [_link(row) for row in connection.execute(sa.select(coach_links).where(ends))]
+
+
+def delete_person(connection: Connection, user_id: str) -> None:
+    """Somebody's profile and links, with what they wrote in them."""
+    ends = sa.or_(coach_links.c.athlete_id == user_id, coach_links.c.coach_id == user_id)
+    connection.execute(sa.delete(coach_links).where(ends))
+    connection.execute(sa.delete(profiles).where(profiles.c.user_id == user_id))
+
+
 def latest_between(connection: Connection, athlete_id: str, coach_id: str) -> CoachLink | None:
     """The newest link between two people, ended or not."""
     query = (

@@ -150,3 +150,19 @@ async def test_opening_again_keeps_the_facts(facts, unopened_facts):
     again = RelationalFacts(unopened_facts)
     await again.open()
     assert set(await again.load("coach", ["ann"])) == {"ann"}
+
+
+async def test_who_is_erased_is_forgotten_and_late_events_bring_nothing_back(facts):
+    for known in (
+        a_fact("coach", Relation.COACH, "athlete"),
+        a_fact("athlete", Relation.FRIEND, "other"),
+        a_fact("coach", Relation.COACH, "other"),
+        a_consent("athlete", "permit", actor_id="coach"),
+    ):
+        await facts.apply_event(known.as_payload())
+    await facts.forget("athlete")
+    late = a_fact("coach", Relation.COACH, "athlete", version=9)
+    await facts.apply_event(late.as_payload())
+    await facts.apply_event(a_consent("athlete", "permit", version=9).as_payload())
+    assert set(await facts.of_subject("coach")) == {"other"}
+    assert await facts.of_subject("athlete") == {}

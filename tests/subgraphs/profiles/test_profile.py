@@ -9,7 +9,7 @@ import pytest
 from authz.classes import Relation, Visibility
 from authz.facts.model import RelationshipFact
 from authz.identity.subject import ANONYMOUS, Subject
-from datastores.events.outbox import new_event
+from datastores.events.outbox import RelationalOutbox, new_event
 from datastores.relational.migrate import downgrade
 from subgraphs.profiles.events import consumer
 from subgraphs.profiles.model import AgeBand, Profile, Sex, age_band, age_years
@@ -143,7 +143,7 @@ async def test_a_user_without_a_profile_has_none(club: Club) -> None:
 
 async def test_whoever_registers_has_a_profile_and_a_second_event_changes_nothing(any_club: Club) -> None:
     event = new_event("user.registered", key="mira", payload={"user_id": "mira", "handle": "mira.s"})
-    handle = consumer(any_club.relational)
+    handle = consumer(any_club.relational, RelationalOutbox(), lambda: NOON)
     await handle(event)
     await any_club.ask(UPDATE, MIRA, i={"displayName": "Mira"})
     await handle(event)
