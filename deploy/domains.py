@@ -31,7 +31,6 @@ from subgraphs.profiles import subgraph as profiles
 from subgraphs.training import subgraph as training
 from subgraphs.training.files.imported import FileLimits
 from subgraphs.training.ports import TrainingPorts
-from subgraphs.training.store import tables as training_tables
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,15 +54,6 @@ class Domains:
 
 
 Store = TypeVar("Store", bound=Relational)
-
-
-async def prepare_domains(stores: Stores) -> None:
-    """Bring every domain's tables to what this program knows.  Errors: SchemaTooNew."""
-    await accounts.prepare(stores.relational["accounts"])
-    await profiles.prepare(stores.relational["profiles"])
-    await training_tables.prepare(stores.relational["training"])
-    await medical.prepare(stores.vault)
-    await audit.prepare(stores.relational["audit"])
 
 
 def build_domains(shared: Shared) -> Domains:

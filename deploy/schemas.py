@@ -17,7 +17,7 @@ from datastores.relational.schemas import (
     refuse_foreign,
     refuse_pending,
     statuses,
-    upgrade,
+    upgrade_several,
 )
 from datastores.vault import key_rows
 from subgraphs.accounts import subgraph as accounts
@@ -65,9 +65,8 @@ async def migrate_all(rows: Mapping[str, Relational], *, may_migrate: bool) -> N
         except StoreError as error:
             raise type(error)(f"the store of {name}: {error}") from None
     for name, each in found.items():
-        for status in each:
-            if status.pending:
-                await upgrade(rows[name], status.schema)
+        if pending := [status.schema for status in each if status.pending]:
+            await upgrade_several(rows[name], pending)
 
 
 async def statuses_of(rows: Mapping[str, Relational]) -> dict[str, list[SchemaStatus]]:

@@ -13,6 +13,8 @@ from datastores.events.redis import RedisEvents
 from datastores.lifecycle import Store
 from datastores.relational.opening import open_relational
 from datastores.relational.port import Relational
+from datastores.relational.postgresql import PostgresqlLimits
+from datastores.relational.sqlite import SqliteLimits
 from datastores.vault.keys import FileKeyProvider
 from datastores.vault.sealed import SealedVault
 from deploy.settings import Settings
@@ -50,13 +52,13 @@ class Stores:
         return {**self.rows_in_order(), **self.others_in_order()}
 
 
-def stores_of(settings: Settings) -> Stores:
-    """The stores that `settings` name."""
+def stores_of(settings: Settings, *, timeout_s: float | None = None) -> Stores:
+    """The stores that `settings` name. `timeout_s` is for work that takes long, such as a backup."""
     folder = settings.data_folder.resolve()
-    relational = {domain: _relational(settings, folder, domain) for domain in DOMAINS}
-    facts_rows = _relational(settings, folder, "facts")
+    relational = {domain: _relational(settings, folder, domain, timeout_s) for domain in DOMAINS}
+    facts_rows = _relational(settings, folder, "facts", timeout_s)
     vault_url = settings.vault_url.get_secret_value() if settings.vault_url else _sqlite(folder, "vault")
-    vault_rows = open_relational(vault_url, search_path="medical")
+    vault_rows = _opening(vault_url, "medical", timeout_s)
     vault = SealedVault(vault_rows, FileKeyProvider(folder / "keys" / "vault.json"))
     return Stores(
         relational=relational,
@@ -75,10 +77,21 @@ def _events(settings: Settings, sources: Mapping[str, Relational]) -> EmbeddedEv
     return EmbeddedEvents(list(sources.values()))
 
 
-def _relational(settings: Settings, folder: Path, domain: str) -> Relational:
+def _relational(settings: Settings, folder: Path, domain: str, timeout_s: float | None) -> Relational:
     if settings.relational_url is not None:
-        return open_relational(settings.relational_url.get_secret_value(), search_path=domain)
-    return open_relational(_sqlite(folder, domain))
+        return _opening(settings.relational_url.get_secret_value(), domain, timeout_s)
+    return _opening(_sqlite(folder, domain), domain, timeout_s)
+
+
+def _opening(url: str, name: str, timeout_s: float | None) -> Relational:
+    if timeout_s is None:
+        return open_relational(url, search_path=name)
+    return open_relational(
+        url,
+        search_path=name,
+        sqlite_limits=SqliteLimits(read_timeout_s=timeout_s, write_timeout_s=timeout_s),
+        postgresql_limits=PostgresqlLimits(read_timeout_s=timeout_s, write_timeout_s=timeout_s),
+    )
 
 
 def _sqlite(folder: Path, name: str) -> str:

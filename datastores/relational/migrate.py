@@ -31,7 +31,12 @@ async def migrate(
     as its revision left it.
     """
     script = script_directory(script_location)
-    await relational.write(lambda connection: upgrade_to(connection, script, version_table, revision))
+
+    def work(connection: Connection) -> None:
+        see_others(connection)
+        upgrade_to(connection, script, version_table, revision)
+
+    await relational.write(work)
 
 
 async def downgrade(
@@ -43,7 +48,11 @@ async def downgrade(
     def steps(heads: Any, _context: MigrationContext) -> Any:
         return script._downgrade_revs(revision, heads)
 
-    await relational.write(lambda connection: _move(connection, script, version_table, steps))
+    def work(connection: Connection) -> None:
+        see_others(connection)
+        _move(connection, script, version_table, steps)
+
+    await relational.write(work)
 
 
 async def current_revision(relational: Relational, version_table: str) -> str | None:
@@ -69,8 +78,15 @@ def _loaded(script_location: Path, _names: tuple[str, ...]) -> ScriptDirectory:
     return ScriptDirectory.from_config(config)
 
 
+def see_others(connection: Connection) -> None:
+    """Let a migration that waited for another process see what that one did, which a serialisable snapshot
+    would hide. Comes first in its transaction."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SET TRANSACTION ISOLATION LEVEL READ COMMITTED"))
+
+
 def upgrade_to(connection: Connection, script: ScriptDirectory, version_table: str, revision: str) -> None:
-    """Run what leads up to `revision` on a connection; the caller commits."""
+    """Run what leads up to `revision` on a connection; the caller begins with `see_others`, and commits."""
 
     def steps(heads: Any, _context: MigrationContext) -> Any:
         return script._upgrade_revs(revision, heads)
@@ -85,9 +101,7 @@ def version_context(connection: Connection, version_table: str, **options: Any) 
 
 def _move(connection: Connection, script: ScriptDirectory, version_table: str, steps: Any) -> None:
     if connection.dialect.name == "postgresql":
-        # Two processes that start together must not both create the first table; the one that waited must
-        # see what the other did, which a serialisable snapshot would hide.
-        connection.execute(text("SET TRANSACTION ISOLATION LEVEL READ COMMITTED"))
+        # Two processes that start together must not both create the first table.
         lock_id = zlib.crc32(version_table.encode())
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock_id)"), {"lock_id": lock_id})
     context = version_context(connection, version_table, fn=steps)

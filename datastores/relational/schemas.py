@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
+from alembic.script import ScriptDirectory
 from alembic.util.exc import CommandError
 from sqlalchemy import Connection, Table, text
 
 from datastores.errors import SchemaBehind, SchemaTooNew
-from datastores.relational.migrate import downgrade, script_directory, upgrade_to, version_context
+from datastores.relational.migrate import downgrade, script_directory, see_others, upgrade_to, version_context
 from datastores.relational.port import Relational
 
 _COLUMNS = {
@@ -65,17 +66,40 @@ async def statuses(relational: Relational, schemas: Sequence[Schema]) -> list[Sc
 
 
 async def upgrade(relational: Relational, schema: Schema, *, revision: str = "head") -> None:
-    """Bring one schema up to `revision`; all of it or nothing.
+    """Bring one schema up to `revision`; all of it or nothing. Errors: as `upgrade_several`."""
+    await upgrade_several(relational, [schema], revisions={schema.name: revision})
 
-    Errors: SchemaTooNew where the database is newer or half applied, also where it would be after this.
+
+async def upgrade_several(
+    relational: Relational, schemas: Sequence[Schema], *, revisions: Mapping[str, str] | None = None
+) -> None:
+    """Bring each schema of one store up to its revision, the newest by default; all of them or nothing.
+
+    Errors: SchemaTooNew where the database is newer or half applied, also where it would be after this, and
+    for a revision that this version does not know.
     """
-    script = script_directory(schema.scripts)
+    steps = [
+        (each, script_directory(each.scripts), (revisions or {}).get(each.name, "head")) for each in schemas
+    ]
+    for schema, script, revision in steps:
+        _check_revision(schema, script, revision)
 
     def work(connection: Connection) -> None:
-        upgrade_to(connection, script, schema.version_table, revision)
-        refuse_foreign([status_of(connection, schema)])
+        see_others(connection)
+        for schema, script, revision in steps:
+            upgrade_to(connection, script, schema.version_table, revision)
+        refuse_foreign([status_of(connection, schema) for schema in schemas])
 
     await relational.write(work)
+
+
+def _check_revision(schema: Schema, script: ScriptDirectory, revision: str) -> None:
+    try:
+        script.get_revision(revision)
+    except CommandError:
+        raise SchemaTooNew(
+            f"this version of Stadion does not know revision `{revision}` of {schema.name}: take a newer one"
+        ) from None
 
 
 async def step_down(relational: Relational, schema: Schema, *, revision: str) -> None:
