@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Final, cast
 
 from h2 import events
@@ -12,7 +13,7 @@ from h2.config import H2Configuration
 from h2.connection import H2Connection
 from h2.errors import ErrorCodes
 from h2.exceptions import H2Error, NoAvailableStreamIDError
-from h2.settings import SettingCodes
+from h2.settings import SettingCodes, Settings
 
 from router.execution.transports.http_wire import (
     AnswerTooLong,
@@ -32,7 +33,8 @@ _CONNECTION_WINDOW_BYTES: Final = 16 << 20
 _HEAD_BYTES_MAX: Final = 256 * 1024
 _GOAWAY: Final = 7
 _FRAME_HEAD_BYTES: Final = 9
-_GOAWAY_BYTES_MAX: Final = 16_384
+_FRAME_BYTES_MAX: Final = 16_384 + _FRAME_HEAD_BYTES
+"""Larger ones are not agreed upon."""
 _HOP_HEADERS: Final = frozenset(
     {"connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade", "host", "te"}
 )
@@ -108,12 +110,13 @@ class Http2Connection(asyncio.Protocol):
 
     def begin(self) -> None:
         """Send the preface; calls may follow at once."""
-        self._h2.local_settings.update(
-            {
+        self._h2.local_settings = Settings(
+            client=True,
+            initial_values={
                 SettingCodes.ENABLE_PUSH: 0,
                 SettingCodes.INITIAL_WINDOW_SIZE: _WINDOW_BYTES,
                 SettingCodes.MAX_HEADER_LIST_SIZE: _HEAD_BYTES_MAX,
-            }
+            },
         )
         self._h2.initiate_connection()
         self._h2.increment_flow_control_window(_CONNECTION_WINDOW_BYTES)
@@ -209,10 +212,12 @@ class Http2Connection(asyncio.Protocol):
             if len(self._pending) < _FRAME_HEAD_BYTES:
                 break
             size = int.from_bytes(self._pending[:3], "big") + _FRAME_HEAD_BYTES
+            if size > _FRAME_BYTES_MAX:
+                raise ValueError("a frame of that size")
             if self._pending[3] != _GOAWAY:
                 self._passing = size
                 continue
-            if size > _GOAWAY_BYTES_MAX or size < _FRAME_HEAD_BYTES + 8:
+            if size < _FRAME_HEAD_BYTES + 8:
                 raise ValueError("a GOAWAY frame of that size")
             if len(self._pending) < size:
                 break
@@ -312,7 +317,8 @@ class Http2Connection(asyncio.Protocol):
         if self._transport is not None:
             stream = self._h2.streams.get(number)
             if stream is not None and not stream.closed:
-                self._h2.reset_stream(number, ErrorCodes.CANCEL)
+                with suppress(H2Error):  # the connection itself may be over
+                    self._h2.reset_stream(number, ErrorCodes.CANCEL)
                 self._flush()
             if not self.takes_calls and not self._calls:
                 self._transport.close()
