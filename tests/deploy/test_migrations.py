@@ -140,7 +140,8 @@ def test_the_command_tells_moves_up_and_moves_down(tmp_path: Path) -> None:
     told = run.invoke(app, ["migrate", "status", "--data", data])
     assert told.exit_code == 1
     assert re.search(r"^facts +authz +0001 of 0\d{3}  behind, \d to run$", told.stdout, re.MULTILINE)
-    assert run.invoke(app, ["migrate", "up", "--data", data]).stdout == "applied 2 revisions\n"
+    up = run.invoke(app, ["migrate", "up", "--data", data])
+    assert re.fullmatch(r"applied \d revisions\n", up.stdout)
 
 
 @pytest.mark.parametrize(
