@@ -30,12 +30,19 @@ from router.execution import (
     execute_incrementally,
     subscribe,
 )
-from router.execution.defer_split import has_deferred
 from router.execution.transport import SubgraphTransport
 from router.operation.authorize import NO_RIGHTS, Rights, denied_to, needed_by, without
+from router.operation.increments import (
+    at_once,
+    check_counts,
+    decided,
+    deciding_variables,
+    defers,
+    truths_of,
+)
 from router.operation.introspect import INTROSPECTION_FIELDS
 from router.operation.limits import check_extent
-from router.operation.model import AllowedOperation, NormalField, NormalSelection
+from router.operation.model import AllowedOperation, NormalField, NormalSelection, ValidOperation
 from router.operation.normalize import normalize
 from router.operation.parse import parse
 from router.operation.requirements import Requirement
@@ -50,6 +57,7 @@ Value = TypeVar("Value")
 LONG_TEXT_CHARS = 8_192
 """Longer texts are parsed and validated off the event loop."""
 DENIED_SETS_PER_DOCUMENT_MAX = 64
+VARIANTS_PER_DOCUMENT_MAX = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,6 +140,7 @@ class Router:
         Where nothing of it is allowed, one response says so and nothing is subscribed to.
         """
         variables = coerce(_variables(request, document), document.normal.variables, graph.api_schema)
+        in_parts(document, variables, graph)  # refuses what a subscription cannot do
         compiled = await self._compiled(document, subject, graph)
         if compiled.event is None:
             return _once(await execute(compiled, variables, subject, self._transport))
@@ -145,8 +154,9 @@ class Router:
         graph: Snapshot,
         format_: IncrementalFormat,
     ) -> AsyncIterator[GraphQLResponse]:
-        """As `answer`, what is deferred in later responses; all within the request's time."""
+        """As `answer`, what is deferred or streamed in later responses; all within the request's time."""
         variables = coerce(_variables(request, document), document.normal.variables, graph.api_schema)
+        document = in_parts(document, variables, graph)
         compiled = await self._compiled(document, subject, graph)
         options = self._options(request, time.monotonic() + self.config.request_timeout_ms_max / 1_000)
         return execute_incrementally(
@@ -225,19 +235,40 @@ def read_document(request: GraphQLRequest, graph: Snapshot, config: RouterConfig
         suggestions = config.introspection and not config.introspection_by_caller
         valid = validate(parsed, graph.api_schema, request.operation_name, suggestions=suggestions)
         check_extent(valid, config.operation)
+    document = document_of(at_once(valid) if defers(valid) else valid, graph)
+    if document.reads_schema and not config.introspection:
+        raise ClientError("introspection is off", code="INTROSPECTION_DISABLED")
+    if defers(valid):
+        return replace(document, deferring=valid, deciding=deciding_variables(valid))
+    return document
+
+
+def document_of(valid: ValidOperation, graph: Snapshot) -> Document:
+    """normalise.  Errors: PlanTooComplex."""
     with stage("normalize"):
         normal = normalize(valid, graph.supergraph)
-    reads_schema = asks_for_schema(normal.selections)
-    if reads_schema and not config.introspection:
-        raise ClientError("introspection is off", code="INTROSPECTION_DISABLED")
     return Document(
         kind=valid.kind,
         normal=normal,
-        reads_schema=reads_schema,
-        defers=has_deferred(normal.selections),
+        reads_schema=asks_for_schema(normal.selections),
         needed=needed_by(normal, graph.requirements),
         allowed=Cache("allowed", entries_max=DENIED_SETS_PER_DOCUMENT_MAX),
     )
+
+
+def in_parts(document: Document, variables: Mapping[str, Any], graph: Snapshot) -> Document:
+    """The document with `@defer` and `@stream` as these variables want them.  Errors: ClientError."""
+    if document.deferring is None:
+        return document
+    truths = truths_of(document.deciding, variables)
+    case = tuple(truths.values())
+    known = document.variants.get(case)
+    if known is None:
+        if len(document.variants) >= VARIANTS_PER_DOCUMENT_MAX:
+            document.variants.clear()
+        known = document.variants[case] = document_of(decided(document.deferring, truths), graph)
+    check_counts(known.normal, variables)
+    return known
 
 
 def allowed_without(document: Document, denied: frozenset[Requirement], graph: Snapshot) -> AllowedOperation:

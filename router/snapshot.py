@@ -19,7 +19,7 @@ from graphql import GraphQLSchema
 from router.config import RouterConfig
 from router.execution import CompiledPlan
 from router.operation.lift import LiftedText
-from router.operation.model import AllowedOperation, NormalOperation, OperationKind
+from router.operation.model import AllowedOperation, NormalOperation, OperationKind, ValidOperation
 from router.operation.parse import ParseLimits
 from router.operation.requirements import Requirement, Requirements, requirements_of
 from router.planner import query_graph_of
@@ -119,17 +119,25 @@ class Document:
     """What is known about one operation text before it is known who asks; the same for all callers.
 
     `needed` are the requirements of its fields, `allowed` the operations left for callers that lack some.
-    `reads_schema`: it has `__schema` or `__type`. `defers`: some fragment of it has `@defer`.
+    `reads_schema`: it has `__schema` or `__type`. `normal` answers all at once; `deferring` is set where
+    `@defer` or `@stream` may want parts, which `deciding` variables decide: one of `variants` for each case.
     """
 
     kind: OperationKind
     normal: NormalOperation
     reads_schema: bool
-    defers: bool
     needed: frozenset[Requirement]
     allowed: Cache[frozenset[Requirement], AllowedOperation]
     lifted: Mapping[str, Any] = field(default_factory=dict)
     """Values of variables that stand for literals of the text."""
+    deferring: ValidOperation | None = None
+    deciding: tuple[str, ...] = ()
+    variants: dict[tuple[bool, ...], Document] = field(default_factory=dict)
+
+    @property
+    def defers(self) -> bool:
+        """Whether a client that takes answers in parts may get one."""
+        return self.deferring is not None
 
 
 @dataclass(slots=True)

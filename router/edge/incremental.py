@@ -30,18 +30,35 @@ async def increments(
     first: GraphQLResponse, rest: AsyncIterator[GraphQLResponse], trace_id: str
 ) -> AsyncIterator[Answer]:
     """Every part as an answer. A failure ends what is pending with its error, worded or masked."""
+    pending = _Pending()
     async with aclosing(rest) as following:  # type: ignore[type-var]
-        yield Answer(first.body())
+        yield Answer(pending.after(first).body())
         try:
             async for part in following:
-                yield Answer(part.body())
+                yield Answer(pending.after(part).body())
         except Exception as failure:
-            yield Answer(_ended(first, answer_of_failure(failure, trace_id)))
+            yield Answer(pending.ended(answer_of_failure(failure, trace_id)))
 
 
-def _ended(first: GraphQLResponse, failed: Answer) -> dict[str, Any]:
-    errors = failed.body["errors"]
-    pending = (first.incremental or {}).get("pending")
-    if pending is None:
-        return {"errors": errors, "hasNext": False}
-    return {"completed": [{"id": it["id"], "errors": errors} for it in pending], "hasNext": False}
+class _Pending:
+    """What is announced and not completed, in the form that announces; None in the other one."""
+
+    def __init__(self) -> None:
+        self._ids: dict[str, None] | None = None
+
+    def after(self, part: GraphQLResponse) -> GraphQLResponse:
+        """The part, with note taken of what it says."""
+        members = part.incremental or {}
+        if "pending" in members or "completed" in members:
+            announced = (it["id"] for it in members.get("pending", ()))
+            self._ids = {**(self._ids or {}), **dict.fromkeys(announced)}
+            for it in members.get("completed", ()):
+                self._ids.pop(it["id"], None)
+        return part
+
+    def ended(self, failed: Answer) -> dict[str, Any]:
+        """The last part where a failure ends everything."""
+        errors = failed.body["errors"]
+        if self._ids is None:
+            return {"errors": errors, "hasNext": False}
+        return {"completed": [{"id": it, "errors": errors} for it in self._ids], "hasNext": False}

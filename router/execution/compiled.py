@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from graphql import GraphQLSchema
 
-from router.execution.defer_split import has_deferred, split_plan
 from router.execution.fetches import RootFetch
 from router.execution.paths import TreePath
+from router.execution.portions import Portions, portions_of
 from router.execution.projection import HOT_AFTER_RUNS, Projection
 from router.execution.schedule import compile_schedule
 from router.execution.shape import answer_shape, condition_variables
@@ -26,14 +25,6 @@ PROJECTIONS_MAX: Final = 64
 """Projections kept for one plan: one an assignment of its @skip and @include variables."""
 
 
-@dataclass(frozen=True, slots=True)
-class SplitPlan:
-    """What runs before the first part of an incremental answer, and what after it."""
-
-    first: Step | None
-    later: Step | None
-
-
 class CompiledPlan:
     """A plan ready to run, any number of times and side by side. Belongs to one event loop's thread."""
 
@@ -42,8 +33,8 @@ class CompiledPlan:
         "_condition_variables",
         "_introspected",
         "_introspection",
+        "_portions",
         "_projections",
-        "_split",
         "_supergraph",
         "_visible",
         "_whole",
@@ -76,8 +67,8 @@ class CompiledPlan:
         self._introspection = introspection_document(allowed.normal)
         self._introspected: dict[str, Any] | None = None
         self._condition_variables = condition_variables(allowed.original)
-        self._projections: dict[tuple[bool, tuple[bool, ...]], Projection] = {}
-        self._split: SplitPlan | None = None
+        self._projections: dict[tuple[frozenset[int], tuple[bool, ...]], Projection] = {}
+        self._portions: Portions | Literal[False] | None = False
         self._supergraph = supergraph
         self._whole: RootFetch | None = None
         self._whole_after_runs = HOT_AFTER_RUNS
@@ -101,17 +92,17 @@ class CompiledPlan:
             self._introspected = introspect(document, self._visible, {})
         return self._introspected
 
-    def projection(self, variables: Mapping[str, Any], *, deferred: bool = True) -> Projection:
-        """How the answer is built for these variables; with `deferred` off, without `@defer` fragments."""
+    def projection(self, variables: Mapping[str, Any], *, late: frozenset[int] = frozenset()) -> Projection:
+        """How the answer is built for these variables, without the fragments that come `late`."""
         truths = tuple(bool(variables.get(name)) for name in self._condition_variables)
-        known = self._projections.get((deferred, truths))
+        known = self._projections.get((late, truths))
         if known is None:
             by_name = dict(zip(self._condition_variables, truths, strict=True))
-            shape = answer_shape(self.allowed, self._api_schema, by_name, deferred=deferred)
+            shape = answer_shape(self.allowed, self._api_schema, by_name, late=late)
             known = Projection(shape)
             if len(self._projections) >= PROJECTIONS_MAX:
                 self._projections.clear()
-            self._projections[deferred, truths] = known
+            self._projections[late, truths] = known
         return known
 
     def whole(self) -> RootFetch | None:
@@ -126,16 +117,14 @@ class CompiledPlan:
                 self._whole = self.step
         return self._whole
 
-    def split(self) -> SplitPlan | None:
-        """The plan cut for incremental delivery; None where the operation defers nothing."""
-        selections = self.allowed.normal.selections
-        if self._split is None and self.event is None and has_deferred(selections):
-            first, later = split_plan(self.plan.node, selections)
-            self._split = SplitPlan(
-                None if first is None else compile_schedule(first, self.facts),
-                None if later is None else compile_schedule(later, self.facts),
+    def portions(self) -> Portions | None:
+        """The plan cut for incremental delivery; None where nothing is delivered later."""
+        if self._portions is False:
+            subscribes = self.event is not None
+            self._portions = (
+                None if subscribes else portions_of(self.plan.node, self.allowed.normal, self.facts)
             )
-        return self._split
+        return self._portions
 
 
 def compile_plan(

@@ -85,10 +85,21 @@ def answer(compiled: CompiledPlan, run: Run) -> GraphQLResponse:
 
 def answer_by(compiled: CompiledPlan, run: Run, projection: Projection) -> GraphQLResponse:
     """As `answer`, in the shape of this projection of the plan."""
+    add_introspected(compiled, run)
+    return explained(compiled, run, projection, projection.project(run.root))
+
+
+def add_introspected(compiled: CompiledPlan, run: Run) -> None:
+    """Put what the router itself answers into the tree."""
     introspected = compiled.introspected(run.variables)
     if introspected is not None:
         run.root.update(introspected)
-    data = projection.project(run.root)
+
+
+def explained(
+    compiled: CompiledPlan, run: Run, projection: Projection, data: dict[str, Any] | None
+) -> GraphQLResponse:
+    """The answer with this data, which `projection` has made last, and with what the run tells of it."""
     errors = [_placed(entry, projection) for entry in run.errors]
     extensions: dict[str, Any] = {}
     if projection.irregular or compiled.allowed.denials:

@@ -11,7 +11,7 @@ from typing import Any, Final
 from graphql import GraphQLList, GraphQLNonNull, GraphQLObjectType, GraphQLOutputType
 
 from router.execution.paths import ResponsePath
-from router.execution.projection import leaf_check
+from router.execution.projection import item_type, leaf_check
 from router.execution.shape import AnswerField, AnswerSelection
 from router.operation.model import Denial
 
@@ -51,6 +51,14 @@ class Explanation:
                 is_null = True
                 if not field.denials and it.get(field.key) is None:
                     self._refuse("is null and may not be", field.coordinate, below)
+        return is_null
+
+    def of_item(self, value: Any, field: AnswerField, path: ResponsePath) -> bool:
+        """Whether one item of a list field is answered as null."""
+        type_ = item_type(field)
+        is_null = self._of_value(value, type_, field, path)
+        if value is None and isinstance(type_, GraphQLNonNull):
+            self._refuse("is null and may not be", field.coordinate, path)
         return is_null
 
     def _of_field(self, it: dict[str, Any], field: AnswerField, path: ResponsePath) -> bool:

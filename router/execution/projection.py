@@ -19,6 +19,7 @@ from graphql import (
     GraphQLOutputType,
 )
 
+from router.errors import PlanInvariantBroken
 from router.execution.generate import generate_projection
 from router.execution.shape import AnswerField, AnswerSelection, Composite
 
@@ -34,7 +35,7 @@ HOT_AFTER_RUNS: Final = 3
 class Projection:
     """The compiled projection for one shape. Not for use by two threads at once: `irregular` is shared."""
 
-    __slots__ = ("_project", "_runs", "irregular", "shape")
+    __slots__ = ("_project", "_runs", "irregular", "parts", "shape")
 
     def __init__(self, shape: AnswerSelection) -> None:
         self.shape = shape
@@ -42,6 +43,8 @@ class Projection:
         """Grows by an item for each value that was refused or missing where none may be."""
         self._project = _by_runtime_type(shape, self.irregular)
         self._runs = 0
+        self.parts: dict[Any, Any] = {}
+        """Projections of what is delivered later, by their shapes: kept as long as this one."""
 
     def project(self, root: dict[str, Any]) -> dict[str, Any] | None:
         """The answer's `data`. `irregular` is empty afterwards if every value was as it must be."""
@@ -51,6 +54,36 @@ class Projection:
             self._project = generate_projection(self.shape, self.irregular)
         answer: dict[str, Any] | None = self._project(root)
         return answer
+
+
+class ItemProjection:
+    """The projection of one list field's items, one by one."""
+
+    __slots__ = ("_complete", "field", "irregular", "item_type")
+
+    def __init__(self, field: AnswerField) -> None:
+        self.field = field
+        self.irregular: list[None] = []
+        self.item_type = item_type(field)
+        self._complete = _value(self.item_type, field.selection, self.irregular)
+
+    def project(self, value: Any) -> Any:
+        """The item to answer; None where it must not be answered."""
+        return value if value is None or self._complete is None else self._complete(value)
+
+    @property
+    def is_non_null(self) -> bool:
+        """Whether a null ends the list."""
+        return isinstance(self.item_type, GraphQLNonNull)
+
+
+def item_type(field: AnswerField) -> GraphQLOutputType:
+    """The type of a list field's items.  Errors: PlanInvariantBroken for any other field."""
+    type_ = field.type.of_type if isinstance(field.type, GraphQLNonNull) else field.type
+    if not isinstance(type_, GraphQLList):
+        raise PlanInvariantBroken(f"`{field.coordinate}` is not a list")
+    of_type: GraphQLOutputType = type_.of_type
+    return of_type
 
 
 def _by_runtime_type(selection: AnswerSelection, irregular: list[None]) -> Complete:

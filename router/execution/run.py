@@ -40,7 +40,7 @@ DEFAULT_OPTIONS: Final = ExecutionOptions()
 class Run:
     """The state of one execution. `root` is the response tree that fetches read from and merge into."""
 
-    __slots__ = ("_transport", "errors", "errors_lost", "failed", "options", "root", "subject", "variables")
+    __slots__ = ("errors", "errors_lost", "failed", "options", "root", "subject", "transport", "variables")
 
     def __init__(
         self,
@@ -56,14 +56,22 @@ class Run:
         self.variables = variables
         self.subject = subject
         self.options = options
-        self._transport = transport
+        self.transport = transport
         self.failed: set[int] = set()
         """Identities of objects that a fetch failed for; stable, because objects live as long as the run."""
+
+    def within(self, root: dict[str, Any]) -> Run:
+        """This run on a view of its tree: what is fetched and what goes wrong is this run's."""
+        run = Run(
+            variables=self.variables, subject=self.subject, transport=self.transport, options=self.options
+        )
+        run.root, run.errors, run.failed = root, self.errors, self.failed
+        return run
 
     async def call(self, request: SubgraphRequest) -> SubgraphResponse:
         """The subgraph's answer.  Errors: `SubgraphCallFailed`, whatever went wrong on the way."""
         try:
-            return await self._transport.fetch(request)
+            return await self.transport.fetch(request)
         except SubgraphCallFailed:
             raise
         except Exception as error:

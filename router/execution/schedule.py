@@ -7,7 +7,7 @@ same stage become one request; those that ask the same of it become one part of 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -20,20 +20,22 @@ from router.execution.type_facts import TypeFacts
 from router.planner import plan
 from router.planner.plan import Fetch, PathStep, PlanNode
 
-_Path: TypeAlias = tuple[PathStep, ...]
+Path: TypeAlias = tuple[PathStep, ...]
 
 
 @dataclass(slots=True)
-class _Place:
+class Place:
     """One fetch of the plan (or a part of the plan that stays as it is), and the places it waits for.
 
-    `stage` is the number of fetches that come before it, one after the other.
+    `stage` is the number of fetches that come before it, one after the other. `streams` are the streamed
+    lists below which it is made item by item; only places with the same ones share a request.
     """
 
     node: PlanNode
-    path: _Path
+    path: Path
     waits_for: frozenset[int]
     stage: int
+    streams: frozenset[int] = frozenset()
 
     @property
     def joinable(self) -> Fetch | None:
@@ -44,13 +46,25 @@ class _Place:
         return None
 
 
+Around: TypeAlias = Callable[[Step, Sequence[Place]], Step]
+
+
 def compile_schedule(node: PlanNode, facts: TypeFacts) -> Step:
     """The step that runs a whole plan.  Errors: `PlanInvariantBroken`, as `compile_node`."""
-    places: list[_Place] = []
-    _take_apart(node, (), frozenset(), places)
+    places: list[Place] = []
+    take_apart(node, (), frozenset(), places)
+    return schedule_of(places, facts)
+
+
+def schedule_of(places: list[Place], facts: TypeFacts, around: Around | None = None) -> Step:
+    """The step that runs these places; `around` may put something around the step of each request."""
     _delay_repeats(places)
     groups = _groups(places)
-    steps = [_step([places[it] for it in group], facts) for group in groups]
+    steps: list[Step] = []
+    for group in groups:
+        together = [places[it] for it in group]
+        step = _step(together, facts)
+        steps.append(step if around is None else around(step, together))
     if len(steps) == 1:
         return steps[0]
     group_of = {place: number for number, group in enumerate(groups) for place in group}
@@ -113,24 +127,24 @@ class Schedule:
             number = ready[0]
 
 
-def _take_apart(node: PlanNode, path: _Path, after: frozenset[int], into: list[_Place]) -> frozenset[int]:
+def take_apart(node: PlanNode, path: Path, after: frozenset[int], into: list[Place]) -> frozenset[int]:
     """Add the node's fetches to `into`; what comes behind the node waits for the result."""
     match node:
         case plan.Sequence(nodes):
             for it in nodes:
-                after = _take_apart(it, path, after, into)
+                after = take_apart(it, path, after, into)
             return after
         case plan.Parallel(nodes):
-            return frozenset().union(*(_take_apart(it, path, after, into) for it in nodes))
+            return frozenset().union(*(take_apart(it, path, after, into) for it in nodes))
         case plan.Flatten(further, inner):
-            return _take_apart(inner, (*path, *further), after, into)
+            return take_apart(inner, (*path, *further), after, into)
         case _:
             stage = 1 + max((into[it].stage for it in after), default=-1)
-            into.append(_Place(node, path, after, stage))
+            into.append(Place(node, path, after, stage))
             return frozenset((len(into) - 1,))
 
 
-def _delay_repeats(places: list[_Place]) -> None:
+def _delay_repeats(places: list[Place]) -> None:
     """A fetch that nothing waits for goes with a later one that asks the same; often of equal entities."""
     waited_for = frozenset(it for place in places for it in place.waits_for)
     for number, place in enumerate(places):
@@ -152,24 +166,25 @@ def _question(fetch: Fetch) -> tuple[Any, ...]:
     )
 
 
-def _groups(places: Sequence[_Place]) -> list[list[int]]:
+def _groups(places: Sequence[Place]) -> list[list[int]]:
     """Places by request: joined ones together, every other alone."""
-    joined: dict[tuple[str, int], list[int]] = {}
+    joined: dict[tuple[str, int, frozenset[int]], list[int]] = {}
     groups: list[list[int]] = []
     for number, place in enumerate(places):
         fetch = place.joinable
         if fetch is None:
             groups.append([number])
             continue
-        group = joined.setdefault((fetch.service, place.stage), [])
+        slot = (fetch.service, place.stage, place.streams)
+        group = joined.setdefault(slot, [])
         if not group or len(group) >= PARTS_MAX:
-            group = joined[fetch.service, place.stage] = []
+            group = joined[slot] = []
             groups.append(group)
         group.append(number)
     return groups
 
 
-def _step(places: Sequence[_Place], facts: TypeFacts) -> Step:
+def _step(places: Sequence[Place], facts: TypeFacts) -> Step:
     if len(places) == 1:
         only = places[0]
         if isinstance(only.node, Fetch):
@@ -182,8 +197,8 @@ def _step(places: Sequence[_Place], facts: TypeFacts) -> Step:
     return parts[0] if len(parts) == 1 else JoinedFetch(parts)
 
 
-def _by_question(places: Iterable[_Place]) -> list[tuple[Fetch, list[_Path]]]:
-    found: dict[tuple[Any, ...], tuple[Fetch, list[_Path]]] = {}
+def _by_question(places: Iterable[Place]) -> list[tuple[Fetch, list[Path]]]:
+    found: dict[tuple[Any, ...], tuple[Fetch, list[Path]]] = {}
     for place in places:
         fetch = place.joinable
         if fetch is not None:

@@ -7,7 +7,7 @@ Built from the original operation (denied fields included) for one assignment of
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TypeAlias
 
 from graphql import (
@@ -46,6 +46,7 @@ class AnswerField:
     """One key of an object in the answer. `type` is None for introspection, which is answered as it is.
 
     `denials` is not empty where the field was taken out before planning, or all that it selects was.
+    `stream` is the increment of a list whose later items are delivered later.
     """
 
     key: str
@@ -54,6 +55,7 @@ class AnswerField:
     non_null: bool
     selection: AnswerSelection | None
     denials: tuple[Denial, ...] = ()
+    stream: int | None = None
 
     @property
     def is_typename(self) -> bool:
@@ -65,20 +67,20 @@ class AnswerField:
 class _Context:
     """What the whole answer shares. `kept` is None where nothing was denied.
 
-    With `deferred` off, `@defer` fragments are left out: they are answered later.
+    `late` are the increments of `@defer` fragments that are left out: they are answered later.
     """
 
     schema: GraphQLSchema
     truths: Mapping[str, bool]
     kept: _Kept | None
     denials: tuple[Denial, ...]
-    deferred: bool = True
+    late: frozenset[int] = frozenset()
 
 
 class AnswerSelection:
     """What is answered of objects at one place. The fields depend on the object's runtime type."""
 
-    __slots__ = ("_context", "_fields", "_selections", "keys", "static_type")
+    __slots__ = ("_context", "_fields", "_has_more", "_later", "_selections", "keys", "static_type")
 
     def __init__(
         self, static_type: Composite, selections: Sequence[NormalSelection], keys: Keys, context: _Context
@@ -88,6 +90,8 @@ class AnswerSelection:
         self._selections = selections
         self._context = context
         self._fields: dict[str, tuple[AnswerField, ...]] = {}
+        self._later: dict[str, tuple[tuple[int, AnswerSelection], ...]] = {}
+        self._has_more: bool | None = None
 
     def runtime_type(self, typename: str | None) -> Composite | None:
         """The type by which an object is answered; None where a client may not see such an object.
@@ -133,18 +137,28 @@ class AnswerSelection:
                 continue
             if isinstance(it, NormalField):
                 into.setdefault(it.response_key, (it, []))[1].extend(it.selections)
-            elif self._applies(it.type_condition, runtime_type) and (
-                self._context.deferred or not it.deferred
-            ):
+            elif self._applies(it.type_condition, runtime_type) and not self._is_late(it):
                 self._collect(it.selections, runtime_type, into)
 
-    def later(self, runtime_type: Composite) -> tuple[tuple[str | None, AnswerSelection], ...]:
-        """The `@defer` fragments that objects of this type have here: label and what they select."""
-        whole = replace(self._context, deferred=True)
-        return tuple(
-            (it.defer_label, AnswerSelection(runtime_type, it.selections, self.keys, whole))
-            for it in self._deferred(self._selections, runtime_type)
-        )
+    def _is_late(self, it: NormalFragment) -> bool:
+        return it.deferred and it.increment in self._context.late
+
+    @property
+    def has_more(self) -> bool:
+        """Whether anything here or below is delivered later."""
+        if self._has_more is None:
+            self._has_more = _has_more(self._selections, self._context.late)
+        return self._has_more
+
+    def later(self, runtime_type: Composite) -> tuple[tuple[int, AnswerSelection], ...]:
+        """The late fragments that objects of this type have here: increment and what they select."""
+        known = self._later.get(runtime_type.name)
+        if known is None:
+            known = self._later[runtime_type.name] = tuple(
+                (it.increment, AnswerSelection(runtime_type, it.selections, self.keys, self._context))
+                for it in self._deferred(self._selections, runtime_type)
+            )
+        return known
 
     def _deferred(
         self, selections: Sequence[NormalSelection], runtime_type: Composite
@@ -153,7 +167,7 @@ class AnswerSelection:
             if isinstance(it, NormalField) or not _included(it.conditions, self._context.truths):
                 continue
             if self._applies(it.type_condition, runtime_type):
-                if it.deferred:
+                if self._is_late(it):
                     yield it
                 else:
                     yield from self._deferred(it.selections, runtime_type)
@@ -182,7 +196,13 @@ class AnswerSelection:
         if is_composite_type(named):
             selection = AnswerSelection(named, below, keys, self._context)
         return AnswerField(
-            field.response_key, coordinate, type_, isinstance(type_, GraphQLNonNull), selection, denials
+            field.response_key,
+            coordinate,
+            type_,
+            isinstance(type_, GraphQLNonNull),
+            selection,
+            denials,
+            field.stream.increment if field.stream is not None else None,
         )
 
     def _denials(self, field: NormalField, keys: Keys) -> tuple[Denial, ...]:
@@ -195,18 +215,30 @@ class AnswerSelection:
 
 
 def answer_shape(
-    allowed: AllowedOperation, schema: GraphQLSchema, truths: Mapping[str, bool], *, deferred: bool = True
+    allowed: AllowedOperation,
+    schema: GraphQLSchema,
+    truths: Mapping[str, bool],
+    *,
+    late: frozenset[int] = frozenset(),
 ) -> AnswerSelection:
     """The shape of the answer; `truths` has a value for each of `condition_variables`.
 
-    With `deferred` off it is the shape of the first part of an incremental answer.
+    With `late` increments it is the shape of the first part of an incremental answer.
     """
     root = schema.get_type(allowed.original.root_type)
     if not isinstance(root, GraphQLObjectType):
         raise PlanInvariantBroken(f"root type `{allowed.original.root_type}` is not an object type")
     kept = frozenset(_kept(allowed.normal.selections, ())) if allowed.denials else None
-    context = _Context(schema, truths, kept, allowed.denials, deferred)
+    context = _Context(schema, truths, kept, allowed.denials, late)
     return AnswerSelection(root, allowed.original.selections, (), context)
+
+
+def _has_more(selections: Sequence[NormalSelection], late: frozenset[int]) -> bool:
+    return any(
+        (it.stream is not None if isinstance(it, NormalField) else it.deferred and it.increment in late)
+        or _has_more(it.selections, late)
+        for it in selections
+    )
 
 
 def condition_variables(operation: NormalOperation) -> tuple[str, ...]:

@@ -53,6 +53,18 @@ class Argument:
 
 
 @dataclass(frozen=True, slots=True)
+class Stream:
+    """`@stream`: list items that follow the first `initial_count`, a number or a variable's name.
+
+    `increment` numbers the operation's `@defer` fragments and `@stream` fields, in one row.
+    """
+
+    increment: int
+    label: str | None
+    initial_count: int | str
+
+
+@dataclass(frozen=True, slots=True)
 class NormalField:
     """A field with its fragments expanded and its duplicates merged.
 
@@ -65,17 +77,22 @@ class NormalField:
     arguments: tuple[Argument, ...] = ()
     conditions: tuple[Condition, ...] = ()
     selections: tuple[NormalSelection, ...] = ()
+    stream: Stream | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class NormalFragment:
-    """An inline fragment that is still needed: it narrows the type, or it has conditions, or it defers."""
+    """An inline fragment that is still needed: it narrows the type, or it has conditions, or it defers.
+
+    `increment` is the number of one that defers, as `Stream.increment`.
+    """
 
     type_condition: str
     conditions: tuple[Condition, ...] = ()
     selections: tuple[NormalSelection, ...] = ()
     defer_label: str | None = None
     deferred: bool = False
+    increment: int = 0
 
 
 NormalSelection: TypeAlias = NormalField | NormalFragment

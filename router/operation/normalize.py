@@ -7,7 +7,7 @@ never occur, duplicates. The signature is canonical text and the key of the plan
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from operator import is_
 from typing import Final, TypeAlias, cast
 
@@ -19,6 +19,7 @@ from graphql import (
     FragmentSpreadNode,
     GraphQLObjectType,
     InlineFragmentNode,
+    IntValueNode,
     SchemaMetaFieldDef,
     SelectionSetNode,
     StringValueNode,
@@ -38,6 +39,7 @@ from router.operation.model import (
     NormalFragment,
     NormalOperation,
     NormalSelection,
+    Stream,
     ValidOperation,
 )
 from schema.supergraph import Supergraph, TypeKind
@@ -55,16 +57,22 @@ class _Expansion:
     supergraph: Supergraph
     fragments: Mapping[str, FragmentDefinitionNode]
     selections_count: int = 0
+    increments_count: int = 0
 
     def count(self) -> None:
         self.selections_count += 1
         if self.selections_count > SELECTIONS_MAX:
             raise PlanTooComplex(f"the operation expands to more than {SELECTIONS_MAX} selections")
 
+    def next_increment(self) -> int:
+        self.increments_count += 1
+        return self.increments_count - 1
+
 
 @dataclass(frozen=True, slots=True)
 class _Defer:
     label: str | None
+    increment: int
 
 
 def normalize(valid: ValidOperation, supergraph: Supergraph) -> NormalOperation:
@@ -109,7 +117,14 @@ def _print_selection(selection: NormalSelection) -> str:
     alias = "" if selection.response_key == selection.name else f"{selection.response_key}: "
     arguments = ", ".join(f"{a.name}: {print_ast(a.value)}" for a in selection.arguments)
     inner = print_selections(selection.selections) if selection.selections else ""
-    return alias + selection.name + (f"({arguments})" if arguments else "") + conditions + inner
+    stream = _print_stream(selection.stream) if selection.stream else ""
+    return alias + selection.name + (f"({arguments})" if arguments else "") + conditions + stream + inner
+
+
+def _print_stream(stream: Stream) -> str:
+    count = stream.initial_count
+    label = f", label: {stream.label!r}" if stream.label else ""
+    return f" @stream(initialCount: {count if isinstance(count, int) else f'${count}'}{label})"
 
 
 def _expand(node: SelectionSetNode, parent_type: str, expansion: _Expansion) -> list[NormalSelection]:
@@ -130,7 +145,7 @@ def _expand(node: SelectionSetNode, parent_type: str, expansion: _Expansion) -> 
             type_condition = selection.type_condition.name.value if selection.type_condition else parent_type
         else:  # pragma: no cover  # the grammar has no fourth kind
             continue
-        defer = _defer(selection.directives or ())
+        defer = _defer(selection.directives or (), expansion)
         found.extend(
             _fragment(type_condition, inner, parent_type, expansion, conditions=conditions, defer=defer)
         )
@@ -153,6 +168,7 @@ def _field(node: FieldNode, parent_type: str, conditions: _Conditions, expansion
         ),
         conditions=conditions,
         selections=inner,
+        stream=_stream(node.directives or (), expansion),
     )
 
 
@@ -192,6 +208,7 @@ def _fragment(
             selections=_merged(_expand(node, inner_type, expansion)),
             deferred=defer is not None,
             defer_label=defer.label if defer else None,
+            increment=defer.increment if defer else 0,
         )
     ]
 
@@ -238,9 +255,7 @@ def _joined(group: list[NormalSelection]) -> NormalSelection:
         return first
     inner = _merged(selection for same in group for selection in same.selections)
     if isinstance(first, NormalField):
-        return NormalField(
-            first.response_key, first.name, first.parent_type, first.arguments, first.conditions, inner
-        )
+        return replace(first, selections=inner)
     return NormalFragment(first.type_condition, first.conditions, inner)
 
 
@@ -273,17 +288,36 @@ def _conditions(directives: Iterable[DirectiveNode]) -> _Conditions | None:
     return tuple(sorted(set(found), key=lambda c: (c.variable, c.negated)))
 
 
-def _defer(directives: Iterable[DirectiveNode]) -> _Defer | None:
-    """The fragment's deferral; one that hangs on a variable is answered at once, as a server may."""
+def _defer(directives: Iterable[DirectiveNode], expansion: _Expansion) -> _Defer | None:
+    directive = _incremental(directives, "defer")
+    return None if directive is None else _Defer(_label(directive), expansion.next_increment())
+
+
+def _stream(directives: Iterable[DirectiveNode], expansion: _Expansion) -> Stream | None:
+    directive = _incremental(directives, "stream")
+    if directive is None:
+        return None
+    given, count = _argument(directive, "initialCount"), cast("int | str", 0)
+    if isinstance(given, IntValueNode):
+        count = int(given.value)
+    elif isinstance(given, VariableNode):
+        count = given.name.value
+    return Stream(expansion.next_increment(), _label(directive), count)
+
+
+def _incremental(directives: Iterable[DirectiveNode], name: str) -> DirectiveNode | None:
+    """The directive where it is in force; what hangs on a variable was decided before (`increments`)."""
     for directive in directives:
-        if directive.name.value != "defer":
-            continue
-        condition = _argument(directive, "if")
-        if condition is not None and not (isinstance(condition, BooleanValueNode) and condition.value):
-            return None
-        label = _argument(directive, "label")
-        return _Defer(label.value if isinstance(label, StringValueNode) else None)
+        if directive.name.value == name:
+            condition = _argument(directive, "if")
+            in_force = condition is None or (isinstance(condition, BooleanValueNode) and condition.value)
+            return directive if in_force else None
     return None
+
+
+def _label(directive: DirectiveNode) -> str | None:
+    label = _argument(directive, "label")
+    return label.value if isinstance(label, StringValueNode) else None
 
 
 def _argument(directive: DirectiveNode, name: str) -> ValueNode | None:

@@ -147,12 +147,16 @@ class DeferDependency:
 
 @dataclass(frozen=True, slots=True)
 class DeferredPart:
-    """One `@defer` fragment: where it hangs, what it waits for, what it fetches."""
+    """One `@defer` fragment: where it hangs, what it waits for, what it fetches.
+
+    `increment` is the fragment's number in the normal operation.
+    """
 
     path: tuple[str, ...]
     label: str | None
     depends: tuple[DeferDependency, ...]
     node: PlanNode | None
+    increment: int = 0
 
 
 @dataclass(frozen=True, slots=True)

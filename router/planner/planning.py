@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence as Items
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from weakref import WeakKeyDictionary
 
 from router.errors import PlanNotFound
@@ -111,15 +111,7 @@ def _without_introspection(selections: tuple[NormalSelection, ...]) -> tuple[Nor
         if isinstance(selection, NormalFragment):
             inner = _without_introspection(selection.selections)
             if inner:
-                kept.append(
-                    NormalFragment(
-                        selection.type_condition,
-                        selection.conditions,
-                        inner,
-                        selection.defer_label,
-                        selection.deferred,
-                    )
-                )
+                kept.append(replace(selection, selections=inner))
         elif not selection.name.startswith("__"):
             kept.append(selection)
     return tuple(kept)

@@ -113,10 +113,11 @@ class Selections:
 
 @dataclass(frozen=True, slots=True)
 class Deferral:
-    """One `@defer` fragment of the operation: the response keys above it, and its label."""
+    """One `@defer` fragment of the operation: the response keys above it, its label, its number there."""
 
     path: tuple[str, ...]
     label: str | None
+    increment: int
 
 
 class _Variables(Visitor):
@@ -235,7 +236,7 @@ class SelectionPool:
             narrowed = (Frame(selection.type_condition), *frames[1:])
             if selection.deferred:
                 defer = len(self.deferrals)
-                self.deferrals.append(Deferral(path, selection.defer_label))
+                self.deferrals.append(Deferral(path, selection.defer_label, selection.increment))
             inner = self.of_operation(selection.selections, narrowed, path, defer)
             return self.fragment(Fragment(selection.type_condition, inner, selection.conditions))
         context: tuple[ContextValue, ...] = ()

@@ -58,7 +58,11 @@ class PlanWriter:
             depends = sorted(self._fetch_ids[one] for one in before if one in self._fetch_ids)
             parts.append(
                 DeferredPart(
-                    deferral.path, deferral.label, tuple(DeferDependency(one) for one in depends), node
+                    deferral.path,
+                    deferral.label,
+                    tuple(DeferDependency(one) for one in depends),
+                    node,
+                    deferral.increment,
                 )
             )
         return tuple(parts)

@@ -1,8 +1,8 @@
-"""`@defer`: what comes first, what follows, in both forms of payloads; which fetches wait."""
+"""`@defer`: what comes first, what follows and when, in both forms of payloads; which fetches wait."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+import asyncio
 from typing import Any
 
 import pytest
@@ -11,15 +11,15 @@ from authz.identity.subject import ANONYMOUS
 from router.execution import CompiledPlan, IncrementalFormat, compile_plan, execute_incrementally
 from router.execution.transport import SubgraphTransport
 from router.operation.model import AllowedOperation, Denial
-from router.planner.plan import Defer, DeferredPart, Fetch, Flatten, QueryPlan
+from router.planner.plan import Defer, DeferredPart, QueryPlan
 from tests.kit_federation.case_files import case_subgraphs, read_case
-from tests.kit_federation.faults import FaultyTransport, unreachable
+from tests.kit_federation.faults import FaultyTransport, GatedTransport, unreachable
 from tests.kit_federation.federation import Federation, federation_of
+from tests.kit_federation.incremental_client import merged
 from tests.kit_federation.shop import (
     SHOP,
     ScriptedTransport,
     entities,
-    in_order,
     normal_of,
     root,
 )
@@ -75,13 +75,49 @@ async def test_the_form_of_2022_names_each_part_by_path_and_label(federation: Fe
 
 
 async def test_the_first_part_does_not_wait_for_what_only_follows(federation: Federation) -> None:
-    stream = execute_incrementally(
-        federation.compiled(QUERY), {}, ANONYMOUS, federation.in_process(), format_=PENDING
-    )
-    await anext(stream)
-    assert federation.calls() == {"products": 1}
-    await anext(stream)
+    transport = GatedTransport(federation.in_process(), "inventory")
+    stream = execute_incrementally(federation.compiled(QUERY), {}, ANONYMOUS, transport, format_=PENDING)
+    first = await anext(stream)
+    assert first.data == {"products": [{"name": "one"}, {"name": "two"}]}
+    transport.open("inventory")
+    rest = [it.body() async for it in stream]
+    assert [it["hasNext"] for it in rest] == [False]
     assert federation.calls() == {"products": 1, "inventory": 1}
+
+
+async def test_what_is_deferred_is_asked_for_before_the_first_part_is_ready(federation: Federation) -> None:
+    query = "{ products { name inStock ... @defer { reviews { id } } } }"
+    transport = GatedTransport(federation.in_process(), "inventory")
+    stream = execute_incrementally(federation.compiled(query), {}, ANONYMOUS, transport, format_=PENDING)
+    first = asyncio.ensure_future(anext(stream))
+    await transport.asked("reviews")
+    assert not first.done()
+    transport.open("inventory")
+    assert (await first).data == {
+        "products": [{"name": "one", "inStock": True}, {"name": "two", "inStock": False}]
+    }
+    assert not [it async for it in stream if it.body()["hasNext"]]
+
+
+async def test_a_slow_subgraph_does_not_delay_a_quick_deferred_part(federation: Federation) -> None:
+    slow, quick = '... @defer(label: "slow") { inStock }', '... @defer(label: "quick") { reviews { id } }'
+    query = f"{{ products {{ name {slow} {quick} }} }}"
+    for format_ in IncrementalFormat:
+        transport = GatedTransport(federation.in_process(), "inventory")
+        stream = execute_incrementally(federation.compiled(query), {}, ANONYMOUS, transport, format_=format_)
+        await anext(stream)
+        quick = (await anext(stream)).body()
+        assert [it["data"] for it in quick["incremental"]] == [
+            {"reviews": [{"id": "r1"}]},
+            {"reviews": [{"id": "r2"}]},
+        ]
+        assert quick["hasNext"]
+        transport.open("inventory")
+        slow = (await anext(stream)).body()
+        assert [it["data"] for it in slow["incremental"]] == [{"inStock": True}, {"inStock": False}]
+        assert not slow["hasNext"]
+        with pytest.raises(StopAsyncIteration):
+            await anext(stream)
 
 
 async def test_deferred_fragments_may_hang_at_many_places(federation: Federation) -> None:
@@ -94,22 +130,60 @@ async def test_deferred_fragments_may_hang_at_many_places(federation: Federation
         ["products", 1],
         ["products", 1, "reviews", 0],
     ]
-    assert [it["data"] for it in parts[1]["incremental"]] == [
-        {"inStock": True},
+    assert merged(parts, PENDING).data == {
+        "products": [
+            {"shipping": 11, "inStock": True, "reviews": [{"author": {"name": "Me"}}]},
+            {"shipping": 44, "inStock": False, "reviews": [{"author": {"name": "You"}}]},
+        ]
+    }
+
+
+async def test_a_fragment_deferred_inside_a_deferred_one_follows_it(federation: Federation) -> None:
+    query = "{ products { name ... @defer { reviews { id ... @defer { author { name } } } } } }"
+    transport = GatedTransport(federation.in_process(), "accounts")
+    stream = execute_incrementally(federation.compiled(query), {}, ANONYMOUS, transport, format_=PENDING)
+    first, second = (await anext(stream)).body(), (await anext(stream)).body()
+    assert first["data"] == {"products": [{"name": "one"}, {"name": "two"}]}
+    assert [it["data"] for it in second["incremental"]] == [
+        {"reviews": [{"id": "r1"}]},
+        {"reviews": [{"id": "r2"}]},
+    ]
+    assert [it["path"] for it in second["pending"]] == [
+        ["products", 0, "reviews", 0],
+        ["products", 1, "reviews", 0],
+    ]
+    transport.open("accounts")
+    third = (await anext(stream)).body()
+    assert [it["data"] for it in third["incremental"]] == [
         {"author": {"name": "Me"}},
-        {"inStock": False},
         {"author": {"name": "You"}},
     ]
+    assert not third["hasNext"]
 
 
-async def test_a_fragment_deferred_inside_a_deferred_one_comes_with_it(federation: Federation) -> None:
-    query = "{ products { name ... @defer { reviews { id ... @defer { author { name } } } } } }"
+async def test_the_current_form_does_not_say_a_field_twice(federation: Federation) -> None:
+    query = """{ products { name reviews { id } ... @defer(label: "a") { name reviews { id author { name } } }
+      ... @defer(label: "b") { inStock reviews { author { name username } } } } }"""
     parts = await parts_of(federation.compiled(query), federation.in_process())
-    assert parts[0]["data"] == {"products": [{"name": "one"}, {"name": "two"}]}
-    assert [it["data"] for it in parts[1]["incremental"]] == [
-        {"reviews": [{"id": "r1", "author": {"name": "Me"}}]},
-        {"reviews": [{"id": "r2", "author": {"name": "You"}}]},
-    ]
+    read = merged(parts, PENDING)
+    assert read.data == {
+        "products": [
+            {
+                "name": "one",
+                "reviews": [{"id": "r1", "author": {"name": "Me", "username": "me"}}],
+                "inStock": True,
+            },
+            {
+                "name": "two",
+                "reviews": [{"id": "r2", "author": {"name": "You", "username": "you"}}],
+                "inStock": False,
+            },
+        ]
+    }
+    said = [key for part in parts[1:] for it in part.get("incremental", ()) for key in it["data"]]
+    assert "reviews" not in said
+    sub_paths = [it["subPath"] for part in parts for it in part.get("incremental", ()) if "subPath" in it]
+    assert ["reviews", 0] in sub_paths
 
 
 @pytest.mark.parametrize(
@@ -163,37 +237,6 @@ async def test_a_part_that_null_takes_whole_is_completed_with_its_errors() -> No
     }
     parts = await parts_of(compiled, transport(), OF_2022)
     assert parts[1]["incremental"][0]["data"] is None
-
-
-async def test_a_plan_that_does_not_defer_is_cut_by_what_the_first_part_needs() -> None:
-    normal = normal_of("{ item(sku: 1) { sku fee ... @defer { left name } } }")
-    weight = entities("item", "sku", service="catalog")
-    fee = entities("item", "sku", "weight")
-    left = entities("item", "sku")
-    node = in_order(
-        replace(root(), operation="{item{sku name}}"),
-        with_text(weight, 2, "{weight}"),
-        with_text(fee, 3, "{fee}"),
-        with_text(left, 4, "{left}"),
-    )
-    compiled = compile_plan(QueryPlan(node), AllowedOperation(normal, normal), SHOP)
-    transport = ScriptedTransport(
-        catalog=[
-            {"data": {"item": {"sku": "1", "name": "N"}}},
-            {"data": {"_entities": [{"weight": 2}]}},
-        ],
-        stock=[{"data": {"_entities": [{"fee": 7}]}}, {"data": {"_entities": [{"left": 3}]}}],
-    )
-    parts = await parts_of(compiled, transport)
-    assert parts[0]["data"] == {"item": {"sku": "1", "fee": 7}}
-    assert parts[1]["incremental"] == [{"id": "0", "data": {"left": 3, "name": "N"}}]
-
-
-def with_text(flatten: Flatten, number: int, selection: str) -> Flatten:
-    """The fetch with its selection in words, because the cut reads them."""
-    assert isinstance(flatten.node, Fetch)
-    text = "query($representations:[_Any!]!){_entities(representations:$representations){...on Item"
-    return Flatten(flatten.path, replace(flatten.node, id=number, operation=text + selection + "}}"))
 
 
 async def test_an_object_that_is_null_in_the_first_part_has_nothing_to_follow() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections import defaultdict
 from collections.abc import AsyncIterator, Callable
 
 from router.errors import SubgraphCallFailed
@@ -59,6 +61,45 @@ class FaultyTransport:
             return answer
         self.broken = request
         return self._fault(request, answer)
+
+    def subscribe(self, request: SubgraphRequest) -> AsyncIterator[SubgraphResponse]:
+        """Passed on whole."""
+        return self._inner.subscribe(request)
+
+    async def close(self) -> None:
+        """As the port says."""
+        await self._inner.close()
+
+
+class GatedTransport:
+    """Holds the calls to some subgraphs back until their gate is opened."""
+
+    def __init__(self, inner: SubgraphTransport, *shut: str) -> None:
+        self._inner = inner
+        self._gates = {service: asyncio.Event() for service in shut}
+        self._asked: dict[str, asyncio.Event] = defaultdict(asyncio.Event)
+        self.requests: list[SubgraphRequest] = []
+        self.cancelled_count = 0
+
+    def open(self, service: str) -> None:
+        """Let the calls to this subgraph pass from now on."""
+        self._gates[service].set()
+
+    async def asked(self, service: str) -> None:
+        """Return when this subgraph has been called."""
+        await self._asked[service].wait()
+
+    async def fetch(self, request: SubgraphRequest) -> SubgraphResponse:
+        """As the port says, once the gate is open."""
+        self.requests.append(request)
+        self._asked[request.service].set()
+        try:
+            if request.service in self._gates:
+                await self._gates[request.service].wait()
+            return await self._inner.fetch(request)
+        except asyncio.CancelledError:
+            self.cancelled_count += 1
+            raise
 
     def subscribe(self, request: SubgraphRequest) -> AsyncIterator[SubgraphResponse]:
         """Passed on whole."""
