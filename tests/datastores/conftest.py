@@ -15,6 +15,7 @@ from tests.kit_datastores import postgresql_schema, postgresql_url
 from tests.kit_datastores.mongodb import mongodb_url
 from tests.kit_datastores.neo4j import neo4j_url
 from tests.kit_datastores.redis import own_redis, redis_cluster_url, redis_url
+from tests.kit_datastores.timescaledb import timescaledb_url
 
 __all__ = [
     "mongodb_url",
@@ -24,6 +25,7 @@ __all__ = [
     "postgresql_url",
     "redis_cluster_url",
     "redis_url",
+    "timescaledb_url",
 ]
 
 ADAPTERS = ["sqlite", "postgresql"]

@@ -10,6 +10,7 @@ ADAPTERS = {
     "embedded",
     "files",
     "memory",
+    "memcached",
     "mongodb",
     "neo4j",
     "postgresql",
@@ -17,6 +18,7 @@ ADAPTERS = {
     "redis-cluster",
     "s3",
     "sqlite",
+    "timescaledb",
 }
 _PROPERTY = "port and adapter"
 _OUTCOMES = ("passed", "failed", "error", "skipped")

@@ -1,0 +1,195 @@
+"""The series port: numbers over time, each sample of one series at one millisecond, read raw or summed up.
+
+A series is there as soon as a sample names it; asking about an unknown one finds nothing and is no error.
+Times are whole milliseconds since 1970 in UTC.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+MINUTE_MS = 60_000
+HOUR_MS = 60 * MINUTE_MS
+DAY_MS = 24 * HOUR_MS
+WIDTHS_MS = (MINUTE_MS, HOUR_MS, DAY_MS)
+"""The widths of the rollups that are kept, each a multiple of the one before."""
+SAMPLES_MAX = 100_000
+"""Samples in one append, and samples of one series in one read."""
+BUCKETS_MAX = 10_000
+SERIES_MAX = 1_000
+ID_CHARACTERS_MAX = 200
+AT_MS_MAX = 4_102_444_800_000
+"""The year 2100: later is a clock gone wrong."""
+
+
+class Sample(NamedTuple):
+    """One number of a series at a moment."""
+
+    series_id: str
+    at_ms: int
+    value: float
+
+
+class Point(NamedTuple):
+    """One number at a moment, of a series that is known."""
+
+    at_ms: int
+    value: float
+
+
+class Bucket(NamedTuple):
+    """What the samples from `start_ms` on, for one step, come to. Never of no sample."""
+
+    start_ms: int
+    samples: int
+    total: float
+    low: float
+    high: float
+
+    @property
+    def mean(self) -> float:
+        """The mean of the samples, each weighing the same."""
+        return self.total / self.samples
+
+
+@dataclass(frozen=True, slots=True)
+class Appended:
+    """What became of the samples of a call: `too_old` were of a time whose samples have been let go."""
+
+    kept: int
+    too_old: int
+
+
+class Series(Protocol):
+    """Samples by series and moment.
+
+    Identity: a series has one sample at a moment. The same sample again changes nothing, another value there
+    takes the place of the older one: an append may be repeated. Late samples are as good as others until
+    their time is let go by `retain`; the rollups that are read include each acknowledged sample.
+    Atomicity: an append, whole or not at all; an acknowledged one survives a crash.
+    Ordering: answers by time. Errors: Unavailable; ValueError for an id, time, value, range or step out of
+    bounds. There is no NotFound: a series without samples has an empty answer. There is no Conflict.
+    """
+
+    async def open(self) -> None:
+        """Connect and make what the store needs; raises Unavailable or SchemaTooNew."""
+        ...
+
+    async def ready(self) -> None:
+        """Raise Unavailable where it cannot serve now."""
+        ...
+
+    async def close(self) -> None:
+        """Give back resources."""
+        ...
+
+    async def append(self, samples: Sequence[Sample]) -> Appended:
+        """Keep `samples`, at most 100 000, in any order; of two at one moment in a call the last is kept."""
+        ...
+
+    async def read(
+        self, series_ids: Sequence[str], *, start_ms: int, end_ms: int, limit: int = 10_000
+    ) -> Mapping[str, tuple[Point, ...]]:
+        """The first `limit` samples of each series from `start_ms` on and before `end_ms`."""
+        ...
+
+    async def buckets(
+        self, series_ids: Sequence[str], *, start_ms: int, end_ms: int, step_ms: int, offset_ms: int = 0
+    ) -> Mapping[str, tuple[Bucket, ...]]:
+        """What each series comes to in each step that begins in [`start_ms`, `end_ms`) and has samples.
+
+        Steps begin at multiples of `step_ms` past `offset_ms` (a time zone's, for local days). They are read
+        from the widest rollup that fits both, from samples where none does. A gap is a step that is left
+        out: `with_gaps` shows it.
+        """
+        ...
+
+    async def latest(self, series_ids: Sequence[str]) -> Mapping[str, Point]:
+        """The last sample of each series that has one."""
+        ...
+
+    async def forget(self, series_ids: Sequence[str]) -> None:
+        """Remove series with everything that was kept of them."""
+        ...
+
+    async def retain(self, *, samples_from_ms: int, rollups_from_ms: Mapping[int, int] | None = None) -> None:
+        """Let the samples before `samples_from_ms` go, and the rollups of a width before its own time.
+
+        Rollups stay where no time is given for their width. Times are rounded down to whole days, never go
+        back, and rollups are never let go before the samples they sum up.
+        """
+        ...
+
+
+def check_samples(samples: Sequence[Sample]) -> None:
+    """ValueError for what no series can keep."""
+    if len(samples) > SAMPLES_MAX:
+        raise ValueError(f"one append has at most {SAMPLES_MAX} samples")
+    check_ids({sample[0] for sample in samples})
+    isfinite = math.isfinite
+    for _, at_ms, value in samples:
+        if not 0 <= at_ms < AT_MS_MAX:
+            raise ValueError("the time of a sample is in milliseconds since 1970 and before 2100")
+        if not isfinite(value):
+            raise ValueError("the value of a sample is a finite number")
+
+
+def check_ids(series_ids: Sequence[str] | set[str]) -> None:
+    """ValueError for an id out of bounds, or too many of them."""
+    if len(series_ids) > SERIES_MAX:
+        raise ValueError(f"one call has at most {SERIES_MAX} series")
+    for series_id in series_ids:
+        if not 0 < len(series_id) <= ID_CHARACTERS_MAX or "\0" in series_id:
+            raise ValueError(f"the id of a series has 1 to {ID_CHARACTERS_MAX} characters")
+
+
+def check_range(start_ms: int, end_ms: int, *, limit: int = 1) -> None:
+    """ValueError for a range that ends before it begins, or a limit out of bounds."""
+    if not 0 <= start_ms <= end_ms <= AT_MS_MAX:
+        raise ValueError("a range begins in 1970 or later and does not end before it begins")
+    if not 1 <= limit <= SAMPLES_MAX:
+        raise ValueError(f"`limit` is 1 to {SAMPLES_MAX}")
+
+
+def first_step_ms(start_ms: int, end_ms: int, *, step_ms: int, offset_ms: int) -> int:
+    """The first begin of a step at or after `start_ms`.  Errors: ValueError, also for too many steps."""
+    check_range(start_ms, end_ms)
+    if step_ms < 1_000 or not -DAY_MS < offset_ms < DAY_MS:
+        raise ValueError("a step is a second or longer, its offset less than a day")
+    if (end_ms - start_ms) / step_ms > BUCKETS_MAX:
+        raise ValueError(f"one call gives at most {BUCKETS_MAX} steps a series: ask for longer ones")
+    return start_ms + (offset_ms - start_ms) % step_ms
+
+
+def width_for(step_ms: int, offset_ms: int = 0) -> int | None:
+    """The widest rollup that steps can be put together from; None where only samples will do."""
+    fitting = [width for width in WIDTHS_MS if step_ms % width == 0 and offset_ms % width == 0]
+    return fitting[-1] if fitting else None
+
+
+def step_for(start_ms: int, end_ms: int, *, points_max: int) -> int:
+    """The shortest usual step that shows a range in at most `points_max` points: a resolution for a chart."""
+    for step_ms in _STEPS_MS:
+        if (end_ms - start_ms) <= step_ms * points_max:
+            return step_ms
+    return DAY_MS * math.ceil((end_ms - start_ms) / DAY_MS / points_max)
+
+
+_STEPS_MS = (
+    *(1_000 * seconds for seconds in (1, 5, 15, 30)),
+    *(MINUTE_MS * minutes for minutes in (1, 5, 15, 30)),
+    *(HOUR_MS * hours for hours in (1, 3, 6, 12)),
+    *(DAY_MS * days for days in (1, 7, 28)),
+)
+
+
+def with_gaps(
+    buckets: Sequence[Bucket], *, start_ms: int, end_ms: int, step_ms: int, offset_ms: int = 0
+) -> tuple[Bucket | None, ...]:
+    """One place for each step that begins in [`start_ms`, `end_ms`): None where nothing was measured."""
+    first_ms = first_step_ms(start_ms, end_ms, step_ms=step_ms, offset_ms=offset_ms)
+    by_start = {bucket.start_ms: bucket for bucket in buckets}
+    return tuple(by_start.get(at_ms) for at_ms in range(first_ms, end_ms, step_ms))

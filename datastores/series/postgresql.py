@@ -1,0 +1,160 @@
+"""Series in PostgreSQL: native partitions by month, or a hypertable where the database has TimescaleDB."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+
+import sqlalchemy as sa
+from sqlalchemy import Connection
+
+from datastores.series.port import Point
+from datastores.series.tables import Row, Span, samples
+
+# Two processes must neither sum up one bucket from different samples nor make one partition twice.
+_READ_COMMITTED = sa.text("SET TRANSACTION ISOLATION LEVEL READ COMMITTED")
+_SHARE = sa.text("SELECT pg_advisory_xact_lock_shared(hashtextextended('stadion.series.retain', 0))")
+_ALONE = sa.text("SELECT pg_advisory_xact_lock(hashtextextended('stadion.series.retain', 0))")
+_TURN = sa.text(
+    "SELECT pg_advisory_xact_lock(lock) FROM (SELECT DISTINCT hashtextextended('stadion.series:' || name, 0)"
+    " AS lock FROM unnest(CAST(:names AS text[])) AS name ORDER BY lock) AS ordered"
+)
+_INSERT = sa.text(
+    "INSERT INTO series_samples (key, at_ms, value)"
+    " SELECT * FROM unnest(CAST(:keys AS int[]), CAST(:times AS bigint[]), CAST(:values AS float8[]))"
+    " ON CONFLICT (key, at_ms) DO UPDATE SET value = excluded.value"
+    " WHERE series_samples.value <> excluded.value"
+)
+_PUT = (
+    "INSERT INTO series_rollups (width_ms, key, start_ms, count, total, low, high)"
+    " SELECT CAST(:width AS bigint), span.key, one.{at} / CAST(:width AS bigint) * CAST(:width AS bigint)"
+    " AS start, {sums} FROM unnest(CAST(:keys AS int[]), CAST(:starts AS bigint[]), CAST(:ends AS bigint[]))"
+    " AS span(key, start, till) JOIN {table} AS one"
+    " ON one.key = span.key AND one.{at} >= span.start AND one.{at} < span.till{more} GROUP BY span.key, 3"
+    " ON CONFLICT (width_ms, key, start_ms) DO UPDATE SET count = excluded.count, total = excluded.total,"
+    " low = excluded.low, high = excluded.high"
+)
+_FROM_SAMPLES = sa.text(
+    _PUT.format(
+        at="at_ms",
+        table="series_samples",
+        sums="count(*), sum(one.value), min(one.value), max(one.value)",
+        more="",
+    )
+)
+_FROM_ROLLUPS = sa.text(
+    _PUT.format(
+        at="start_ms",
+        table="series_rollups",
+        sums="sum(one.count), sum(one.total), min(one.low), max(one.high)",
+        more=" AND one.width_ms = :from_width",
+    )
+)
+_READ = sa.text(
+    "SELECT one.key, point.at_ms, point.value FROM unnest(CAST(:keys AS int[])) AS one(key)"
+    " CROSS JOIN LATERAL (SELECT at_ms, value FROM series_samples"
+    " WHERE key = one.key AND at_ms >= :start AND at_ms < :end ORDER BY at_ms LIMIT :limit) AS point"
+)
+_PARTITIONS = sa.text(
+    "SELECT relname FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid"
+    " WHERE inhparent = CAST('series_samples' AS regclass) AND relkind = 'r'"
+)
+_IS_PARTITIONED = sa.text(
+    "SELECT EXISTS (SELECT 1 FROM pg_partitioned_table WHERE partrelid = CAST('series_samples' AS regclass))"
+)
+_TIMESCALEDB = sa.text(
+    "SELECT quote_ident(nspname) FROM pg_extension JOIN pg_namespace ON pg_namespace.oid = extnamespace"
+    " WHERE extname = 'timescaledb'"
+)
+_MAKE_ALONE = sa.text("SELECT pg_advisory_xact_lock(hashtextextended('stadion.series.partitions', 0))")
+Month = tuple[int, int]
+
+
+def take_turns(connection: Connection, series_names: Iterable[str]) -> None:
+    """Let nobody else append to or forget these series, nor retain, before this transaction ends."""
+    # With the locks, each statement must see what the one before us in the queue has committed.
+    connection.execute(_READ_COMMITTED)
+    connection.execute(_SHARE)
+    connection.execute(_TURN, {"names": list(series_names)})
+
+
+def retain_alone(connection: Connection) -> None:
+    """Let nobody append before this transaction ends."""
+    connection.execute(_READ_COMMITTED)
+    connection.execute(_ALONE)
+
+
+def insert(connection: Connection, rows: Sequence[Row]) -> None:
+    """Put samples; at a moment that has one already the new value stays."""
+    keys, times, values = zip(*rows, strict=True)
+    connection.execute(_INSERT, {"keys": keys, "times": times, "values": values})
+
+
+def roll_up(connection: Connection, width_ms: int, from_ms: int | None, spans: Sequence[Span]) -> None:
+    """Sum up anew: the rollups of `width_ms` in `spans`, out of those of `from_ms`, or out of samples."""
+    keys, starts, ends = zip(*spans, strict=True)
+    values = {"width": width_ms, "keys": keys, "starts": starts, "ends": ends}
+    if from_ms is None:
+        connection.execute(_FROM_SAMPLES, values)
+    else:
+        connection.execute(_FROM_ROLLUPS, {**values, "from_width": from_ms})
+
+
+def first_points(
+    connection: Connection, keys: Sequence[int], start_ms: int, end_ms: int, limit: int
+) -> Mapping[int, tuple[Point, ...]]:
+    """The first `limit` samples of each series in a range."""
+    bounds = {"start": start_ms, "end": end_ms, "limit": limit}
+    found: dict[int, list[Point]] = {key: [] for key in keys}
+    for key, at_ms, value in connection.execute(_READ, {"keys": list(keys), **bounds}):
+        found[key].append(Point(at_ms, value))
+    return {key: tuple(points) for key, points in found.items()}
+
+
+def drop_samples(connection: Connection, before_ms: int) -> None:
+    """Remove all samples before a time: whole partitions or chunks, then what is left of the last one."""
+    if is_partitioned(connection):
+        for name in connection.execute(_PARTITIONS).scalars().all():
+            if _months_of_name(name)[1] <= before_ms:
+                connection.execute(sa.text(f"DROP TABLE {name}"))
+    else:
+        schema = connection.execute(_TIMESCALEDB).scalar_one()
+        drop = f"SELECT {schema}.drop_chunks('series_samples', older_than => CAST(:before AS bigint))"
+        connection.execute(sa.text(drop), {"before": before_ms})
+    connection.execute(sa.delete(samples).where(samples.c.at_ms < before_ms))
+
+
+def is_partitioned(connection: Connection) -> bool:
+    """Whether samples lie in native partitions; else in a hypertable, which makes its chunks by itself."""
+    return bool(connection.execute(_IS_PARTITIONED).scalar())
+
+
+def month_of(at_ms: int) -> Month:
+    """The year and month, in UTC, of a time: which partition it belongs to."""
+    moment = datetime.fromtimestamp(at_ms / 1000, UTC)
+    return moment.year, moment.month
+
+
+def make_partitions(connection: Connection, months: Iterable[Month]) -> None:
+    """Make the partitions of `months` that are not there yet."""
+    connection.execute(_READ_COMMITTED)
+    connection.execute(_MAKE_ALONE)
+    there = set(connection.execute(_PARTITIONS).scalars())
+    for year, month in sorted(months):
+        name = f"series_samples_{year}_{month:02}"
+        if name not in there:
+            start_ms, end_ms = _months_of_name(name)
+            # Attached, not made in place: appends to other partitions go on meanwhile.
+            connection.execute(sa.text(f"CREATE TABLE {name} (LIKE series_samples INCLUDING ALL)"))
+            bounds = f"FOR VALUES FROM ({start_ms}) TO ({end_ms})"
+            connection.execute(sa.text(f"ALTER TABLE series_samples ATTACH PARTITION {name} {bounds}"))
+
+
+def _months_of_name(name: str) -> tuple[int, int]:
+    """From when and until when a partition goes, by its name."""
+    year, month = (int(part) for part in name.split("_")[-2:])
+    start, end = (
+        datetime(year, month, 1, tzinfo=UTC),
+        datetime(year + month // 12, month % 12 + 1, 1, tzinfo=UTC),
+    )
+    return int(start.timestamp()) * 1000, int(end.timestamp()) * 1000

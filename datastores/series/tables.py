@@ -1,0 +1,71 @@
+"""The tables of the series as `migrations/` makes them, and what a dialect does in its own words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import sqlalchemy as sa
+from sqlalchemy import Connection
+
+from datastores.relational.schemas import Schema
+from datastores.series.port import Point
+
+_metadata = sa.MetaData()
+names = sa.Table("series_names", _metadata, sa.Column("key", sa.Integer), sa.Column("name", sa.String))
+samples = sa.Table(
+    "series_samples",
+    _metadata,
+    sa.Column("key", sa.Integer),
+    sa.Column("at_ms", sa.BigInteger),
+    sa.Column("value", sa.Double),
+)
+rollups = sa.Table(
+    "series_rollups",
+    _metadata,
+    *(sa.Column(name, sa.BigInteger) for name in ("width_ms", "key", "start_ms", "count")),
+    *(sa.Column(name, sa.Double) for name in ("total", "low", "high")),
+)
+horizon = sa.Table(
+    "series_horizon", _metadata, sa.Column("kept", sa.String), sa.Column("from_ms", sa.BigInteger)
+)
+SCHEMA = Schema(
+    "series", Path(__file__).parent / "migrations", "series_version", (names, samples, rollups, horizon)
+)
+Row = tuple[int, int, float]
+"""Key of the series, time, value."""
+Span = tuple[int, int, int]
+"""Key of the series, and the times from which and before which something has changed."""
+
+
+class SeriesSql(Protocol):
+    """What the two databases say differently. Each function is part of one transaction."""
+
+    def take_turns(self, connection: Connection, series_names: Iterable[str]) -> None:
+        """Let nobody else append to or forget these series, nor retain, before this transaction ends."""
+        ...
+
+    def retain_alone(self, connection: Connection) -> None:
+        """Let nobody append before this transaction ends."""
+        ...
+
+    def insert(self, connection: Connection, rows: Sequence[Row]) -> None:
+        """Put samples; at a moment that has one already the new value stays."""
+        ...
+
+    def roll_up(
+        self, connection: Connection, width_ms: int, from_ms: int | None, spans: Sequence[Span]
+    ) -> None:
+        """Sum up anew: the rollups of `width_ms` in `spans`, out of those of `from_ms`, or out of samples."""
+        ...
+
+    def first_points(
+        self, connection: Connection, keys: Sequence[int], start_ms: int, end_ms: int, limit: int
+    ) -> Mapping[int, tuple[Point, ...]]:
+        """The first `limit` samples of each series in a range."""
+        ...
+
+    def drop_samples(self, connection: Connection, before_ms: int) -> None:
+        """Remove all samples before a time."""
+        ...
