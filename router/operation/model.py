@@ -65,6 +65,14 @@ class Stream:
 
 
 @dataclass(frozen=True, slots=True)
+class AppliedDirective:
+    """A directive of the client's that the router itself does not know; subgraphs are told of it."""
+
+    name: str
+    arguments: tuple[Argument, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class NormalField:
     """A field with its fragments expanded and its duplicates merged.
 
@@ -78,6 +86,7 @@ class NormalField:
     conditions: tuple[Condition, ...] = ()
     selections: tuple[NormalSelection, ...] = ()
     stream: Stream | None = None
+    directives: tuple[AppliedDirective, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

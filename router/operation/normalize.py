@@ -33,6 +33,7 @@ from graphql import (
 
 from router.errors import PlanTooComplex
 from router.operation.model import (
+    AppliedDirective,
     Argument,
     Condition,
     NormalField,
@@ -48,6 +49,8 @@ SELECTIONS_MAX: Final = 200_000
 """Selections after expansion: nested named fragments can multiply without end."""
 
 _Conditions: TypeAlias = tuple[Condition, ...]
+_OF_THE_ROUTER: Final = frozenset({"skip", "include", "defer", "stream"})
+"""Directives that are decided here or in execution; all others are handed on to subgraphs."""
 
 
 @dataclass(slots=True)
@@ -118,7 +121,15 @@ def _print_selection(selection: NormalSelection) -> str:
     arguments = ", ".join(f"{a.name}: {print_ast(a.value)}" for a in selection.arguments)
     inner = print_selections(selection.selections) if selection.selections else ""
     stream = _print_stream(selection.stream) if selection.stream else ""
-    return alias + selection.name + (f"({arguments})" if arguments else "") + conditions + stream + inner
+    handed_on = "".join(f" {print_directive(one)}" for one in selection.directives)
+    own = selection.name + (f"({arguments})" if arguments else "")
+    return alias + own + conditions + stream + handed_on + inner
+
+
+def print_directive(directive: AppliedDirective) -> str:
+    """As in an operation's text: equal directives print equally."""
+    arguments = ", ".join(f"{a.name}: {print_ast(a.value)}" for a in directive.arguments)
+    return f"@{directive.name}({arguments})" if arguments else f"@{directive.name}"
 
 
 def _print_stream(stream: Stream) -> str:
@@ -163,12 +174,22 @@ def _field(node: FieldNode, parent_type: str, conditions: _Conditions, expansion
         response_key=node.alias.value if node.alias else name,
         name=name,
         parent_type=parent_type,
-        arguments=tuple(
-            sorted((Argument(a.name.value, a.value) for a in node.arguments or ()), key=lambda a: a.name)
-        ),
+        arguments=_arguments(node),
         conditions=conditions,
         selections=inner,
         stream=_stream(node.directives or (), expansion),
+        directives=tuple(
+            AppliedDirective(one.name.value, _arguments(one))
+            for one in node.directives or ()
+            if one.name.value not in _OF_THE_ROUTER
+        ),
+    )
+
+
+def _arguments(node: FieldNode | DirectiveNode) -> tuple[Argument, ...]:
+    """The arguments by name: their order means nothing."""
+    return tuple(
+        sorted((Argument(a.name.value, a.value) for a in node.arguments or ()), key=lambda a: a.name)
     )
 
 
@@ -255,14 +276,16 @@ def _joined(group: list[NormalSelection]) -> NormalSelection:
         return first
     inner = _merged(selection for same in group for selection in same.selections)
     if isinstance(first, NormalField):
-        return replace(first, selections=inner)
+        applied = [one for same in group if isinstance(same, NormalField) for one in same.directives]
+        by_text = {print_directive(one): one for one in applied}
+        return replace(first, selections=inner, directives=tuple(by_text.values()))
     return NormalFragment(first.type_condition, first.conditions, inner)
 
 
 def _uncovered(selection: NormalSelection, plain: set[str], *, top: bool = False) -> NormalSelection | None:
     """The selection without leaves that a parent selects anyway; None where nothing is left."""
     if isinstance(selection, NormalField):
-        covered = not selection.selections and selection.response_key in plain
+        covered = not (selection.selections or selection.directives) and selection.response_key in plain
         return None if covered and not (top and not selection.conditions) else selection
     if selection.deferred:
         return selection

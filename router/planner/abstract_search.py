@@ -22,13 +22,13 @@ request that is always made would be as good."""
 def plan_abstract(search: Search, state: State, selections: Selections) -> AbstractPlan | NodePlan:
     """The plan for a selection on an interface or union that `state.graph` has as such."""
     local_types = _known_types(search, state)
-    if not local_types:
-        return plan_node(search, state, selections)
     flat = tuple(_flattened(search, selections, state))
     fragments = [item for item in flat if isinstance(item, Fragment)]
     shared, exploded = _split(
         search, state, [i for i in flat if isinstance(i, Field)], fragments, local_types
     )
+    if not local_types and (exploded or not shared):
+        return plan_node(search, state, selections)
     unreachable: list[Field] = []
     while True:
         branches = _branches(search, state, exploded, fragments, local_types)

@@ -24,6 +24,13 @@ class TreeField:
     conditions: Conditions
     type: TypeRef | None
     below: SelectionTree | None = None
+    directives: str = ""
+
+    def tell(self, directives: str, variables: tuple[str, ...]) -> None:
+        """Hand these directives on too, and the variables in them."""
+        if directives not in self.directives:
+            self.directives += directives
+            self.variables = tuple(dict.fromkeys((*self.variables, *variables)))
 
 
 @dataclass(eq=False, slots=True)
@@ -57,7 +64,9 @@ class SelectionTree:
                 conditions,
                 type_,
                 below,
+                selected.directives,
             )
+        known.tell(selected.directives, selected.variables)
         return known
 
     def add_typename(self, condition: str = "") -> None:
@@ -72,8 +81,10 @@ class SelectionTree:
             ours = self.fields.get(slot)
             if ours is None:
                 self.fields[slot] = theirs
-            elif ours.below is not None and theirs.below is not None:
+                continue
+            if ours.below is not None and theirs.below is not None:
                 ours.below.merge(theirs.below)
+            ours.tell(theirs.directives, theirs.variables)
 
     def same_as(self, other: SelectionTree) -> bool:
         """Whether both select the same."""
@@ -81,7 +92,11 @@ class SelectionTree:
             return False
         for slot, ours in self.fields.items():
             theirs = other.fields[slot]
-            if ours.name != theirs.name or ours.arguments != theirs.arguments:
+            if (ours.name, ours.arguments, ours.directives) != (
+                theirs.name,
+                theirs.arguments,
+                theirs.directives,
+            ):
                 return False
             if ours.below is not None and (theirs.below is None or not ours.below.same_as(theirs.below)):
                 return False

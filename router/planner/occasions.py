@@ -13,6 +13,8 @@ Occasions: TypeAlias = frozenset[Conditions]
 
 COPIES_MAX: Final = 3
 """How often one request may stand in the branches of its decision."""
+COPIES_OF_SELECTED_MAX: Final = 8
+"""The same where the request would otherwise be made even where nothing of it is selected."""
 
 
 def simplest(occasions: Iterable[Conditions]) -> Occasions:
@@ -24,6 +26,13 @@ def simplest(occasions: Iterable[Conditions]) -> Occasions:
 def decidable(occasions: Iterable[Conditions]) -> bool:
     """Whether the decision has few enough branches to be written into a plan."""
     return _copies(simplest(occasions)) <= COPIES_MAX
+
+
+def asked_on(selected: Iterable[Conditions]) -> Occasions:
+    """The occasions on which anything of a request is selected; none where that is always, or past the bound
+    in COPIES_OF_SELECTED_MAX."""
+    found = simplest(selected)
+    return found if () not in found and _copies(found) <= COPIES_OF_SELECTED_MAX else frozenset()
 
 
 def decision(occasions: Iterable[Conditions], node: PlanNode) -> PlanNode | None:

@@ -57,7 +57,7 @@ class Rendering:
                 outer.append(printed)
             else:
                 own[condition.negated] = printed
-        text = " ".join([text, *own.values()]) + inner
+        text = " ".join([text, *own.values()]) + entry.directives + inner
         for printed in outer:
             text = f"... {printed}{{{text}}}"
         return text

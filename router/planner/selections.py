@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from graphql import ValueNode, VariableNode, Visitor, visit
 
 from router.operation.model import Condition, NormalField, NormalSelection
+from router.operation.normalize import print_directive
 from router.planner.contexts import ContextNames, ContextValue, Frame
 from router.planner.response_keys import ResponseKeys, printed_arguments
 from schema.supergraph import Supergraph
@@ -25,7 +26,7 @@ class Field:
     """One field to resolve; interned: equal fields are the same object.
 
     `asked_on` is the type it was selected on, `defer` the number of the deferred fragment that it is in.
-    `arguments` is printed text, `variables` the names in it.
+    `arguments` and `directives` are printed text, `variables` the names in them.
     `purpose` is empty for the client's fields, else `key` or `requires`.
     """
 
@@ -35,6 +36,7 @@ class Field:
         "conditions",
         "context",
         "defer",
+        "directives",
         "id",
         "key",
         "name",
@@ -56,11 +58,12 @@ class Field:
         purpose: str = "",
         context: tuple[ContextValue, ...] = (),
         defer: int | None = None,
+        directives: str = "",
     ) -> None:
         self.key, self.name, self.asked_on = key, name, asked_on
         self.arguments, self.variables, self.conditions = arguments, variables, conditions
         self.selections, self.purpose, self.context = selections, purpose, context
-        self.defer = defer
+        self.defer, self.directives = defer, directives
         self.id = -1
 
     @property
@@ -68,7 +71,7 @@ class Field:
         """What makes two fields the same."""
         inner = self.selections.id if self.selections is not None else -1
         own = (self.key, self.name, self.asked_on, self.arguments, self.conditions)
-        return (*own, inner, self.purpose, self.context, self.defer)
+        return (*own, inner, self.purpose, self.context, self.defer, self.directives)
 
     def __repr__(self) -> str:
         alias = "" if self.key == self.name else f"{self.key}: "
@@ -171,34 +174,20 @@ class SelectionPool:
         self, field: Field, *, selections: Selections | None = None, conditions: Conditions | None = None
     ) -> Field:
         """The field with other selections or conditions."""
-        return self.field(
-            Field(
-                key=field.key,
-                name=field.name,
-                asked_on=field.asked_on,
-                arguments=field.arguments,
-                variables=field.variables,
-                conditions=field.conditions if conditions is None else conditions,
-                selections=field.selections if selections is None else selections,
-                purpose=field.purpose,
-                context=field.context,
-                defer=field.defer,
-            )
-        )
+        changed: dict[str, object] = {}
+        if selections is not None:
+            changed["selections"] = selections
+        if conditions is not None:
+            changed["conditions"] = conditions
+        return self._changed(field, **changed)
 
     def at_once(self, field: Field) -> Field:
         """The field as if it were not deferred."""
-        again = Field(
-            key=field.key,
-            name=field.name,
-            asked_on=field.asked_on,
-            arguments=field.arguments,
-            variables=field.variables,
-            conditions=field.conditions,
-            selections=field.selections,
-            context=field.context,
-        )
-        return self.field(again)
+        return self._changed(field, defer=None, purpose="")
+
+    def _changed(self, field: Field, **changed: Any) -> Field:
+        same = {name: getattr(field, name) for name in Field.__slots__ if name != "id"}
+        return self.field(Field(**{**same, **changed}))
 
     def of_operation(
         self,
@@ -251,7 +240,8 @@ class SelectionPool:
                 name=selection.name,
                 asked_on=selection.parent_type,
                 arguments=printed_arguments(selection),
-                variables=tuple(dict.fromkeys(v for a in selection.arguments for v in _variables(a.value))),
+                directives="".join(f" {print_directive(one)}" for one in selection.directives),
+                variables=tuple(dict.fromkeys(_variables_of(selection))),
                 conditions=selection.conditions,
                 selections=(
                     self.of_operation(selection.selections, below, (*path, selection.response_key))
@@ -342,9 +332,12 @@ class SelectionPool:
             known = merged.get(slot)
             if known is None:
                 merged[slot] = field
-            elif known.selections is not None and field.selections is not None:
+                continue
+            if known.selections is not None and field.selections is not None:
                 both = self.selections((*known.selections.items, *field.selections.items))
-                merged[slot] = self.with_(known, selections=both)
+                known = merged[slot] = self.with_(known, selections=both)
+            if field.directives and field.directives != known.directives:
+                merged[slot] = self._told(known, field)
         plain = {
             field.key
             for field in merged.values()
@@ -355,8 +348,14 @@ class SelectionPool:
             for field in merged.values()
             if field.key not in plain
             or field.selections is not None
+            or field.directives
             or not (field.conditions or field.defer is not None)
         )
+
+    def _told(self, known: Field, field: Field) -> Field:
+        """The first field with what the client says of both to subgraphs."""
+        variables = tuple(dict.fromkeys((*known.variables, *field.variables)))
+        return self._changed(known, directives=known.directives + field.directives, variables=variables)
 
 
 def joined(outer: Conditions, inner: Conditions) -> Conditions | None:
@@ -367,6 +366,12 @@ def joined(outer: Conditions, inner: Conditions) -> Conditions | None:
     if any(Condition(c.variable, not c.negated) in together for c in together):
         return None
     return tuple(sorted(together, key=lambda c: (c.variable, c.negated)))
+
+
+def _variables_of(selection: NormalField) -> Iterator[str]:
+    told = [argument for directive in selection.directives for argument in directive.arguments]
+    for argument in (*selection.arguments, *told):
+        yield from _variables(argument.value)
 
 
 def _variables(value: ValueNode) -> list[str]:

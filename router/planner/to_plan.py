@@ -10,7 +10,7 @@ from graphql import VariableDefinitionNode, print_ast
 from router.operation.model import NormalOperation, OperationKind
 from router.planner.contexts import unused_name
 from router.planner.groups import FetchGroup, FetchGroups
-from router.planner.occasions import decision
+from router.planner.occasions import asked_on, decision
 from router.planner.plan import (
     ConditionNode,
     ContextRewrite,
@@ -82,10 +82,11 @@ class PlanWriter:
     def request(self, group: FetchGroup, kind: OperationKind = OperationKind.QUERY) -> PlanNode:
         """One request, under its path and its conditions."""
         hoisted = _common_conditions(group)
+        occasions = group.occasions or asked_on(entry.conditions for entry in group.tree.fields.values())
         node: PlanNode = self.fetch(group, kind if not group.path else OperationKind.QUERY, hoisted)
         if group.path:
             node = Flatten(group.path, node)
-        remaining = [tuple(c for c in one if c not in hoisted) for one in group.occasions]
+        remaining = [tuple(c for c in one if c not in hoisted) for one in occasions]
         node = decision(remaining, node) or node
         for condition in reversed(hoisted):
             node = (
