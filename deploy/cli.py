@@ -17,6 +17,8 @@ COMMANDS = (
     "policy_command",
     "audit_command",
     "migrate_command",
+    "backup_command",
+    "restore_command",
     "config_command",
 )
 

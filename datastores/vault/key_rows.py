@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
@@ -45,6 +45,22 @@ class KeyRow:
     kind: str
     name: str
     wrapped: WrappedKey
+
+
+@dataclass(frozen=True, slots=True)
+class KeptKeys:
+    """All wrapped keys, to be kept elsewhere. Instants are ISO text; who is `shredded` has no key."""
+
+    patients: Mapping[str, WrappedKey] = field(default_factory=dict)
+    secrets: Mapping[str, WrappedKey] = field(default_factory=dict)
+    made: Mapping[str, str] = field(default_factory=dict)
+    shredded: Mapping[str, str] = field(default_factory=dict)
+
+    def without(self, shredded: Mapping[str, str]) -> KeptKeys:
+        """The same, less the keys of those who are `shredded` as well."""
+        gone = {**self.shredded, **shredded}
+        left = {name: key for name, key in self.patients.items() if name not in gone}
+        return KeptKeys(left, self.secrets, {**gone, **self.made}, gone)
 
 
 async def prepare(relational: Relational) -> None:
@@ -150,3 +166,33 @@ def replace(connection: Connection, rewrapped: Sequence[tuple[KeyRow, WrappedKey
             .where(name == row.name, table.c.kek_id == row.wrapped.kek_id)
             .values(wrapped=wrapped.wrapped, kek_id=wrapped.kek_id)
         )
+
+
+def taken_out(connection: Connection) -> KeptKeys:
+    """All keys, to be kept apart from the rows that they open."""
+    rows = connection.execute(sa.select(_keys)).all()
+    secrets = connection.execute(sa.select(_secrets)).all()
+    return KeptKeys(
+        patients={r.patient_id: WrappedKey(r.kek_id, r.wrapped) for r in rows if r.wrapped is not None},
+        secrets={r.name: WrappedKey(r.kek_id, r.wrapped) for r in secrets},
+        made={r.patient_id: r.made_at_utc.isoformat() for r in rows},
+        shredded={r.patient_id: r.shredded_at_utc.isoformat() for r in rows if r.wrapped is None},
+    )
+
+
+def put_back(connection: Connection, kept: KeptKeys) -> None:
+    """The keys of `kept` into empty tables; who was erased has a row without a key, for good."""
+    made = {name: datetime.fromisoformat(at) for name, at in kept.made.items()}
+    rows = [
+        {"patient_id": name, "wrapped": key.wrapped, "kek_id": key.kek_id, "made_at_utc": made[name]}
+        for name, key in kept.patients.items()
+    ]
+    for name, at in kept.shredded.items():
+        gone_at = datetime.fromisoformat(at)
+        values = {"patient_id": name, "made_at_utc": made.get(name, gone_at), "shredded_at_utc": gone_at}
+        connection.execute(sa.insert(_keys).values(values))
+    if rows:
+        connection.execute(sa.insert(_keys), rows)
+    secrets = [{"name": n, "wrapped": k.wrapped, "kek_id": k.kek_id} for n, k in kept.secrets.items()]
+    if secrets:
+        connection.execute(sa.insert(_secrets), secrets)

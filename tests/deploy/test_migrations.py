@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -22,18 +22,12 @@ from deploy.assemble import open_stores
 from deploy.schemas import SCHEMAS, every_schema
 from deploy.settings import Settings
 from deploy.stores import stores_of
-from tests.kit_subgraphs.stores import open_postgresql, open_sqlite, postgresql_server
+from tests.kit_subgraphs.stores import open_postgresql, open_sqlite
 
 EVERY = every_schema()
 run = CliRunner()
 app = typer.Typer()
 migrate_command.register(app)
-
-
-@pytest.fixture(scope="module")
-def postgresql() -> Iterator[str]:
-    with postgresql_server() as url:
-        yield url
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

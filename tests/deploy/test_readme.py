@@ -14,7 +14,7 @@ from tests.kit_platform.process import ROOT, run_stadion
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 OPERATIONS = re.findall(r"```graphql\n(.*?)```", README, re.DOTALL)
-COMMANDS = sorted(set(re.findall(r"^\| `stadion ([a-z]+)", README, re.MULTILINE)))
+COMMANDS = sorted(set(re.findall(r"^\| `stadion ([a-z-]+)", README, re.MULTILINE)))
 
 
 @pytest.mark.parametrize("text", OPERATIONS, ids=lambda text: text.split("(")[0].strip()[:20])
@@ -34,7 +34,7 @@ def test_every_command_of_the_table_exists_and_every_command_is_in_the_table() -
         group.name for group in app.registered_groups
     }
     assert set(COMMANDS) <= named
-    assert named - set(COMMANDS) <= set(re.findall(r"stadion ([a-z]+)", README))
+    assert named - set(COMMANDS) <= set(re.findall(r"stadion ([a-z-]+)", README))
 
 
 def test_help_says_what_each_command_does() -> None:

@@ -1,0 +1,126 @@
+"""`stadion backup`: one backup beside the running platform, sealed, only what is new; and their list."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from deploy.router_command import fail
+
+if TYPE_CHECKING:
+    from datastores.backup.repository import Entry
+    from deploy.settings import Settings
+
+Folder = Annotated[Path | None, typer.Option("--data", help="folder of the embedded stores [.stadion]")]
+SafeFolder = Annotated[
+    Path | None, typer.Option("--safe", help="folder for the keys, apart from the backups; keep it private")
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to `app`."""
+    app.command(name="backup")(backup_command)
+
+
+def backup_command(
+    into: Annotated[str | None, typer.Option(help="where backups go: `file:///folder` or `s3://…`")] = None,
+    safe: SafeFolder = None,
+    data: Folder = None,
+    keep: Annotated[int | None, typer.Option(min=1, help="remove all but so many of the newest")] = None,
+    *,
+    every_file: Annotated[
+        bool, typer.Option("--every-file", help="read files again that an earlier backup has")
+    ] = False,
+    only_keys: Annotated[
+        bool, typer.Option("--only-keys", help="only put the keys, and who was erased, into the safe")
+    ] = False,
+    listed: Annotated[bool, typer.Option("--list", help="only list what was done so far")] = False,
+) -> None:
+    """Back up rows and files, sealed; keys go into the safe. Works beside a running platform.
+
+    `STADION_BACKUP_URL` and `STADION_BACKUP_SAFE` stand for `--into` and `--safe`.
+    """
+    from datastores.errors import StoreError
+    from deploy.settings import settings_with
+
+    settings = settings_with(data_folder=data)
+    place, folder = backup_place(settings, into, "--into"), safe_folder(settings, safe)
+    try:
+        if listed:
+            asyncio.run(_list(place, folder))
+        elif only_keys:
+            asyncio.run(_only_keys(settings, folder))
+        else:
+            asyncio.run(_back_up(settings, place, folder, keep=keep, every_file=every_file))
+    except StoreError as error:
+        fail(str(error))
+
+
+def backup_place(settings: Settings, given: str | None, option: str) -> str:
+    """The URL of the backups; one line and exit code 1 where nobody says it."""
+    if given is not None:
+        return given
+    if settings.backup_url is None:
+        fail(f"say where the backups are: `{option} file:///folder`, or `STADION_BACKUP_URL`")
+    return settings.backup_url.get_secret_value()
+
+
+def safe_folder(settings: Settings, given: Path | None) -> Path:
+    """The folder of the safe; one line and exit code 1 where nobody says it, or it is within the data."""
+    folder = given or settings.backup_safe
+    if folder is None:
+        fail("say where the keys are kept, apart from the backups: `--safe FOLDER`, or `STADION_BACKUP_SAFE`")
+    if folder.resolve().is_relative_to(settings.data_folder.resolve()):
+        fail(f"the safe `{folder}` is within the data folder, and would be lost with it: choose another")
+    return folder
+
+
+async def _back_up(
+    settings: Settings, place: str, folder: Path, *, keep: int | None, every_file: bool
+) -> None:
+    from datastores.backup.safe import Safe
+    from deploy.backup import alone_at, back_up, opened_repository, prune
+    from deploy.progress import shown_progress
+
+    if settings.relational_url is None and not settings.data_folder.is_dir():
+        fail(f"there is no data folder `{settings.data_folder}`: name the one to back up with `--data`")
+    safe = Safe(folder)
+    with alone_at(folder), shown_progress("backing up") as advance:
+        async with opened_repository(place, safe, create=True) as repository:
+            entry = await back_up(settings, repository, safe, every_file=every_file, advance=advance)
+            removed = await prune(repository, keep=keep) if keep is not None else 0
+    typer.echo(_line(entry))
+    if removed:
+        typer.echo(f"removed {removed} older backups")
+
+
+async def _only_keys(settings: Settings, folder: Path) -> None:
+    from datastores.backup.safe import Safe
+    from deploy.backup import alone_at, keep_keys
+
+    with alone_at(folder):
+        erased = await keep_keys(settings, Safe(folder))
+    typer.echo(f"the keys are in the safe; {erased} people are erased")
+
+
+async def _list(place: str, folder: Path) -> None:
+    from datastores.backup.safe import Safe
+    from deploy.backup import opened_repository
+
+    async with opened_repository(place, Safe(folder), create=False) as repository:
+        for entry in await repository.catalogue():
+            typer.echo(_line(entry))
+
+
+def _line(entry: Entry) -> str:
+    """What, when, how much, how it ended."""
+    told = "ok" if entry.ok else f"FAILED: {entry.told}"
+    head = f"{entry.at_utc[:19]}Z  {entry.kind:<7} {entry.backup_id}  {told}"
+    if entry.kind != "backup" or not entry.ok:
+        return head
+    size = f"{entry.bytes_whole / 1e6:.1f} MB, {entry.bytes_added / 1e6:.1f} MB new"
+    proof = f"manifest {entry.manifest_sha256[:16]}"
+    return f"{head}  {entry.rows} rows, {entry.blobs} files, {size}, {entry.took_s:.1f} s, {proof}"

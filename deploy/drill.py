@@ -1,0 +1,168 @@
+"""The drill: a backup restored where it harms nobody, and looked at; so that a restore is no surprise."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from pydantic import SecretStr
+from sqlalchemy import Connection
+
+from datastores.backup.errors import TargetNotEmpty
+from datastores.backup.repository import Entry, Repository
+from datastores.backup.safe import Escrow, Safe
+from datastores.backup.tables import Advance, difference
+from datastores.errors import StoreError
+from datastores.lifecycle import opened
+from datastores.relational.opening import open_relational
+from datastores.relational.port import Relational
+from deploy.backup import STORES_IN_ORDER, TIMEOUT_S
+from deploy.keys import kept_secret
+from deploy.restore import restore, store_of
+from deploy.schemas import SCHEMAS
+from deploy.settings import Settings
+from deploy.stores import Stores, stores_of
+from subgraphs.audit import store as audit_store
+from subgraphs.audit.model import Seal
+from subgraphs.medical import store as medical_store
+from subgraphs.medical.tables import resources
+
+_SAMPLE = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that a drill looked at."""
+
+    what: str
+    ok: bool
+    told: str
+
+
+async def drill(
+    settings: Settings,
+    repository: Repository,
+    safe: Safe,
+    entry: Entry,
+    *,
+    server_url: str | None = None,
+    advance: Advance = lambda _name, _count: None,
+    now: Callable[[], datetime] = lambda: datetime.now(UTC),
+) -> list[Finding]:
+    """Restore into a throw-away folder, or on a throw-away PostgreSQL at `server_url`, and look at it.
+
+    The server's schemas are dropped afterwards. How it went is noted in the catalogue.
+    """
+    begun_s, at = time.monotonic(), now()
+    with tempfile.TemporaryDirectory(prefix="stadion-drill-") as name:
+        url = None if server_url is None else SecretStr(server_url)
+        place = {"data_folder": Path(name) / "data", "relational_url": url, "vault_url": url}
+        target = settings.model_copy(update={**place, "events_url": None})
+        try:
+            async with _thrown_away(server_url):
+                await restore(target, repository, safe, entry, advance=advance)
+                findings = await _findings(target, await repository.manifest(entry), await safe.take())
+        except StoreError as error:
+            findings = [Finding("restore", ok=False, told=str(error))]
+    failed = [f"{each.what}: {each.told}" for each in findings if not each.ok]
+    await repository.note(
+        Entry(
+            kind="drill",
+            backup_id=entry.backup_id,
+            at_utc=at.isoformat(),
+            took_s=round(time.monotonic() - begun_s, 3),
+            ok=not failed,
+            told="; ".join(failed),
+        )
+    )
+    return findings
+
+
+async def _findings(settings: Settings, manifest: Mapping[str, Any], escrow: Escrow) -> list[Finding]:
+    stores = stores_of(settings, timeout_s=TIMEOUT_S)
+    async with opened(stores.in_order()):
+        return [
+            await _counts(stores, manifest, escrow),
+            await _chain(settings, stores.relational["audit"]),
+            await _keys_open(stores, escrow),
+            await _erased_stay_closed(stores, escrow),
+        ]
+
+
+async def _counts(stores: Stores, manifest: Mapping[str, Any], escrow: Escrow) -> Finding:
+    rows = 0
+    for name, stored in manifest["stores"].items():
+        kept = store_of(stored)
+        # From these, a restore takes out who was erased meanwhile.
+        changed = bool(escrow.vault.shredded) and name in {"accounts", "audit"}
+        if not changed and (found := await difference(stores.rows()[name], SCHEMAS[name], kept)):
+            return Finding("rows", ok=False, told=found)
+        rows += kept.rows
+    told = f"{rows} rows and {len(manifest['blobs'])} files, each counted and hashed"
+    return Finding("rows and files", ok=True, told=told)
+
+
+async def _chain(settings: Settings, audit: Relational) -> Finding:
+    seal = Seal(kept_secret(settings.data_folder / "keys", "audit-seal"))
+    report = await audit.read(lambda c: audit_store.check_chain(c, seal))
+    if report.damages:
+        return Finding("audit chain", ok=False, told=str(report.damages[0]))
+    return Finding("audit chain", ok=True, told=f"{report.records} records: intact")
+
+
+async def _keys_open(stores: Stores, escrow: Escrow) -> Finding:
+    values = await stores.vault.read(lambda c: _sealed(c, list(escrow.vault.patients)))
+    opened_values = await stores.vault.unseal_each(values)
+    closed = sum(value is None for value in opened_values)
+    told = f"{len(values)} sealed values tried, {closed} did not open"
+    return Finding("clinical values open", ok=closed == 0, told=told)
+
+
+async def _erased_stay_closed(stores: Stores, escrow: Escrow) -> Finding:
+    erased = list(escrow.vault.shredded)
+    values = await stores.vault.read(lambda c: _sealed(c, erased))
+    readable = sum(value is not None for value in await stores.vault.unseal_each(values))
+    told = f"{len(erased)} people erased, {len(values)} sealed values tried, {readable} opened"
+    return Finding("erased people stay unreadable", ok=readable == 0, told=told)
+
+
+def _sealed(connection: Connection, patient_ids: list[str]) -> list[tuple[str, str, bytes]]:
+    """Some sealed resources of those people, as the vault takes them."""
+    query = sa.select(resources.c.patient_id, resources.c.id, resources.c.sealed)
+    query = query.where(resources.c.patient_id.in_(patient_ids[:_SAMPLE])).order_by(resources.c.id)
+    rows = connection.execute(query.limit(_SAMPLE))
+    return [(row.patient_id, medical_store.resource_context(row.id), row.sealed) for row in rows]
+
+
+@asynccontextmanager
+async def _thrown_away(server_url: str | None) -> AsyncIterator[None]:
+    """The server's schemas of ours, dropped at the end.  Errors: TargetNotEmpty where one is there before."""
+    if server_url is None:
+        yield
+        return
+    server = open_relational(server_url)
+    async with opened({"the server of the drill": server}):
+        found = await server.read(_own_schemas)
+        if found:
+            raise TargetNotEmpty(f"the server has a schema `{found[0]}`: a drill needs one without")
+        try:
+            yield
+        finally:
+            await server.write(_drop_own_schemas)
+
+
+def _own_schemas(connection: Connection) -> list[str]:
+    query = sa.text("SELECT nspname FROM pg_namespace WHERE nspname = ANY(:names) ORDER BY 1")
+    return list(connection.execute(query, {"names": list(STORES_IN_ORDER)}).scalars())
+
+
+def _drop_own_schemas(connection: Connection) -> None:
+    for name in STORES_IN_ORDER:
+        connection.execute(sa.text(f"DROP SCHEMA IF EXISTS {name} CASCADE"))
