@@ -75,9 +75,12 @@ async def statuses_of(rows: Mapping[str, Relational]) -> dict[str, list[SchemaSt
 
 
 def every_schema() -> tuple[Schema, ...]:
-    """Each line of migrations once, those of the graph and the documents too."""
+    """Each line of migrations once, those of the graph, the documents and the series too."""
     from datastores.documents import sqlite as documents
     from datastores.graph import relational as graph
+    from datastores.series import tables as series
 
     found = [schema for each in SCHEMAS.values() for schema in each]
-    return tuple({each.name: each for each in [*found, graph.SCHEMA, documents.SCHEMA]}.values())
+    return tuple(
+        {each.name: each for each in [*found, graph.SCHEMA, documents.SCHEMA, series.SCHEMA]}.values()
+    )
