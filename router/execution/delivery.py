@@ -85,7 +85,6 @@ class Delivery:
                 self._take(await self._over.get())
             yield self._first_part(root)
             while self._open_count:
-                self._take(await self._over.get())
                 while not self._over.empty():
                     self._take(self._over.get_nowait())
                 payload = self._payload()
@@ -93,6 +92,8 @@ class Delivery:
                 if payload:
                     members = payload.members(has_next=bool(self._open_count))
                     yield GraphQLResponse(None, incremental=members, initial=False)
+                else:
+                    self._take(await self._over.get())
         finally:
             tasks = tuple(self._tasks)
             for task in tasks:
@@ -160,9 +161,8 @@ class Delivery:
             return first
         if data is not None and any(it.overlaps for it in self._portions.by_increment.values()):
             self._known = deepcopy(data)
-            payload.know(self._known)
-        self._deliver_due(payload)
-        members = payload.members(has_next=bool(self._open_count))
+        # what is ready already comes next: neither form has deferred data in its first part
+        members = payload.members(has_next=True)
         return GraphQLResponse(first.data, first.errors, first.extensions, incremental=members)
 
     def _deliver_due(self, payload: Payload) -> None:

@@ -85,10 +85,6 @@ class Payload:
         self._incremental: list[dict[str, Any]] = []
         self._completed: list[dict[str, Any]] = []
 
-    def know(self, known: dict[str, Any]) -> None:
-        """What the client has from here on."""
-        self._known = known
-
     def __bool__(self) -> bool:
         return bool(self._pending or self._incremental or self._completed)
 

@@ -35,6 +35,7 @@ class Operations:
     size_max: int = 40
     kind: str = "query"
     defers: bool = False
+    streams: bool = False
     _conditions: dict[str, bool] = field(default_factory=dict)
     _size: int = 0
 
@@ -106,9 +107,15 @@ class Operations:
             text = f"{name}_{abs(hash((type_.name, text))) % 997 if arguments else 'alias'}: {text}"
         elif self.random.random() < 0.06 and "id" in type_.fields and name != "id" and "id" in names:
             text = f"x_{name}: {text}"
-        text += self._condition()
+        text += self._condition() + self._stream(definition.type)
         named = get_named_type(definition.type)
         return f"{text} {self._selection(named, depth + 1)}" if is_composite_type(named) else text
+
+    def _stream(self, type_: Any) -> str:
+        if not self.streams or self.random.random() < 0.3:
+            return ""
+        nullable = type_.of_type if is_non_null_type(type_) else type_
+        return f" @stream(initialCount: {self.random.randint(0, 2)})" if is_list_type(nullable) else ""
 
     def _condition(self) -> str:
         if self.random.random() > 0.08:
