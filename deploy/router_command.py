@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Callable
     from socket import socket
 
     from starlette.applications import Starlette
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from deploy.callers import Callers
     from deploy.settings import Settings
     from router.config import RouterConfig
-    from router.execution.transports.http import HttpTransport
     from router.hooks import Hooks
     from router.pipeline import Router
     from router.snapshot import Snapshot
@@ -74,12 +73,10 @@ def router_command(
     registered = _registered(persisted) if persisted else {}
     callers = _callers(jwks, environment) if jwks else None
     hooked = _hooks(hooks) if hooks else None
-    key = environment.internal_key
-    secret = key.get_secret_value().encode() if key else None
     _serve(
         supergraph, sdl, settings,
-        host=host, port=port, registered=registered, poll=poll, callers=callers, secret=secret, hooks=hooked,
-        workers=workers,
+        host=host, port=port, registered=registered, poll=poll, callers=callers, hooks=hooked,
+        environment=environment, workers=workers,
     )  # fmt: skip
 
 
@@ -93,10 +90,11 @@ def _serve(
     registered: dict[str, str],
     poll: bool,
     callers: Callers | None,
-    secret: bytes | None,
+    environment: Settings,
     hooks: Hooks | None,
     workers: int,
 ) -> None:
+    from deploy.subgraph_side import subgraph_side
     from router.edge.app import build_app
     from router.edge.serve import AddressUnusable, listen, run
     from router.hooks import HookedRouter
@@ -112,15 +110,18 @@ def _serve(
         fail(str(error))
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s %(message)s")
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
-    transport = _transport(snapshot, settings, secret)
+    side = subgraph_side(snapshot, settings, environment)
+    if side.http.callbacks is not None and workers > 1:
+        fail("subscriptions by callback need one process: a subgraph cannot choose the one that it calls")
     rights = callers.rights if callers else NO_RIGHTS
     router = (
-        HookedRouter(snapshot, transport, config=settings, rights=rights, hooks=hooks)
+        HookedRouter(snapshot, side.transport, config=settings, rights=rights, hooks=hooks)
         if hooks
-        else Router(snapshot, transport, config=settings, rights=rights)
+        else Router(snapshot, side.transport, config=settings, rights=rights)
     )
-    following: list[Callable[[], Awaitable[None]]] = [lambda: follow(path, router, transport)] if poll else []
-    following.append(transport.follow_certificates)
+    following = list(side.background)
+    if poll:
+        following.append(lambda: follow(path, router, side.take))
     if callers:
         following.append(callers.keys.follow)
     address = f"http://{f'[{host}]' if ':' in host else host}:{port}/graphql"
@@ -129,6 +130,7 @@ def _serve(
         credentials=callers.credentials if callers else None,
         background=tuple(following),
         registered=registered,
+        routes=side.routes,
     )
 
     def ready() -> None:
@@ -138,17 +140,6 @@ def _serve(
         run(app, first, settings, ready=ready)
     else:
         raise typer.Exit(_serve_together(app, listening, settings, ready))
-
-
-def _transport(snapshot: Snapshot, settings: RouterConfig, secret: bytes | None) -> HttpTransport:
-    import ssl
-
-    from deploy.transports import http_transport
-
-    try:
-        return http_transport(urls_of(snapshot), secret, settings)
-    except (OSError, ssl.SSLError) as error:
-        fail(f"a certificate file of `subgraphs` cannot be used: {error.strerror or error}")
 
 
 def _serve_together(
@@ -164,7 +155,9 @@ def _serve_together(
     return run_workers(listening, serve, ready=ready)
 
 
-async def follow(path: Path, router: Router, transport: HttpTransport, *, every_s: float = POLL_S) -> None:
+async def follow(
+    path: Path, router: Router, take: Callable[[Snapshot], None], *, every_s: float = POLL_S
+) -> None:
     """Serve the file anew whenever its text changes; a text that cannot be served leaves the old one."""
     from router.snapshot import snapshot_of
 
@@ -178,17 +171,12 @@ async def follow(path: Path, router: Router, transport: HttpTransport, *, every_
                 continue
             seen = found
             snapshot = await asyncio.to_thread(snapshot_of, sdl, router.config)
-            transport.readdress(urls_of(snapshot))
+            take(snapshot)
             await router.take(snapshot)
         except Exception as error:
             log.error("the supergraph `%s` was not loaded anew: %s", path, error)
             continue
         log.info("the supergraph `%s` was loaded anew (%s)", path, found[:12])
-
-
-def urls_of(snapshot: Snapshot) -> dict[str, str]:
-    """Subgraph name → URL, as the supergraph names them."""
-    return {one.name: one.url for one in snapshot.supergraph.subgraphs.values()}
 
 
 def read_text_file(path: Path, what: str) -> str:

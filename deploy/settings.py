@@ -7,11 +7,24 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from authz.identity.internal import KEY_BYTES_MIN
 from deploy.router_command import fail
+
+
+class Region(BaseModel):
+    """The stores of one region; what is left out is embedded, in a folder of the region's own."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    relational_url: SecretStr | None = None
+    vault_url: SecretStr | None = None
+    blobs_url: SecretStr | None = None
+    events_url: SecretStr | None = None
+    backup_url: SecretStr | None = None
+    backup_safe: Path | None = None
 
 
 class Settings(BaseSettings):
@@ -34,7 +47,12 @@ class Settings(BaseSettings):
     migrate_at_start: bool = True
     backup_url: SecretStr | None = None
     backup_safe: Path | None = None
+    regions: Mapping[str, Region] = Field(default_factory=dict)
+    home_region: str = ""
+    directory_url: SecretStr | None = None
     internal_key: SecretStr | None = None
+    cache_url: SecretStr | None = None
+    cache_invalidation_key: SecretStr | None = None
     rate_url: SecretStr | None = None
     metrics_address: str = ""
     otlp_endpoint: str = ""

@@ -197,6 +197,11 @@ class Traffic:
         if used and not self.callback_url.startswith(("http://", "https://")):
             raise ValueError("subscriptions by callback need `callback_url`, an http:// or https:// URL")
 
+    @property
+    def keeps_answers(self) -> bool:
+        """Whether answers of some subgraph are kept."""
+        return any(one.cache.on for one in self.each())
+
     def each(self) -> tuple[SubgraphTraffic, ...]:
         """The settings for all, and every subgraph's own."""
         return (self.all, *self.by_name.values())

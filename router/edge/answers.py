@@ -23,13 +23,15 @@ NO_GRAPHQL_REQUEST = frozenset({"BAD_REQUEST", "BATCHING_NOT_SUPPORTED", "BATCH_
 class Answer:
     """One GraphQL response map; `http_status` is the one under `application/graphql-response+json`.
 
-    `json` is the body as text, where it was made already.
+    `json` is the body as text, where it was made already; `cache_control` says how long clients may keep it,
+    where they may at all.
     """
 
     body: Mapping[str, Any]
     http_status: int = 200
     code: str | None = None
     json: bytes | None = None
+    cache_control: str | None = None
 
     def status_as(self, wire: Wire) -> int:
         """The HTTP status under a media type: legacy JSON answers 200 to every well-formed request."""

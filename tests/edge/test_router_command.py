@@ -120,6 +120,7 @@ async def test_a_router_asked_to_stop_answers_what_is_under_way(tmp_path: Path, 
 
 async def test_a_changed_file_is_served_without_a_restart_and_a_broken_one_is_not(tmp_path: Path) -> None:
     from deploy.router_command import follow
+    from deploy.subgraph_side import urls_of
     from router.config import RouterConfig
     from router.execution.transports.http import HttpTransport
     from router.pipeline import Router
@@ -130,7 +131,9 @@ async def test_a_changed_file_is_served_without_a_restart_and_a_broken_one_is_no
     config = RouterConfig()
     transport = HttpTransport({})
     router = Router(snapshot_of(file.read_text(), config), transport, config=config)
-    following = asyncio.create_task(follow(file, router, transport, every_s=0.001))
+    following = asyncio.create_task(
+        follow(file, router, lambda it: transport.readdress(urls_of(it)), every_s=0.001)
+    )
     first = router.snapshot
     file.write_text("type Query {")
     file.write_text(supergraph_of("type Query { hello: String more: Int }"))

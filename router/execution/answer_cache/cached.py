@@ -1,0 +1,337 @@
+"""The subgraph port before another one: what subgraphs say may be kept is kept, and not asked for again.
+
+Entities are kept one by one, whatever they were asked for with; root fields as one answer.
+
+INVARIANT: what is private to its viewer is kept under the viewer: identity, roles, scopes, level and region,
+and every header that goes to the subgraph; nobody else's look-up can have that key.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import secrets
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any, Final, Protocol
+
+import orjson
+
+from authz.identity.subject import Subject
+from router.execution.answer_cache.freshness import STALE, Freshness, freshness_of, now_s, tell
+from router.execution.answer_cache.hints import Hints, hints_of
+from router.execution.answer_cache.reading import EntityPart, ReadQuery, read_query
+from router.execution.answer_cache.tags import TagFormats, tag_formats_of
+from router.execution.transport import SubgraphRequest, SubgraphResponse, SubgraphTransport
+from router.operation.model import OperationKind
+from router.telemetry import instruments
+from router.traffic import CachedAnswers, Traffic
+from schema.supergraph import Supergraph
+
+log = logging.getLogger("stadion.router.answers_kept")
+QUERIES_MAX: Final = 1_024
+VALUE_BYTES_MAX: Final = 1_000_000
+_GENERATION_S: Final = 7 * 24 * 3_600
+_TRACE_HEADERS: Final = frozenset({"traceparent", "tracestate", "x-request-id", "baggage"})
+_CREDENTIALS: Final = frozenset({"authorization", "cookie"})
+_OF_A_SESSION: Final = frozenset({"session_id", "expires_at_utc"})
+_UNREAD: Final = object()
+
+look_ups = instruments.counter(
+    "stadion.router.subgraph.cache", "entities and root answers looked up", labels=("subgraph.name", "found")
+)
+
+
+class AnswerStore(Protocol):
+    """Where answers are kept. It may lose anything at any time; an error is as good as a miss."""
+
+    async def get_many(self, keys: Sequence[str]) -> Mapping[str, bytes]:
+        """The values that are there, by key."""
+        ...
+
+    async def set_many(self, values: Mapping[str, bytes], *, ttl_s: float) -> None:
+        """Keep `values` for so long."""
+        ...
+
+
+@dataclass(slots=True)
+class _Unit:
+    """What is kept under one key: an entity, or the answer to root fields."""
+
+    public_key: str
+    private_key: str
+    tags: list[str]
+    text: bytes | None = None
+    left: Freshness = STALE
+    stamps: str = ""
+
+
+class AnswerCache:
+    """What was kept, by key; forgotten by tag. One a process, over a store that several may share."""
+
+    def __init__(self, store: AnswerStore) -> None:
+        self._store = store
+
+    async def forget(self, tags: Sequence[str]) -> None:
+        """Whatever was kept under one of these tags, or is being fetched now, is not given any more.
+
+        Errors: those of the store.
+        """
+        fresh = {_generation_key(tag): secrets.token_bytes(8) for tag in tags}
+        if fresh:
+            await self._store.set_many(fresh, ttl_s=_GENERATION_S)
+
+    async def look_up(self, units: Sequence[_Unit]) -> None:
+        """Fill in what is there; each unit knows its tags' generations of now."""
+        tags = {tag: _generation_key(tag) for unit in units for tag in unit.tags}
+        keys = [*tags.values(), *(key for unit in units for key in (unit.public_key, unit.private_key))]
+        found = await self._get(keys)
+        generations = await self._generations(tags, found)
+        now = now_s()
+        for unit in units:
+            unit.stamps = "".join(generations[tag] for tag in unit.tags)
+            for key in (unit.private_key, unit.public_key):
+                entry = _entry(found.get(key))
+                if entry is not None and entry["s"] == unit.stamps and entry["u"] > now:
+                    unit.text = orjson.dumps(entry["d"])
+                    unit.left = Freshness(entry["u"] - now, key == unit.private_key)
+                    break
+
+    async def keep(self, units: Sequence[tuple[_Unit, Any, Freshness]]) -> None:
+        """Keep each unit's value for as long as it is good, under the generations that held before it was
+        asked for: what was forgotten meanwhile stays forgotten."""
+        by_seconds: dict[float, dict[str, bytes]] = {}
+        now = now_s()
+        for unit, value, freshness in units:
+            key = unit.private_key if freshness.private else unit.public_key
+            text = orjson.dumps({"s": unit.stamps, "u": now + freshness.seconds, "d": value})
+            if len(text) <= VALUE_BYTES_MAX:
+                by_seconds.setdefault(freshness.seconds, {})[key] = text
+        for seconds, values in by_seconds.items():
+            await self._set(values, seconds)
+
+    async def _generations(self, tags: Mapping[str, str], found: Mapping[str, bytes]) -> dict[str, str]:
+        missing = {key: secrets.token_bytes(8) for key in tags.values() if key not in found}
+        if missing:
+            await self._set(missing, _GENERATION_S)
+        return {tag: (found.get(key) or missing[key]).hex() for tag, key in tags.items()}
+
+    async def _get(self, keys: Sequence[str]) -> Mapping[str, bytes]:
+        try:
+            return await self._store.get_many(keys)
+        except Exception as error:
+            log.warning("kept answers could not be looked up: %s", type(error).__name__)
+            return {}
+
+    async def _set(self, values: Mapping[str, bytes], seconds: float) -> None:
+        try:
+            await self._store.set_many(values, ttl_s=seconds)
+        except Exception as error:
+            log.warning("answers could not be kept: %s", type(error).__name__)
+
+
+class CachedTransport:
+    """A transport that asks its inner one only for what is not kept. Mutations and streams pass by."""
+
+    def __init__(
+        self, inner: SubgraphTransport, cache: AnswerCache, supergraph: Supergraph, traffic: Traffic
+    ) -> None:
+        self.inner = inner
+        self.cache = cache
+        self._traffic = traffic
+        self.follow(supergraph)
+
+    def follow(self, supergraph: Supergraph) -> None:
+        """Read hints and tags of another supergraph from now on."""
+        self._hints: Hints = hints_of(supergraph)
+        self._formats: TagFormats = tag_formats_of(supergraph)
+        self._read: OrderedDict[str, ReadQuery | None] = OrderedDict()
+
+    async def fetch(self, request: SubgraphRequest) -> SubgraphResponse:
+        """As the port says; what is kept is as good as what was fetched."""
+        policy = self._traffic.of(request.service).cache
+        if not policy.on or request.kind is not OperationKind.QUERY:
+            tell(STALE)
+            return await self.inner.fetch(request)
+        query = self._query(request.query)
+        if query is None:
+            tell(STALE)
+            return await self.inner.fetch(request)
+        if query.entities:
+            return await self._entities(request, query, policy)
+        return await self._root(request, query, policy)
+
+    def subscribe(self, request: SubgraphRequest) -> AsyncIterator[SubgraphResponse]:
+        """As the port says."""
+        return self.inner.subscribe(request)
+
+    async def close(self) -> None:
+        """Close the inner transport; the store is its owner's."""
+        await self.inner.close()
+
+    def _query(self, text: str) -> ReadQuery | None:
+        found: Any = self._read.get(text, _UNREAD)
+        if found is _UNREAD:
+            found = self._read[text] = read_query(text, self._hints)
+            if len(self._read) > QUERIES_MAX:
+                self._read.popitem(last=False)
+        else:
+            self._read.move_to_end(text)
+        query: ReadQuery | None = found
+        return query
+
+    async def _root(
+        self, request: SubgraphRequest, query: ReadQuery, policy: CachedAnswers
+    ) -> SubgraphResponse:
+        tags = self._formats.of_root(request.service, query.arguments(request.variables))
+        unit = _unit(request, "root", [request.query, request.operation_name, request.variables], tags)
+        await self.cache.look_up([unit])
+        look_ups.add(1, {"subgraph.name": request.service, "found": unit.text is not None})
+        if unit.text is not None:
+            tell(unit.left)
+            if request.whole:
+                return SubgraphResponse(data=None, json=unit.text)
+            return SubgraphResponse(data=orjson.loads(unit.text))
+        response = await self.inner.fetch(request)
+        freshness = _freshness(response, query.hint, policy)
+        tell(freshness)
+        value = orjson.Fragment(response.json) if response.json is not None else response.data
+        if value is not None and not response.errors and freshness.seconds > 0:
+            await self.cache.keep([(unit, value, freshness)])
+        return response
+
+    async def _entities(
+        self, request: SubgraphRequest, query: ReadQuery, policy: CachedAnswers
+    ) -> SubgraphResponse:
+        units = {part.alias: self._units(request, part) for part in query.entities}
+        await self.cache.look_up([unit for every in units.values() for unit in every])
+        missing = {
+            alias: [n for n, unit in enumerate(every) if unit.text is None] for alias, every in units.items()
+        }
+        self._count(request.service, units)
+        data: dict[str, Any] = {alias: [_value(unit) for unit in every] for alias, every in units.items()}
+        if not any(missing.values()):
+            return SubgraphResponse(data=data)
+        variables = dict(request.variables)
+        for part in query.entities:
+            asked = request.variables[part.representations]
+            variables[part.representations] = [asked[index] for index in missing[part.alias]]
+        response = await self.inner.fetch(replace(request, variables=variables, whole=False))
+        return await self._merged(request, query, policy, response, units=units, missing=missing, data=data)
+
+    async def _merged(
+        self,
+        request: SubgraphRequest,
+        query: ReadQuery,
+        policy: CachedAnswers,
+        response: SubgraphResponse,
+        *,
+        units: Mapping[str, list[_Unit]],
+        missing: Mapping[str, list[int]],
+        data: dict[str, Any],
+    ) -> SubgraphResponse:
+        """The answer to all that was asked: what was kept, and what came now, which is kept if it may be."""
+        if response.data is None:
+            tell(STALE)
+            return response
+        failed = {tuple(error.get("path") or ())[:2] for error in response.errors}
+        kept: list[tuple[_Unit, Any, Freshness]] = []
+        for part in query.entities:
+            came = response.data.get(part.alias)
+            if not isinstance(came, list) or len(came) != len(missing[part.alias]):
+                tell(STALE)
+                return replace(response, data={**data, part.alias: None})
+            representations = request.variables[part.representations]
+            for position, (index, value) in enumerate(zip(missing[part.alias], came, strict=True)):
+                data[part.alias][index] = value
+                typename = str(representations[index].get("__typename"))
+                freshness = _freshness(response, part.hints.get(typename), policy)
+                whole = (
+                    () not in failed and (part.alias,) not in failed and (part.alias, position) not in failed
+                )
+                tell(freshness if whole else STALE)
+                if whole and value is not None and freshness.seconds > 0:
+                    kept.append((units[part.alias][index], value, freshness))
+        if kept:
+            await self.cache.keep(kept)
+        return replace(response, data=data, errors=_placed(response.errors, missing))
+
+    def _units(self, request: SubgraphRequest, part: EntityPart) -> list[_Unit]:
+        used = {name: request.variables.get(name) for name in part.variables}
+        return [
+            _unit(request, "entity", [part.text, used, one], self._formats.of_entity(request.service, one))
+            for one in request.variables[part.representations]
+        ]
+
+    def _count(self, service: str, units: Mapping[str, list[_Unit]]) -> None:
+        for every in units.values():
+            for unit in every:
+                look_ups.add(1, {"subgraph.name": service, "found": unit.text is not None})
+                if unit.text is not None:
+                    tell(unit.left)
+
+
+def _unit(request: SubgraphRequest, kind: str, parts: list[Any], tags: list[str]) -> _Unit:
+    headers = {name: value for name, value in request.headers.items() if name not in _TRACE_HEADERS}
+    shared = {name: value for name, value in headers.items() if name not in _CREDENTIALS}
+    what = [kind, request.service, *parts]
+    return _Unit(
+        public_key=_key("public", [*what, shared]),
+        private_key=_key("viewer", [*what, headers, _viewer(request.subject)]),
+        tags=tags,
+    )
+
+
+def _viewer(subject: Subject) -> list[str]:
+    """All of a viewer that a subgraph may decide by; a new session of the same rights sees the same.
+
+    INVARIANT: whatever is added to a Subject becomes part of the key by itself.
+    """
+    values = (
+        (one.name, getattr(subject, one.name)) for one in fields(subject) if one.name not in _OF_A_SESSION
+    )
+    return [f"{name}={sorted(value) if isinstance(value, frozenset) else value!r}" for name, value in values]
+
+
+def _key(kind: str, parts: list[Any]) -> str:
+    text = orjson.dumps(parts, option=orjson.OPT_SORT_KEYS)
+    return f"answers:1:{kind}:{hashlib.sha256(text).hexdigest()}"
+
+
+def _generation_key(tag: str) -> str:
+    return f"answers:1:tag:{hashlib.sha256(tag.encode()).hexdigest()}"
+
+
+def _entry(value: bytes | None) -> dict[str, Any] | None:
+    if value is None:
+        return None
+    try:
+        entry = orjson.loads(value)
+    except orjson.JSONDecodeError:
+        return None
+    return entry if isinstance(entry, dict) and entry.keys() == {"s", "u", "d"} else None
+
+
+def _value(unit: _Unit) -> Any:
+    return None if unit.text is None else orjson.loads(unit.text)
+
+
+def _freshness(response: SubgraphResponse, hint: Freshness | None, policy: CachedAnswers) -> Freshness:
+    """The header's word, else the directives', else the default for what says nothing, which is private."""
+    said = freshness_of(response.cache_control) if response.cache_control else None
+    found = said or hint or Freshness(policy.ttl_s_default, private=True)
+    return Freshness(min(found.seconds, policy.ttl_s_max), found.private)
+
+
+def _placed(errors: Sequence[dict[str, Any]], missing: Mapping[str, list[int]]) -> tuple[dict[str, Any], ...]:
+    """The errors with the indices of what the request asked for, not of what was fetched."""
+    placed = []
+    for error in errors:
+        path = error.get("path")
+        if isinstance(path, list) and len(path) > 1 and path[0] in missing and isinstance(path[1], int):
+            indices = missing[path[0]]
+            if 0 <= path[1] < len(indices):
+                error = {**error, "path": [path[0], indices[path[1]], *path[2:]]}
+        placed.append(error)
+    return tuple(placed)
