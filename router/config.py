@@ -105,7 +105,7 @@ class CacheLimits:
     """Entries kept for each supergraph, least recently used out first.
 
     `text_chars_max` bounds the texts of all kept documents together, and those of all plans: what is
-    kept for a text takes some hundred bytes a character. `warmed_max` of the latest documents are planned
+    kept for a text takes some hundred bytes a character. `warmed_max` of the hottest operations are planned
     on a new supergraph before it is taken into use.
     """
 
@@ -113,7 +113,7 @@ class CacheLimits:
     plans_max: Annotated[int, "compiled plans kept"] = 512
     persisted_documents_max: Annotated[int, "documents remembered by their hash"] = 1_024
     text_chars_max: Annotated[int, "characters of all texts kept, and of all plans"] = 4_000_000
-    warmed_max: Annotated[int, "latest documents planned on a new supergraph before it serves"] = 150
+    warmed_max: Annotated[int, "hottest operations planned on a new supergraph before it serves"] = 150
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,8 +17,10 @@ from typing import Any, TypeVar
 from graphql import GraphQLSchema
 
 from authz.identity.subject import Subject
+from router.admission import class_of
 from router.alike import document_alike
 from router.config import RouterConfig
+from router.demand.gate import Admitted, gate_of
 from router.errors import ClientError
 from router.execution import (
     CompiledPlan,
@@ -50,8 +52,15 @@ from router.operation.validate import validate
 from router.operation.variables import coerce
 from router.operation.visible import visible_schema
 from router.planner import plan_operation
-from router.snapshot import Cache, Document, Snapshot, labels_on
-from router.telemetry import denials_count, stage
+from router.snapshot import Cache, Document, Snapshot, hottest, labels_on
+from router.telemetry import (
+    denials_count,
+    plan_duration_s,
+    request_trace_id,
+    stage,
+    traceparent_of,
+    warmup_duration_s,
+)
 
 Value = TypeVar("Value")
 LONG_TEXT_CHARS = 8_192
@@ -78,10 +87,12 @@ class GraphQLRequest:
 class Router:
     """Answers operations on its current snapshot. One a process; `close` when it ends.
 
-    `on_request` has the edge change each request before it is read; see `router/hooks.py`.
+    `on_request` has the edge change each request before it is read; see `router/hooks.py`. `on_taken` are
+    told of each new snapshot that serves.
     """
 
     on_request: Callable[[GraphQLRequest, Subject], Awaitable[GraphQLRequest]] | None = None
+    on_taken: tuple[Callable[[Snapshot], Awaitable[None]], ...] = ()
 
     def __init__(
         self,
@@ -95,6 +106,7 @@ class Router:
         self.config = config
         self._transport = transport
         self._rights = rights
+        self._gate = gate_of(config)
         self._planners = ThreadPoolExecutor(max_workers=1, thread_name_prefix="planner")
 
     async def handle(self, request: GraphQLRequest, subject: Subject) -> GraphQLResponse:
@@ -126,11 +138,14 @@ class Router:
         """Authorise → plan → compile → execute, within the request's time."""
         variables = coerce(_variables(request, document), document.normal.variables, graph.api_schema)
         compiled = await self._compiled(document, subject, graph)
+        admitted = self._admitted(compiled, variables, subject, graph)
         deadline_s = time.monotonic() + self.config.request_timeout_ms_max / 1_000
+        transport = self._transport if admitted is None else admitted.transport(self._transport)
         with stage("execute"):
-            return await execute(
-                compiled, variables, subject, self._transport, options=self._options(request, deadline_s)
+            response = await execute(
+                compiled, variables, subject, transport, options=self._options(request, deadline_s)
             )
+        return response if admitted is None else admitted.settled(response)
 
     async def events(
         self, request: GraphQLRequest, document: Document, subject: Subject, graph: Snapshot
@@ -142,6 +157,7 @@ class Router:
         variables = coerce(_variables(request, document), document.normal.variables, graph.api_schema)
         in_parts(document, variables, graph)  # refuses what a subscription cannot do
         compiled = await self._compiled(document, subject, graph)
+        self._admitted(compiled, variables, subject, graph)
         if compiled.event is None:
             return _once(await execute(compiled, variables, subject, self._transport))
         return subscribe(compiled, variables, subject, self._transport, options=self._options(request))
@@ -158,16 +174,28 @@ class Router:
         variables = coerce(_variables(request, document), document.normal.variables, graph.api_schema)
         document = in_parts(document, variables, graph)
         compiled = await self._compiled(document, subject, graph)
+        admitted = self._admitted(compiled, variables, subject, graph)
+        transport = self._transport if admitted is None else admitted.transport(self._transport)
         options = self._options(request, time.monotonic() + self.config.request_timeout_ms_max / 1_000)
         return execute_incrementally(
-            compiled, variables, subject, self._transport, format_=format_, options=options
+            compiled, variables, subject, transport, format_=format_, options=options
         )
+
+    def _admitted(
+        self, compiled: CompiledPlan, variables: Mapping[str, Any], subject: Subject, graph: Snapshot
+    ) -> Admitted | None:
+        """The operation within its budget; None where costs are not counted.  Errors: COST_*."""
+        if self._gate is None:
+            return None
+        return self._gate.admitted(compiled, variables, subject, graph.supergraph)
 
     def _options(self, request: GraphQLRequest, deadline_s: float | None = None) -> ExecutionOptions:
         return ExecutionOptions(
             deadline_s=deadline_s,
             subgraph_timeout_s=self.config.subgraph_timeout_ms_max / 1_000,
-            forwarded=request.headers,
+            forwarded={**request.headers, "traceparent": traceparent_of(trace_id)}
+            if (trace_id := request_trace_id.get())
+            else request.headers,
             expose_subgraph_errors=self.config.expose_subgraph_errors,
         )
 
@@ -176,6 +204,10 @@ class Router:
         return await self._planned(allowed, graph, self._hidden(document, subject, graph))
 
     def _allowed(self, document: Document, subject: Subject, graph: Snapshot) -> AllowedOperation:
+        if document.reads_schema and self.config.client_classes:
+            own = class_of(subject, self.config.client_classes)
+            if own is not None and not own[1].introspection:
+                raise ClientError("introspection is off for this caller", code="INTROSPECTION_DISABLED")
         return allowed_without(document, denied_to(subject, document.needed, self._rights), graph)
 
     async def _planned(
@@ -199,19 +231,22 @@ class Router:
         return await asyncio.get_running_loop().run_in_executor(self._planners, work)
 
     async def take(self, graph: Snapshot) -> None:
-        """Serve a new snapshot, once the latest documents are planned on it for those who asked them.
+        """Serve a new snapshot, once the hottest operations are planned on it for those who asked them.
 
-        Requests and streams under way end on the snapshot that they began with.
+        Requests and streams under way go on, on the snapshot that they began with.
         """
-        old = self.snapshot
-        for text, name in reversed(old.documents.keys()[: self.config.caches.warmed_max]):
-            before = old.documents.get((text, name))
+        old, began = self.snapshot, time.perf_counter()
+        for hot in reversed(hottest(old, operations_max=self.config.caches.warmed_max)):
             with suppress(ClientError):  # an operation that is none any more is told so when it is asked
-                document = await self.read(GraphQLRequest(text=text, operation_name=name), graph)
-                for denied in before.allowed.keys() if before else ():
+                request = GraphQLRequest(text=hot.text, operation_name=hot.operation_name)
+                document = await self.read(request, graph)
+                for denied in hot.denied:
                     allowed = allowed_without(document, denied & document.needed, graph)
                     await self._planned(allowed, graph, frozenset())
+        warmup_duration_s.record(time.perf_counter() - began)
         self.snapshot = graph
+        for told in self.on_taken:
+            await told(graph)
 
     async def close(self) -> None:
         """Give back connections and threads; requests under way are cancelled."""
@@ -232,7 +267,12 @@ def read_document(request: GraphQLRequest, graph: Snapshot, config: RouterConfig
     with stage("parse"):
         parsed = parse(request.text, limits=graph.parse_limits)
     with stage("validate"):
-        suggestions = config.introspection and not config.introspection_by_caller
+        # one wording for all callers: where some may not read the schema, errors tell nobody of it
+        suggestions = (
+            config.introspection
+            and not config.introspection_by_caller
+            and all(one.introspection for one in config.client_classes.values())
+        )
         valid = validate(parsed, graph.api_schema, request.operation_name, suggestions=suggestions)
         check_extent(valid, config.operation)
     document = document_of(at_once(valid) if defers(valid) else valid, graph)
@@ -287,9 +327,12 @@ def plan_and_compile(
     allowed: AllowedOperation, graph: Snapshot, labels: frozenset[str], hidden: frozenset[Requirement]
 ) -> CompiledPlan:
     """plan → compile. Errors: PlanNotFound, PlanTooComplex; INTROSPECTION_DISABLED where all is hidden."""
+    began = time.perf_counter()
     with stage("plan"):
         plan = plan_operation(allowed.normal, graph.supergraph, override_labels=labels)
-    return compile_plan(plan, allowed, graph.supergraph, visible=_visible(graph, hidden))
+        compiled = compile_plan(plan, allowed, graph.supergraph, visible=_visible(graph, hidden))
+    plan_duration_s.record(time.perf_counter() - began)
+    return compiled
 
 
 def _visible(graph: Snapshot, hidden: frozenset[Requirement]) -> GraphQLSchema:

@@ -8,8 +8,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from importlib import import_module
+from pkgutil import walk_packages
 from typing import Any
 
+import router
 from router.config import RouterConfig
 from router.errors import ERROR_CODES
 from router.execution.run import ERRORS_MAX
@@ -17,8 +19,6 @@ from router.instruments import Counter, Distribution
 from router.planner.limits import PlannerLimits
 from router.telemetry import instruments
 
-MEASURING = ("router.telemetry", "router.execution.transports.measures")
-"""Modules whose import makes instruments."""
 METRIC_LABELS: Mapping[str, tuple[str, ...]] = {}
 """Labels of instruments that get theirs by use."""
 SPAN_MEANINGS: Mapping[str, str] = {
@@ -131,9 +131,9 @@ def page() -> str:
 
 
 def metrics() -> list[Counter | Distribution]:
-    """Every metric that the router has, by name."""
-    for module in MEASURING:
-        import_module(module)
+    """Every metric that the router has, by name: importing a module makes its own."""
+    for module in walk_packages(router.__path__, "router."):
+        import_module(module.name)
     return sorted(instruments, key=lambda one: one.name)
 
 

@@ -55,6 +55,7 @@ class Cache(Generic[Key, Value]):
         self._weigh = weigh or _weightless
         self._weight_max = weight_max
         self._weight = 0
+        self._hits: dict[Key, int] = {}
         self._hit: Mapping[str, str | bool] = {"cache": name, "found": True}
         self._miss: Mapping[str, str | bool] = {"cache": name, "found": False}
 
@@ -65,6 +66,14 @@ class Cache(Generic[Key, Value]):
         """All keys, the most recently used first."""
         return tuple(reversed(self._entries))
 
+    def items(self) -> tuple[tuple[Key, Value], ...]:
+        """All entries as they are now."""
+        return tuple(self._entries.items())
+
+    def hits(self, key: Key) -> int:
+        """How often the kept value was asked for."""
+        return self._hits.get(key, 0)
+
     def get(self, key: Key) -> Value | None:
         """The value, now the most recently used; None where there is none."""
         value = self._entries.get(key)
@@ -72,6 +81,7 @@ class Cache(Generic[Key, Value]):
             cache_count.add(1, self._miss)
             return None
         self._entries.move_to_end(key)
+        self._hits[key] = self._hits.get(key, 0) + 1
         cache_count.add(1, self._hit)
         return value
 
@@ -85,6 +95,7 @@ class Cache(Generic[Key, Value]):
             if len(self._entries) == 1:
                 break
             gone, _ = self._entries.popitem(last=False)
+            self._hits.pop(gone, None)
             self._weight -= self._weigh(gone)
 
     async def get_or_make(self, key: Key, make: Callable[[], Awaitable[Value]]) -> Value:
@@ -169,6 +180,33 @@ class Snapshot:
     forms: Cache[tuple[str, str | None], Alike]
     plans: Cache[PlanKey, CompiledPlan]
     visible: Cache[frozenset[Requirement], GraphQLSchema]
+
+
+@dataclass(frozen=True, slots=True)
+class Hot:
+    """An operation that is often asked for: its text, its name, and the rights that its callers lacked."""
+
+    text: str
+    operation_name: str | None
+    denied: tuple[frozenset[Requirement], ...]
+
+
+def hottest(graph: Snapshot, *, operations_max: int) -> list[Hot]:
+    """The operations asked for most often on this snapshot, the hottest first.
+
+    Texts that differ in their literals alone count together, as the form that they share a document in.
+    """
+    found: list[tuple[int, Hot]] = []
+    for key, document in graph.documents.items():
+        found.append((graph.documents.hits(key), Hot(*key, document.allowed.keys())))
+    for key, alike in graph.forms.items():
+        for shared in alike.documents.values():
+            if shared is not None:
+                lifting, document = shared
+                hot = Hot(lifting.text, key[1], document.allowed.keys())
+                found.append((graph.forms.hits(key), hot))
+    found.sort(key=lambda one: one[0], reverse=True)
+    return [one for _, one in found[:operations_max]]
 
 
 def snapshot_of(sdl: str, config: RouterConfig) -> Snapshot:

@@ -27,18 +27,17 @@ from router.edge.incremental import increments, standing
 from router.edge.inflate import check_coding, inflated
 from router.edge.negotiation import CONTENT_TYPES, Accepted, IncrementalWire, Wire, accepted, media_type
 from router.edge.parts import Parts
-from router.edge.quick_http import WHOLE_BODY
+from router.edge.quick_http import ABORT, WHOLE_BODY
 from router.edge.rate import RateExceeded, caller_of
 from router.edge.requests import ClientGone, body, from_json, from_url
 from router.edge.sharing import key_of
 from router.edge.streams import answers, watched
 from router.edge.uploads import from_form, uploads_of
 from router.errors import ClientError
-from router.execution.answer_cache.freshness import collecting
 from router.operation.model import OperationKind
 from router.pipeline import GraphQLRequest
 from router.snapshot import Document, Snapshot
-from router.telemetry import request_span, request_trace_id, requests_duration_s, trace_id_of
+from router.telemetry import dropped_count, request_span, request_trace_id, requests_duration_s, trace_id_of
 
 COMPRESSED_BYTES_MIN = 1_024
 GZIP_REFUSED = re.compile(r"gzip;q=0(\.0*)?")
@@ -87,7 +86,6 @@ class GraphQLEndpoint:
         self._router = parts.router
         self._config = parts.config
         self._forwarding = Forwarding(parts.config)
-        self._keeps_answers = parts.config.subgraphs.keeps_answers
         self._drain = parts.drain
         self._door = parts.door
         self._shared = parts.shared
@@ -223,8 +221,7 @@ class GraphQLEndpoint:
                     f"a subscription streams; accept `{Wire.EVENTS}` or `{Wire.PARTS}`", code="NOT_ACCEPTABLE"
                 )
             source = await self._router.events(request, document, subject, graph)
-            events_max = self._config.streams.queue_events_max
-            events = watched(source, subject, self._watch, events_max=events_max)
+            events = watched(source, subject, self._watch, request, limits=self._config.streams)
             return Stream(answers(events), framing_of(accept.stream))
         if document.kind is OperationKind.MUTATION:
             if exchange.method == "GET":
@@ -268,13 +265,7 @@ class GraphQLEndpoint:
     async def _answer(
         self, request: GraphQLRequest, document: Document, subject: Subject, graph: Snapshot
     ) -> Answer:
-        if not self._keeps_answers:
-            return Answer((await self._router.answer(request, document, subject, graph)).body())
-        with collecting() as collected:
-            response = await self._router.answer(request, document, subject, graph)
-        known = document.kind is OperationKind.QUERY and not response.errors
-        shared = subject.id is None  # what a caller sees depends on that caller's rights
-        return Answer(response.body(), cache_control=collected.header(shared=shared) if known else None)
+        return Answer((await self._router.answer(request, document, subject, graph)).body())
 
     async def _send(
         self,
@@ -290,8 +281,7 @@ class GraphQLEndpoint:
         else:
             status, text = 200, b"[" + b",".join(one.text() for one in outcome) + b"]"
         exchange.status = str(status)
-        kept = outcome.cache_control if isinstance(outcome, Answer) else None
-        headers = _headers(exchange, CONTENT_TYPES[wire], kept or "no-store")
+        headers = _headers(exchange, CONTENT_TYPES[wire])
         headers += _advice(status, exchange.method, retry_after_s)
         if self._config.compression and len(text) >= COMPRESSED_BYTES_MIN and _takes_gzip(exchange.headers):
             text = gzip.compress(text, compresslevel=1)
@@ -312,8 +302,19 @@ class GraphQLEndpoint:
                 aclosing(framed(following, stream.framing, heartbeat_s=heartbeat_s)) as frames,  # type: ignore[type-var]
             ):
                 async for frame in frames:
-                    await exchange.send({"type": "http.response.body", "body": frame, "more_body": True})
+                    await self._read_in_time(exchange, frame)
             await exchange.send({"type": "http.response.body", "body": b""})
+
+    async def _read_in_time(self, exchange: Exchange, frame: bytes) -> None:
+        """Send one frame. A client that does not read is cut off: what waits for it is not kept for ever."""
+        try:
+            async with asyncio.timeout(self._config.streams.send_wait_ms_max / 1_000):
+                await exchange.send({"type": "http.response.body", "body": frame, "more_body": True})
+        except TimeoutError:
+            dropped_count.add(1)
+            if (abort := exchange.scope.get(ABORT)) is not None:
+                abort()
+            raise ClientGone from None
 
 
 def headers_of(scope: Scope) -> dict[str, str]:
@@ -325,12 +326,12 @@ def headers_of(scope: Scope) -> dict[str, str]:
     return headers
 
 
-def _headers(exchange: Exchange, content_type: str, kept: str = "no-store") -> list[tuple[bytes, bytes]]:
+def _headers(exchange: Exchange, content_type: str) -> list[tuple[bytes, bytes]]:
     return [
         (b"content-type", content_type.encode()),
         (b"stadion-trace-id", exchange.trace_id.encode()),
-        (b"cache-control", kept.encode()),
-        (b"vary", b"accept, accept-encoding, authorization"),
+        (b"cache-control", b"no-store"),
+        (b"vary", b"accept, accept-encoding"),
     ]
 
 

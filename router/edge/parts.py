@@ -15,6 +15,7 @@ from router.edge.rate import Rate, SharedRates
 from router.edge.sharing import SharedQueries
 from router.edge.streams import Watch
 from router.pipeline import Router
+from router.snapshot import Snapshot
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,11 +51,17 @@ def parts_of(
         streams_max=config.streams.connections_max,
         streams_per_caller_max=config.streams.per_caller_max,
     )
+    watch = Watch(credentials, drain)
+
+    async def keep_valid(graph: Snapshot) -> None:
+        await watch.keep_valid(lambda request: router.read(request, graph))
+
+    router.on_taken = (*router.on_taken, keep_valid)
     return Parts(
         router=router,
         credentials=credentials,
         drain=drain,
-        watch=Watch(credentials, drain),
+        watch=watch,
         door=Door(config, credentials, Addresses(config.proxies), Rate(config.rate, shared=rates)),
         shared=SharedQueries(on=config.shared_queries),
         persisted=PersistedDocuments(

@@ -19,6 +19,8 @@ log = logging.getLogger("stadion.router.server")
 QUICK_PATH: Final = b"/graphql"
 WHOLE_BODY: Final = "stadion.body"
 """Where an ASGI scope has the body, if that was there before the request began."""
+ABORT: Final = "stadion.abort"
+"""Where an ASGI scope has what cuts the connection off, with all that its client has not read."""
 BODY_BYTES_MAX: Final = HIGH_WATER_LIMIT
 """Longer bodies may have to be refused or slowed down while they arrive."""
 _STREAMED: Final = (b"event-stream", b"multipart")
@@ -39,6 +41,7 @@ class QuickProtocol(HttpToolsProtocol):
             or not (earlier is None or earlier.response_complete)
             or not self._is_quick()
         ):
+            self.scope[ABORT] = self.transport.abort  # type: ignore[typeddict-unknown-key]
             super().on_headers_complete()
             return
         self.scope["method"] = "POST"

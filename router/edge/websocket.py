@@ -32,7 +32,7 @@ from router.execution import GraphQLResponse, IncrementalFormat
 from router.operation.model import OperationKind
 from router.pipeline import GraphQLRequest
 from router.snapshot import Document, Snapshot
-from router.telemetry import trace_id_of
+from router.telemetry import dropped_count, request_trace_id, trace_id_of
 
 
 class Close(IntEnum):
@@ -231,6 +231,7 @@ class _Connection:
     async def _run(self, id_: str, request: GraphQLRequest, subject: Subject, *, full: bool) -> None:
         """One operation from `subscribe` to `complete` or `error`. Its id is free again afterwards."""
         failure: Exception | None = None
+        request_trace_id.set(trace_id_of(self.socket.headers.get("traceparent")))
         try:
             if full:
                 raise overloaded()
@@ -248,7 +249,7 @@ class _Connection:
                 await self._fail(id_, failure)
 
     async def _fail(self, id_: str, failure: Exception) -> None:
-        answer: Answer = answer_of_failure(failure, trace_id_of(None))
+        answer: Answer = answer_of_failure(failure, request_trace_id.get())
         await self._send({"id": id_, "type": "error", "payload": answer.body["errors"]})
         if answer.code == expired().code:
             self._end(Close.FORBIDDEN, "Forbidden")
@@ -268,8 +269,8 @@ class _Connection:
                     yield response
             return
         source = await self.parts.router.events(request, document, subject, graph)
-        events_max = self.parts.config.streams.queue_events_max
-        events = watched(source, subject, self.parts.watch, events_max=events_max)
+        limits = self.parts.config.streams
+        events = watched(source, subject, self.parts.watch, request, limits=limits)
         try:
             async for response in events:
                 yield response
@@ -297,7 +298,13 @@ class _Connection:
 
     async def _send(self, message: Mapping[str, Any]) -> None:
         text = orjson.dumps(self.dialect.spoken(message)).decode()
-        await self.socket.send({"type": "websocket.send", "text": text})
+        try:
+            async with asyncio.timeout(self.parts.config.streams.send_wait_ms_max / 1_000):
+                await self.socket.send({"type": "websocket.send", "text": text})
+        except TimeoutError:
+            dropped_count.add(1)
+            self._end(Close.TRY_AGAIN_LATER, "The client reads too slowly")
+            raise WebSocketDisconnect(Close.TRY_AGAIN_LATER) from None
 
 
 def _authorization(payload: Mapping[str, Any]) -> str | None:

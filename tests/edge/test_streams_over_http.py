@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import json
+from contextlib import suppress
 
 import pytest
 
+from router.admission import Proxies
 from router.config import RouterConfig, StreamLimits
 from router.edge.streams import EventQueue
+from router.errors import ClientError
 from router.execution import GraphQLResponse
+from router.telemetry import dropped_count
 from tests.kit_edge.running import Running, running
 
 pytestmark = pytest.mark.timeout(20)
@@ -138,3 +142,59 @@ async def test_a_slow_client_loses_the_oldest_events_and_they_are_counted() -> N
 async def _all(queue: EventQueue):
     while (event := await asyncio.wait_for(queue.get(), 1)) is not None:
         yield event
+
+
+async def test_a_client_that_loses_too_many_events_gets_no_more_and_is_counted() -> None:
+    before = dropped_count.values.get((), 0)
+    queue = EventQueue(events_max=3, lost_max=2)
+    for number in range(9):
+        queue.put(GraphQLResponse({"n": number}))
+    with pytest.raises(ClientError) as raised:
+        [event async for event in _all(queue)]
+    assert raised.value.code == "SUBSCRIPTION_QUEUE_OVERFLOW"
+    assert dropped_count.values[()] == before + 1
+
+
+async def test_a_client_that_does_not_read_is_cut_off() -> None:
+    config = RouterConfig(streams=StreamLimits(send_wait_ms_max=100, lost_events_max=0))
+    before = dropped_count.values.get((), 0)
+    async with running(config) as router:
+        router.hall.long_tick = "x" * 500_000
+        reader, writer = await asyncio.open_connection(
+            "127.0.0.1", int(router.url.split(":")[2].split("/")[0])
+        )
+        body = json.dumps({"query": "subscription { longTicks }"}).encode()
+        lines = (
+            "POST /graphql HTTP/1.1",
+            "host: x",
+            "accept: text/event-stream",
+            "content-type: application/json",
+            f"content-length: {len(body)}\r\n\r\n",
+        )
+        writer.write("\r\n".join(lines).encode() + body)
+        await router.hall.started.wait()
+        for _ in range(200):
+            await router.hall.ticks.put(1)
+        await asyncio.wait_for(router.hall.unsubscribed.wait(), 15)
+        assert dropped_count.values[()] == before + 1
+        assert router.app.state.drain.streams == 0
+        writer.close()
+        with suppress(ConnectionError):
+            await writer.wait_closed()
+        del reader
+
+
+async def test_one_caller_may_not_take_all_streams() -> None:
+    config = RouterConfig(streams=StreamLimits(per_caller_max=1), proxies=Proxies(trusted=("127.0.0.0/8",)))
+    async with (
+        running(config) as router,
+        router.http.post(router.url, json=TICKS, headers={"accept": "text/event-stream"}),
+    ):
+        await router.hall.started.wait()
+        accept = "text/event-stream, application/json"
+        status, body, _ = await router.post(TICKS, accept=accept)
+        assert (status, body["errors"][0]["extensions"]["code"]) == (429, "RATE_LIMITED")
+        assert body["errors"][0]["message"] == "at most 1 streams may be open at a time"
+        headers = {"accept": accept, "x-forwarded-for": "192.0.2.9"}
+        async with router.http.post(router.url, json=TICKS, headers=headers) as other:
+            assert other.status == 200

@@ -284,11 +284,22 @@ async def test_a_stopping_router_tells_its_clients_to_go_elsewhere(router: Runni
         assert it.status == 200
 
 
-async def test_a_stream_outlives_a_reload(router: Running) -> None:
+async def test_a_stream_ends_where_the_new_schema_has_no_place_for_it(router: Running) -> None:
     async with socket_to(router) as socket:
         await say(socket, ask("subscription { ticks }"))
         await router.hall.started.wait()
         await router.router.take(snapshot_of(supergraph_of("type Query { other: Int }"), RouterConfig()))
+        ended = await heard(socket)
+        assert ended["payload"][0]["extensions"]["code"] == "SUBSCRIPTION_SCHEMA_RELOAD"
+        await router.hall.unsubscribed.wait()
+
+
+async def test_a_stream_outlives_a_compatible_reload(router: Running) -> None:
+    async with socket_to(router) as socket:
+        await say(socket, ask("subscription { ticks }"))
+        await router.hall.started.wait()
+        sdl = "type Query { other: Int } type Subscription { ticks: Int }"
+        await router.router.take(snapshot_of(supergraph_of(sdl), RouterConfig()))
         await router.hall.ticks.put(1)
         assert (await heard(socket))["payload"] == {"data": {"ticks": 1}}
         await say(socket, ask("{ hello }", "2"))

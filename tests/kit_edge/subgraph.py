@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
+from contextlib import aclosing
 from typing import Any
 
 from graphql import ExecutionResult, GraphQLSchema, build_schema, graphql, parse, subscribe
@@ -23,12 +24,13 @@ type Query {
 }
 type Nested { nested: Nested hello: String }
 type Mutation { bump: Int upload(file: Upload!, others: [Upload!]): String slowBump: Int }
-type Subscription { count(to: Int!): Int ticks: Int failing: Int }
+type Subscription { count(to: Int!): Int ticks: Int failing: Int longTicks: String }
 """
 
 
 class Hall:
-    """The subgraph; tests read `bumps`, open `gate` to let `slow` answer, and put events into `ticks`."""
+    """The subgraph; tests read `bumps`, open `gate` to let `slow` answer, and put events into `ticks`;
+    each event of `longTicks` is `long_tick`."""
 
     def __init__(self) -> None:
         self.bumps = self.slow_count = 0
@@ -36,6 +38,7 @@ class Hall:
         self.gate = asyncio.Event()
         self.cancelled = asyncio.Event()
         self.ticks: asyncio.Queue[int | None] = asyncio.Queue()
+        self.long_tick = "x"
         self.subscribers = 0
         self.unsubscribed = asyncio.Event()
         self._schema = _schema()
@@ -105,7 +108,8 @@ def _schema() -> GraphQLSchema:
 
 def _stream_fields(schema: GraphQLSchema) -> None:
     assert schema.subscription_type is not None
-    for name, source in (("count", _count), ("ticks", _ticks), ("failing", _failing)):
+    sources = (("count", _count), ("ticks", _ticks), ("failing", _failing), ("longTicks", _long_ticks))
+    for name, source in sources:
         field = schema.subscription_type.fields[name]
         field.subscribe, field.resolve = source, lambda event, *_, **__: event
 
@@ -158,6 +162,12 @@ async def _ticks(hall: Hall, _: Any) -> AsyncIterator[int]:
     finally:
         hall.subscribers -= 1
         hall.unsubscribed.set()
+
+
+async def _long_ticks(hall: Hall, info: Any) -> AsyncIterator[str]:
+    async with aclosing(_ticks(hall, info)) as ticks:
+        async for _ in ticks:
+            yield hall.long_tick
 
 
 async def _failing(*_: Any) -> AsyncIterator[int]:

@@ -8,10 +8,10 @@ import pytest
 
 from authz.identity.subject import ANONYMOUS, Subject
 from router import snapshot
-from router.config import RouterConfig
+from router.config import CacheLimits, RouterConfig
 from router.execution.transports.in_process import InProcessTransport
 from router.pipeline import GraphQLRequest, Router
-from router.snapshot import Cache, labels_on, snapshot_of
+from router.snapshot import Cache, hottest, labels_on, snapshot_of
 from tests.kit_edge.supergraphs import supergraph_of
 
 
@@ -84,6 +84,27 @@ async def test_a_new_supergraph_is_taken_with_its_plans_made() -> None:
     assert len(second.plans) == 2
     await router.handle(GraphQLRequest(text=text), Subject("ben"))
     assert len(second.plans) == 2
+    await router.close()
+
+
+async def test_the_hottest_operations_are_planned_anew_whatever_their_literals() -> None:
+    config = RouterConfig(caches=CacheLimits(warmed_max=2))
+    sdl = supergraph_of("type Query { a: Int b(n: Int): Int c: Int d: Int }")
+    first, second = snapshot_of(sdl, config), snapshot_of(sdl, config)
+    router = Router(first, InProcessTransport({}), config=config)
+    for number in range(6):
+        await router.handle(GraphQLRequest(text=f"{{ b(n: {number}) }}"), ANONYMOUS)
+    for text in ("{ a }", "{ a }", "{ a }", "{ c }", "{ d }"):
+        await router.handle(GraphQLRequest(text=text), ANONYMOUS)
+    hot = [it.text for it in hottest(first, operations_max=2)]
+    assert "{ a }" in hot
+    assert any("$" in text and "b(n:" in text for text in hot)
+    await router.take(second)
+    planned = len(second.plans)
+    assert planned == 2
+    for text in ("{ b(n: 99) }", "{ b(n: 100) }", "{ a }"):
+        await router.handle(GraphQLRequest(text=text), ANONYMOUS)
+    assert len(second.plans) == planned + 1  # the first text of a form is read as it stands
     await router.close()
 
 

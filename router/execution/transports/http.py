@@ -23,6 +23,7 @@ from router.execution.transports.multipart import multipart_of
 from router.execution.transports.raw import whole_data
 from router.execution.transports.shared_streams import SharedStreams
 from router.execution.transports.streams import Streams
+from router.execution.transports.traced import TRACEPARENT_HEADER
 from router.execution.transports.under_way import FetchesUnderWay
 from router.operation.model import OperationKind
 from router.operation.upload import uploads_in
@@ -112,7 +113,7 @@ class HttpTransport:
         self, lane: Lane, request: SubgraphRequest, headers: dict[str, str], body: bytes
     ) -> HttpAnswer:
         subject = None if self._sign is None else request.subject
-        key = (request.service, body, tuple(headers.items()), subject)
+        key = (request.service, body, _telling(headers), subject)
         timeout_s = lane.timeout_s if request.timeout_s is None else request.timeout_s
         try:
             return await self._under_way.answer(
@@ -170,7 +171,7 @@ class HttpTransport:
         if not source.shared:
             return open_()
         subject = None if self._sign is None else request.subject
-        key = (request.service, body, tuple(headers.items()), subject)
+        key = (request.service, body, _telling(headers), subject)
         return self._shared_streams.read(
             key,
             open_,
@@ -236,6 +237,11 @@ class _Forwarded:
         if name in self._always or not (self._names or self._patterns):
             return False
         return name in self._names or any(one.fullmatch(name) for one in self._patterns)
+
+
+def _telling(headers: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    """The headers that an answer may depend on: whose trace a call belongs to changes none."""
+    return tuple(it for it in headers.items() if it[0] != TRACEPARENT_HEADER)
 
 
 async def _body(request: SubgraphRequest) -> tuple[bytes, str]:
