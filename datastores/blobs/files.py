@@ -6,27 +6,43 @@ import asyncio
 import errno
 import hashlib
 import os
-import re
 import secrets
-from collections.abc import AsyncIterable, AsyncIterator
+import time
+from collections.abc import AsyncIterable, AsyncIterator, Callable
 from pathlib import Path
 from typing import BinaryIO
 
-from datastores.blobs.port import Blob
+from datastores.blobs.links import SignedLinks
+from datastores.blobs.port import (
+    UPLOAD_KEPT_S,
+    Blob,
+    Upload,
+    check_key,
+    check_range,
+    check_valid_s,
+)
 from datastores.errors import Conflict, NotFound, Unavailable
 from datastores.folder import fsync_folder
 
 _CHUNK_BYTES = 256 * 1024
-_KEY_CHARACTERS_MAX = 512
-_SEGMENT = re.compile(r"[A-Za-z0-9._-]{1,128}")
+_NO_LINKS = "links to files need an address under which they are served: give `links`"
 
 
 class FileBlobs:
     """`Blobs` in a folder. A put is on disk, name and all, before it is acknowledged."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        links: SignedLinks | None = None,
+        clock_s: Callable[[], float] = time.time,
+    ) -> None:
         self._kept = folder / "kept"
         self._incoming = folder / "incoming"
+        self._uploads = folder / "uploads"
+        self._links = links
+        self._clock_s = clock_s
 
     async def open(self) -> None:
         """Make the folders and sweep away what a killed process left half written."""
@@ -53,20 +69,11 @@ class FileBlobs:
             await asyncio.to_thread(temporary.unlink, missing_ok=True)
         return blob
 
-    async def get(self, key: str) -> AsyncIterator[bytes]:
+    async def get(self, key: str, *, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
         """The bytes in chunks of at most 256 KB; NotFound."""
-        place = self._place(key)
-        try:
-            file = await asyncio.to_thread(place.open, "rb")
-        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
-            raise NotFound(f"no blob `{key}`") from None
-        try:
-            while chunk := await asyncio.to_thread(file.read, _CHUNK_BYTES):
-                yield chunk
-        except OSError as error:
-            raise _unavailable(error) from error
-        finally:
-            file.close()
+        check_range(start, end)
+        async for chunk in _chunks(self._place(key), start, end, f"no blob `{key}`"):
+            yield chunk
 
     async def list_keys(self) -> AsyncIterator[str]:
         """Every key, a folder after the other."""
@@ -79,16 +86,62 @@ class FileBlobs:
                 else:
                     yield Path(entry.path).relative_to(self._kept).as_posix()
 
+    async def download_link(self, key: str, *, valid_s: float) -> str:
+        """A signed URL for `key`. Errors: ValueError where links are served nowhere."""
+        check_key(key)
+        check_valid_s(valid_s)
+        return self._signed().url("GET", key, until_s=self._clock_s() + valid_s)
+
+    async def upload_link(self, *, valid_s: float, size_bytes_max: int) -> Upload:
+        """A signed URL for one new upload."""
+        check_valid_s(valid_s)
+        upload_id = secrets.token_hex(16)
+        until_s = self._clock_s() + valid_s
+        url = self._signed().url("PUT", upload_id, until_s=until_s, size_bytes_max=size_bytes_max)
+        return Upload(upload_id, url)
+
+    async def receive(self, upload_id: str, content: AsyncIterable[bytes], *, size_bytes_max: int) -> None:
+        """Keep what came by the link of `upload_id`. Conflict where something came before."""
+        place = self._upload(upload_id)
+        temporary = self._incoming / secrets.token_hex(16)
+        try:
+            size_bytes, sha256 = await self._receive(temporary, content, size_bytes_max)
+            await asyncio.to_thread(_link, temporary, place, Blob(upload_id, size_bytes, sha256))
+        except OSError as error:
+            raise _unavailable(error) from error
+        finally:
+            await asyncio.to_thread(temporary.unlink, missing_ok=True)
+
+    async def accept(
+        self, upload_id: str, key: str, *, size_bytes_max: int, sha256: str | None = None
+    ) -> Blob:
+        """Give what came by a link its key, without copying it."""
+        upload, place = self._upload(upload_id), self._place(key)
+        try:
+            return await asyncio.to_thread(_accept, upload, place, key, size_bytes_max, sha256)
+        except FileNotFoundError:
+            raise NotFound("nothing came by this upload link, or it was accepted before") from None
+        except OSError as error:
+            raise _unavailable(error) from error
+
     async def delete(self, key: str) -> None:
         """Remove; nothing happens where there is nothing."""
         await asyncio.to_thread(_unlink, self._place(key))
 
     def _place(self, key: str) -> Path:
-        segments = key.split("/")
-        safe = all(_SEGMENT.fullmatch(segment) and segment.strip(".") for segment in segments)
-        if not safe or len(key) > _KEY_CHARACTERS_MAX:
-            raise ValueError("a blob's key is made of `[A-Za-z0-9._-]` segments with slashes between them")
-        return self._kept.joinpath(*segments)
+        check_key(key)
+        return self._kept.joinpath(*key.split("/"))
+
+    def _upload(self, upload_id: str) -> Path:
+        if "/" in upload_id:
+            raise ValueError("the id of an upload comes from `upload_link`; its key holds no slash")
+        check_key(upload_id)
+        return self._uploads / upload_id
+
+    def _signed(self) -> SignedLinks:
+        if self._links is None:
+            raise ValueError(_NO_LINKS)
+        return self._links
 
     async def _receive(
         self, temporary: Path, content: AsyncIterable[bytes], size_bytes_max: int
@@ -111,8 +164,12 @@ class FileBlobs:
         try:
             self._kept.mkdir(parents=True, exist_ok=True)
             self._incoming.mkdir(parents=True, exist_ok=True)
+            self._uploads.mkdir(parents=True, exist_ok=True)
             for leftover in self._incoming.iterdir():
                 leftover.unlink()
+            for waiting in self._uploads.iterdir():
+                if waiting.stat().st_mtime < self._clock_s() - UPLOAD_KEPT_S:
+                    waiting.unlink(missing_ok=True)
         except OSError as error:
             raise _unavailable(error) from error
 
@@ -133,6 +190,42 @@ def _listed(folder: Path) -> list[os.DirEntry[str]]:
         return []
     except OSError as error:
         raise _unavailable(error) from error
+
+
+async def _chunks(place: Path, start: int, end: int | None, missing: str) -> AsyncIterator[bytes]:
+    try:
+        file = await asyncio.to_thread(place.open, "rb")
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+        raise NotFound(missing) from None
+    except OSError as error:
+        raise _unavailable(error) from error
+    try:
+        file.seek(start)
+        left = None if end is None else end - start
+        while left is None or left > 0:
+            wanted = _CHUNK_BYTES if left is None else min(left, _CHUNK_BYTES)
+            chunk = await asyncio.to_thread(file.read, wanted)
+            if not chunk:
+                return
+            left = None if left is None else left - len(chunk)
+            yield chunk
+    except OSError as error:
+        raise _unavailable(error) from error
+    finally:
+        file.close()
+
+
+def _accept(upload: Path, place: Path, key: str, size_bytes_max: int, sha256: str | None) -> Blob:
+    blob = Blob(key, upload.stat().st_size, _sha256(upload))
+    try:
+        if blob.size_bytes > size_bytes_max:
+            raise ValueError(f"the upload is larger than {size_bytes_max} bytes")
+        if sha256 is not None and sha256 != blob.sha256:
+            raise ValueError("the upload is not what its hash tells")
+        _link(upload, place, blob)
+    finally:
+        upload.unlink(missing_ok=True)
+    return blob
 
 
 def _create(path: Path) -> BinaryIO:

@@ -15,6 +15,7 @@ from tests.kit_datastores import postgresql_schema, postgresql_url
 from tests.kit_datastores.mongodb import mongodb_url
 from tests.kit_datastores.neo4j import neo4j_url
 from tests.kit_datastores.redis import own_redis, redis_cluster_url, redis_url
+from tests.kit_datastores.s3 import s3_url
 from tests.kit_datastores.timescaledb import timescaledb_url
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "postgresql_url",
     "redis_cluster_url",
     "redis_url",
+    "s3_url",
     "timescaledb_url",
 ]
 

@@ -1,4 +1,4 @@
-"""A throw-away S3 server (moto), in an environment of its own: it holds python-dateutil at a version not ours."""
+"""A throw-away S3 server (moto), in an environment of its own: it holds python-dateutil at an old version."""
 
 from __future__ import annotations
 
