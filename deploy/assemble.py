@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from types import MappingProxyType
+from typing import Any, TypeAlias
 
 from authz.decide import Authorizer
 from authz.identity.kept_revocations import KeptRevocations
@@ -18,6 +19,7 @@ from authz.identity.tokens import TokenIssuer, TokenTerms, TokenVerifier
 from authz.policies.kept import TOPIC as POLICY_CHANGED
 from authz.policies.kept import KeptPolicies, follow, take_newest
 from datastores.events.port import Event
+from datastores.events.relay import Handler
 from datastores.lifecycle import opened
 from deploy.domains import Shared, audit_log_of, build_domains
 from deploy.keys import kept_secret
@@ -36,6 +38,9 @@ from subgraphs.training.ports import TrainingPorts
 RELATIONSHIP_CHANGED = "relationship.changed"
 CONSENT_CHANGED = "consent.changed"
 USER_ERASED = "user.erased"
+
+Consumers: TypeAlias = Mapping[str, tuple[Sequence[str], Handler]]
+_NONE: Consumers = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +63,13 @@ async def platform(
     settings: Settings,
     *,
     serving: str | None = None,
+    consumers: Consumers = _NONE,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> AsyncIterator[Platform]:
     """The platform, open inside the block; stores close in reverse order after it.
 
     `serving` is the one domain of this process, where each has its own: accounts then relays the events
-    of all, and training tidies its files.
+    of all, and training tidies its files. `consumers` follow events beside the platform's own, by group.
     Errors: StoreError, one clear sentence, where a store does not open.
     """
     stores = stores_of(settings)
@@ -91,6 +97,8 @@ async def platform(
         built = build_domains(shared)
         if serving in {None, "accounts"}:
             follow_events(shared, kept, built.training_ports)
+            for group, (topics, handler) in consumers.items():
+                stores.events.consume(group, topics, handler)
         async with opened({"events": stores.events}), policy_followed(stores, authorizer):
             if serving in {None, "training"}:
                 await sweep_files(built.training_ports)

@@ -7,7 +7,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from authz.identity.internal import KEY_BYTES_MIN
@@ -49,6 +57,7 @@ class Settings(BaseSettings):
     backup_safe: Path | None = None
     regions: Mapping[str, Region] = Field(default_factory=dict)
     home_region: str = ""
+    region: str = ""
     directory_url: SecretStr | None = None
     internal_key: SecretStr | None = None
     cache_url: SecretStr | None = None
@@ -65,6 +74,28 @@ class Settings(BaseSettings):
             raise ValueError(f"it needs {KEY_BYTES_MIN} bytes or more")
         return key
 
+    @model_validator(mode="after")
+    def _names_its_regions(self) -> Settings:
+        for name, value in (("home_region", self.home_region), ("region", self.region)):
+            if value and value not in self.regions:
+                raise ValueError(f"`{name}` is none of `regions`")
+        if self.regions and not self.home_region:
+            raise ValueError("`regions` need a `home_region`: whom this process serves without knowing them")
+        for name in Region.model_fields:
+            given = [getattr(region, name) for region in self.regions.values()]
+            told = [each for each in given if each is not None]
+            if len(told) != len(set(told)):
+                raise ValueError(f"two regions share a `{name}`: each needs its own")
+        return self
+
+    def of_region(self, name: str) -> Settings:
+        """What a region's platform is built from: its own stores, and a folder of its own."""
+        region = self.regions[name]
+        own = {each: getattr(region, each) for each in Region.model_fields if each in Settings.model_fields}
+        folder = self.data_folder / "regions" / name
+        cut = {"regions": {}, "home_region": "", "region": "", "data_folder": folder}
+        return self.model_copy(update={**own, **cut})
+
 
 def environment() -> Mapping[str, str]:
     """Every variable of the process: what a settings file may name as `${env.NAME}`."""
@@ -74,15 +105,18 @@ def environment() -> Mapping[str, str]:
 def settings_with(**options: Any) -> Settings:
     """The settings, where an option that is not None wins over the environment.
 
+    Where `STADION_REGION` names a region, they are that region's alone.
     A variable that cannot be used is one clear line, without its value, and exit code 1.
     """
     try:
-        return Settings(**{name: value for name, value in options.items() if value is not None})
+        settings = Settings(**{name: value for name, value in options.items() if value is not None})
     except ValidationError as error:
         found = error.errors(include_input=False, include_url=False, include_context=False)
         fail(
             "; ".join(
-                f"`STADION_{str(one['loc'][0]).upper()}`: {one['msg'].removeprefix('Value error, ')}"
+                f"`{'_'.join(['STADION', *(str(part).upper() for part in one['loc'])])}`: "
+                f"{one['msg'].removeprefix('Value error, ')}"
                 for one in found
             )
         )
+    return settings.of_region(settings.region) if settings.region else settings

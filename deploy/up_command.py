@@ -78,7 +78,10 @@ def _run(settings: Settings, listening: socket.socket, *, demo: bool) -> None:
     import uvloop
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve(settings, listening, demo=demo))
+        if settings.regions:
+            runner.run(_serve_regions(settings, listening))
+        else:
+            runner.run(_serve(settings, listening, demo=demo))
 
 
 async def _serve(settings: Settings, listening: socket.socket, *, demo: bool) -> None:
@@ -100,6 +103,25 @@ async def _serve(settings: Settings, listening: socket.socket, *, demo: bool) ->
             _announce(address, demo=demo or seeded)
 
         server = draining_server(app, config_of(settings), ready=ready)
+        await server.serve(sockets=[listening])
+        typer.echo("Stopped.")
+
+
+async def _serve_regions(settings: Settings, listening: socket.socket) -> None:
+    """People of every region, each over their own region's stores; without demo people."""
+    from deploy.endpoint import config_of
+    from deploy.regions import regional_endpoint, regional_platform
+    from router.edge.serve import draining_server
+
+    async with regional_platform(settings) as regions:
+        address = _address(settings.host, listening)
+        app = regional_endpoint(regions)
+        told = f"{', '.join(regions.platforms)}; at home here: {settings.home_region}"
+        server = draining_server(
+            app,
+            config_of(settings),
+            ready=lambda: typer.echo(f"Stadion is up: open {address}/graphql ({told})"),
+        )
         await server.serve(sockets=[listening])
         typer.echo("Stopped.")
 

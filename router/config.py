@@ -32,7 +32,7 @@ class OperationLimits:
 
     document_bytes_max: Annotated[int, "bytes of one operation's text"] = 512 * 1024
     tokens_max: Annotated[int, "lexical tokens of the text"] = 15_000
-    nesting_max: Annotated[int, "levels of brackets in the text"] = 200
+    nesting_max: Annotated[int, "levels of brackets in the text; over 200 counts as 200"] = 200
     depth_max: Annotated[int, "levels of fields, fragments followed"] = 200
     fields_max: Annotated[int, "fields in all, fragments expanded"] = 50_000
     aliases_max: Annotated[int, "aliased fields"] = 1_000

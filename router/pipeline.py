@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
@@ -21,7 +21,7 @@ from router.admission import class_of
 from router.alike import document_alike
 from router.config import RouterConfig
 from router.demand.gate import Admitted, gate_of
-from router.errors import ClientError
+from router.errors import ClientError, PlanTooComplex
 from router.execution import (
     CompiledPlan,
     ExecutionOptions,
@@ -285,7 +285,7 @@ def read_document(request: GraphQLRequest, graph: Snapshot, config: RouterConfig
 
 def document_of(valid: ValidOperation, graph: Snapshot) -> Document:
     """normalise.  Errors: PlanTooComplex."""
-    with stage("normalize"):
+    with stage("normalize"), _within_the_stack():
         normal = normalize(valid, graph.supergraph)
     return Document(
         kind=valid.kind,
@@ -328,11 +328,20 @@ def plan_and_compile(
 ) -> CompiledPlan:
     """plan → compile. Errors: PlanNotFound, PlanTooComplex; INTROSPECTION_DISABLED where all is hidden."""
     began = time.perf_counter()
-    with stage("plan"):
+    with _within_the_stack(), stage("plan"):
         plan = plan_operation(allowed.normal, graph.supergraph, override_labels=labels)
         compiled = compile_plan(plan, allowed, graph.supergraph, visible=_visible(graph, hidden))
     plan_duration_s.record(time.perf_counter() - began)
     return compiled
+
+
+@contextmanager
+def _within_the_stack() -> Iterator[None]:
+    """What nests too deeply for a stage is refused as such.  Errors: PlanTooComplex."""
+    try:
+        yield
+    except RecursionError:
+        raise PlanTooComplex("the operation nests too deeply to be planned") from None
 
 
 def _visible(graph: Snapshot, hidden: frozenset[Requirement]) -> GraphQLSchema:

@@ -9,16 +9,19 @@ from typing import Final
 
 from graphql import GraphQLError, GraphQLSyntaxError
 from graphql import parse as parse_document
+from graphql.language.parser import MAX_NESTING_DEPTH
 
 from router.errors import ClientError, DocumentOverLimit, ParsingFailed
 from router.operation.model import ParsedOperation
 
+NESTING_MAX: Final = MAX_NESTING_DEPTH
+"""The parser's own limit of open selections or values, below which no stage runs out of stack."""
+
 
 @dataclass(frozen=True, slots=True)
 class ParseLimits:
-    """What a document may be at most. `nesting_max` counts brackets of every kind that are open at once.
-
-    graphql-core itself stops at 200 open selections or values, so a higher `nesting_max` has no effect.
+    """What a document may be at most. `nesting_max` counts brackets of every kind that are open at once;
+    more than NESTING_MAX counts as that. 0 switches a limit off, that of nesting as far as it goes.
     """
 
     document_bytes_max: int = 512 * 1024
@@ -42,7 +45,8 @@ def parse(text: str, *, limits: ParseLimits = DEFAULT_LIMITS) -> ParsedOperation
     encoded = text.encode("utf-8", "surrogatepass")
     _check_size(text, len(encoded), limits)
     try:
-        document = parse_document(text, max_tokens=limits.tokens_max, allow_empty_selection_sets=False)
+        tokens_max = limits.tokens_max or None
+        document = parse_document(text, max_tokens=tokens_max, allow_empty_selection_sets=False)
     except GraphQLSyntaxError as error:
         raise _syntax_refusal(error, limits) from None
     except RecursionError:
@@ -56,13 +60,18 @@ def locations_of(error: GraphQLError) -> list[dict[str, int]]:
 
 
 def _check_size(text: str, bytes_count: int, limits: ParseLimits) -> None:
-    if bytes_count > limits.document_bytes_max:
+    if bytes_count > limits.document_bytes_max > 0:
         raise DocumentOverLimit(
             f"the document has {bytes_count} bytes, at most {limits.document_bytes_max} are allowed",
             code="MAX_BYTES_LIMIT",
         )
-    if _nesting(text, limits.nesting_max) > limits.nesting_max:
+    levels_max = _levels_max(limits)
+    if _nesting(text, levels_max) > levels_max:
         raise _too_deep(limits)
+
+
+def _levels_max(limits: ParseLimits) -> int:
+    return min(limits.nesting_max or NESTING_MAX, NESTING_MAX)
 
 
 def _nesting(text: str, enough: int) -> int:
@@ -85,7 +94,7 @@ def _nesting(text: str, enough: int) -> int:
 
 def _too_deep(limits: ParseLimits) -> DocumentOverLimit:
     return DocumentOverLimit(
-        f"the document nests deeper than {limits.nesting_max} levels", code="MAX_RECURSION_LIMIT"
+        f"the document nests deeper than {_levels_max(limits)} levels", code="MAX_RECURSION_LIMIT"
     )
 
 

@@ -1,0 +1,174 @@
+"""Several regions in one process: a whole platform over the stores of each, one directory, one endpoint.
+
+A region's platform holds no store of another region, so nothing of it can reach one; who is served by which
+is decided before it, by the directory. With no region in the settings none of this runs.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, replace
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.routing import Route
+
+from authz.errors import InvalidToken
+from authz.identity.subject import Subject
+from authz.trail import Access
+from datastores.errors import Conflict
+from datastores.events.port import Event
+from datastores.lifecycle import opened
+from datastores.regions.directory import RegionDirectory
+from datastores.relational.opening import open_relational
+from deploy.assemble import Platform, platform
+from deploy.endpoint import config_of, published_supergraph
+from deploy.keys import kept_secret
+from deploy.refusals import ledger_of, records_refusals
+from deploy.regional_subgraph import Homes, RegionalSubgraph, handle_name
+from deploy.settings import Settings
+from deploy.stores import Stores
+from router.edge.app import build_app
+from router.edge.credentials import Credentials
+from router.execution.transports.in_process import InProcessTransport
+from router.hooks import HookedRouter, Hooks
+from router.operation.authorize import Rights
+from router.snapshot import snapshot_of
+from subgraphs.kit.trail import Ledger
+
+log = logging.getLogger(__name__)
+USER_REGISTERED = "user.registered"
+
+
+@dataclass(frozen=True, slots=True)
+class Regions:
+    """The running platforms by region, and who is at home where."""
+
+    platforms: Mapping[str, Platform]
+    homes: Homes
+
+    async def stores_of(self, owner_id: str) -> Stores:
+        """The stores where rows, clinical rows and files of this person live.  Errors: RegionUnknown."""
+        return self.platforms[await self.homes.directory.region_of(owner_id)].stores
+
+    @property
+    def home(self) -> Platform:
+        """The platform of this process's own region."""
+        return self.platforms[self.homes.home]
+
+
+@asynccontextmanager
+async def regional_platform(settings: Settings) -> AsyncIterator[Regions]:
+    """The platforms of all regions, open inside the block.
+
+    Errors: StoreError, one clear sentence, where a store of one does not open.
+    """
+    url = settings.directory_url
+    rows = open_relational(
+        url.get_secret_value() if url else f"sqlite:///{settings.data_folder.resolve() / 'directory.db'}",
+        search_path="regions",
+    )
+    directory = RegionDirectory(rows, kept_secret(settings.data_folder / "keys", "regions"))
+    async with opened({"the directory of regions": directory}), AsyncExitStack() as stack:
+        platforms: dict[str, Platform] = {}
+        for name in settings.regions:
+            consumers = {"region-directory": ((USER_REGISTERED,), _settling(directory, name))}
+            running = platform(settings.of_region(name), consumers=consumers)
+            platforms[name] = await stack.enter_async_context(running)
+        yield Regions(platforms, Homes(directory, settings.home_region))
+
+
+def _settling(directory: RegionDirectory, region: str) -> Callable[[Event], Awaitable[None]]:
+    """Who registers in a region is at home there, under their id and their handle."""
+
+    async def settle(event: Event) -> None:
+        await directory.settle(region, [str(event.payload["user_id"])])
+        try:
+            await directory.settle(region, [handle_name(str(event.payload["handle"]))])
+        except Conflict:
+            log.warning("a handle was taken in two regions at once: who came second logs in at home alone")
+
+    return settle
+
+
+def regional_endpoint(regions: Regions) -> Starlette:
+    """`/graphql` for people of every region: each call runs over the stores of one."""
+
+    async def start(_: Request) -> Response:
+        return RedirectResponse("/graphql")
+
+    async def jwks(_: Request) -> Response:
+        keys = [key for each in regions.platforms.values() for key in each.keys.jwks()["keys"]]
+        return JSONResponse({"keys": keys}, headers={"cache-control": "public, max-age=300"})
+
+    routes = (Route("/.well-known/jwks.json", jwks), Route("/", start))
+    return build_app(_router_of(regions), credentials=_credentials_of(regions), routes=routes)
+
+
+def transport_of(regions: Regions) -> InProcessTransport:
+    """Subgraphs by name, each over all regions."""
+    return InProcessTransport(
+        {
+            name: RegionalSubgraph(
+                {region: each.subgraphs[name] for region, each in regions.platforms.items()}, regions.homes
+            )
+            for name in regions.home.subgraphs
+        }
+    )
+
+
+def _router_of(regions: Regions) -> HookedRouter:
+    config = config_of(regions.home.settings)
+    snapshot = snapshot_of(published_supergraph(), config)
+    rights = Rights(can_ever=regions.home.authorizer.can_ever)
+    ledger = RegionalLedger(
+        {name: ledger_of(each) for name, each in regions.platforms.items()}, regions.homes
+    )
+    hooks = Hooks(parsed=(records_refusals(ledger, rights, snapshot),))
+    return HookedRouter(snapshot, transport_of(regions), config=config, rights=rights, hooks=hooks)
+
+
+def _credentials_of(regions: Regions) -> Credentials:
+    """A token is believed by the region whose key signed it, which is where its holder is at home."""
+    verifiers = [each.verifier for each in regions.platforms.values()]
+
+    async def authenticate(token: str) -> Subject:
+        refused: InvalidToken | None = None
+        for verifier in verifiers:
+            try:
+                return verifier.verify(token)
+            except InvalidToken as error:
+                refused = error
+        raise refused or InvalidToken
+
+    def is_active(subject: Subject) -> bool:
+        return all(verifier.still_valid(subject) for verifier in verifiers)
+
+    return Credentials(authenticate=authenticate, is_active=is_active)
+
+
+@dataclass(frozen=True, slots=True)
+class RegionalLedger:
+    """`Ledger` of refusals: kept where who asked is at home, naming nobody who is at home elsewhere."""
+
+    ledgers: Mapping[str, Ledger]
+    homes: Homes
+
+    async def keep(self, accesses: Sequence[Access]) -> None:
+        """See `Ledger.keep`."""
+        people = {each.actor_id for each in accesses if each.actor_id is not None}
+        regions = await self.homes.directory.regions_of(people)
+        for access in accesses:
+            own = regions.get(access.actor_id or "", self.homes.home)
+            await self.ledgers[own].keep([await self._near(own, access)])
+
+    async def _near(self, own: str, access: Access) -> Access:
+        targets = {each.target_id for each in access.touched if each.target_id is not None}
+        far = {name for name, at in (await self.homes.directory.regions_of(targets)).items() if at != own}
+        touched = tuple(
+            replace(each, target_id=None) if each.target_id in far else each for each in access.touched
+        )
+        return replace(access, touched=touched)
