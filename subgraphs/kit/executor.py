@@ -1,0 +1,295 @@
+"""Strawberry's execution, with selection sets that are plain read by their projections.
+
+Only values that are already there are read by projections. Resolvers, arguments, loaders and everything that
+a projection declines go through the execution of graphql-core and Strawberry, whose answers, errors and
+paths are the measure (`tests/subgraphs/kit/test_projection_differential.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, TypeAlias, cast
+
+from graphql import (
+    DocumentNode,
+    GraphQLAbstractType,
+    GraphQLNonNull,
+    GraphQLObjectType,
+    GraphQLOutputType,
+    VariableNode,
+    Visitor,
+    is_composite_type,
+    visit,
+)
+from graphql.pyutils import gather_with_cancel
+from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
+
+from subgraphs.kit.fence import Fence
+from subgraphs.kit.guard import Asked, FieldGuard
+from subgraphs.kit.projection import Grouped, Notes, Projection, Projector, owned_below
+
+LIST_COMPILED_MIN = 32
+"""A list of so many objects is worth a projection even if its document never comes again."""
+PROJECTIONS_MAX = 256
+Composite: TypeAlias = GraphQLObjectType | GraphQLAbstractType
+
+
+class Selections:
+    """What the selection sets of one document compile to; lives as long as the document."""
+
+    __slots__ = ("_projections", "conditions", "fence", "projector", "runs")
+
+    def __init__(self, fence: Fence, document: DocumentNode) -> None:
+        self.fence = fence
+        self.projector = Projector(fence)
+        self.conditions = _conditions(document)
+        self.runs = 0
+        self._projections: dict[tuple[object, ...], Projection | None] = {}
+
+    def projection(
+        self, key: tuple[object, ...], graphql_type: GraphQLObjectType, grouped: Grouped, subfields: Any
+    ) -> Projection | None:
+        """The projection remembered under `key`, made at the first use."""
+        if key not in self._projections:
+            if len(self._projections) >= PROJECTIONS_MAX:
+                self._projections.clear()
+            self._projections[key] = self.projector.projection(graphql_type, grouped, subfields)
+        return self._projections[key]
+
+
+@dataclass(frozen=True, slots=True)
+class _Here:
+    """A projection in one request, and the fields that it leaves to the ordinary execution."""
+
+    projection: Projection
+    rest: dict[str, Any]
+
+
+class _Place(NamedTuple):
+    """Where in the operation a value is completed, in graphql-core's terms."""
+
+    details: Any
+    info: Any
+    path: Any
+    context: Any
+
+
+class SelectionExecutor(StrawberryGraphQLCoreExecutionContext):
+    """The executor of one request. Without `selections` it is Strawberry's own."""
+
+    def __init__(self, *args: Any, selections: Selections | None = None, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if any(each.variable_signatures for each in self.fragments.values()):
+            selections = None
+        self._selections = selections
+        self._readers: dict[tuple[str, int], tuple[Any, dict[type, _Here | None]]] = {}
+        if selections is not None:
+            selections.runs += 1
+            given = self.variable_values.coerced
+            self._conditions = tuple(given.get(name) for name in selections.conditions)
+
+    def complete_iterable_value(  # noqa: PLR0917 - graphql-core's signature
+        self,
+        item_type: GraphQLOutputType,
+        field_details_list: Any,
+        info: Any,
+        path: Any,
+        items: Iterable[Any],
+        position_context: Any,
+    ) -> Any:
+        """A list: objects with a projection are read by it, the others one by one as ever."""
+        named = item_type.of_type if isinstance(item_type, GraphQLNonNull) else item_type
+        if (
+            not is_composite_type(named)
+            or not isinstance(items, list | tuple)
+            or not self._worth(len(items))
+            or self.get_stream_usage(field_details_list, path) is not None
+        ):
+            return super().complete_iterable_value(
+                item_type, field_details_list, info, path, items, position_context
+            )
+        readers = self._readers_of(named, field_details_list, items)
+        place = _Place(field_details_list, info, path, position_context)
+
+        def complete() -> Any:
+            return self._list(item_type, items, place, readers)
+
+        asked = self._asked(items, readers)
+        return self._decided(items, readers, asked, complete) if asked else complete()
+
+    def collect_and_execute_subfields(
+        self,
+        return_type: GraphQLObjectType,
+        field_details_list: Any,
+        path: Any,
+        result: Any,
+        position_context: Any,
+    ) -> Any:
+        """One object: what is plain by its projection, the rest as ever."""
+        if self._worth(1):
+            readers = self._readers_of(return_type, field_details_list, (result,))
+            here = readers[result.__class__]
+            if here is not None:
+                place = _Place(field_details_list, None, path, position_context)
+
+                def complete() -> Any:
+                    return self._object(here, return_type, result, place)
+
+                asked = self._asked((result,), readers)
+                return self._decided((result,), readers, asked, complete) if asked else complete()
+        return super().collect_and_execute_subfields(
+            return_type, field_details_list, path, result, position_context
+        )
+
+    def _object(self, here: _Here, return_type: GraphQLObjectType, source: Any, place: _Place) -> Any:
+        guard: FieldGuard = self.context_value.guard
+        answer = _read(here, source, guard)
+        if answer is None:
+            return super().collect_and_execute_subfields(
+                return_type, place.details, place.path, source, place.context
+            )
+        if not here.rest:
+            return answer
+        rest = self.execute_fields(return_type, source, place.path, here.rest, place.context)
+        if not self.is_awaitable(rest):
+            answer.update(cast(dict[str, Any], rest))
+            return answer
+
+        async def joined() -> dict[str, Any]:
+            answer.update(await rest)
+            return answer
+
+        return joined()
+
+    def _list(
+        self,
+        item_type: GraphQLOutputType,
+        items: Sequence[Any],
+        place: _Place,
+        readers: Mapping[type, _Here | None],
+    ) -> Any:
+        guard: FieldGuard = self.context_value.guard
+        completed: list[Any] = []
+        pending: list[int] = []
+        try:
+            for index, item in enumerate(items):
+                here = readers[item.__class__]
+                whole = _read(here, item, guard) if here is not None and not here.rest else None
+                if whole is not None:
+                    completed.append(whole)
+                elif self._item(item_type, item, completed, place, index):
+                    pending.append(index)
+        except Exception:
+            waiting = [completed[index] for index in pending]
+            waiting.extend(each for each in items[len(completed) :] if self.is_awaitable(each))
+            if waiting:
+                self.settle_in_background(waiting)
+            raise
+        return _gathered(completed, pending) if pending else completed
+
+    def _item(
+        self, item_type: GraphQLOutputType, item: Any, completed: list[Any], place: _Place, index: int
+    ) -> bool:
+        """One item the ordinary way; whether it must be awaited."""
+        path = place.path.add_key(index, None)
+        if self.is_awaitable(item):
+            completed.append(
+                self.complete_awaitable_list_item_value(
+                    item, item_type, place.details, place.info, path, place.context
+                )
+            )
+            return True
+        return self.complete_list_item_value(
+            item, completed, item_type, place.details, place.info, path, place.context
+        )
+
+    def _worth(self, count: int) -> bool:
+        """Whether a projection pays: from a document's second run on, or for a long list."""
+        selections = self._selections
+        return selections is not None and (selections.runs > 1 or count >= LIST_COMPILED_MIN)
+
+    def _readers_of(
+        self, named: Composite, details: Any, items: Sequence[Any]
+    ) -> Mapping[type, _Here | None]:
+        """Class → projection, for every class in `items`."""
+        key = (named.name, id(details))
+        # The details are kept with what is known of them, so that no other list takes their identity.
+        _, readers = self._readers.setdefault(key, (details, {}))
+        for cls in {item.__class__ for item in items}:
+            if cls not in readers:
+                readers[cls] = self._here(named, cls, details)
+        return readers
+
+    def _here(self, named: Composite, cls: type, details: Any) -> _Here | None:
+        selections = self._selections
+        assert selections is not None  # noqa: S101 - `_worth` has looked
+        graphql_type = selections.projector.object_type(named, cls)
+        grouped = None if graphql_type is None else self._grouped(graphql_type, details)
+        if grouped is None:
+            return None
+        nodes = tuple(id(detail.node) for detail in details)
+        key = (self._conditions, graphql_type.name, nodes)
+        projection = selections.projection(key, graphql_type, grouped, self._grouped)
+        if projection is None:
+            return None
+        return _Here(projection, {name: cast(Any, grouped[name]) for name in projection.rest})
+
+    def _grouped(self, graphql_type: GraphQLObjectType, details: Any) -> Grouped | None:
+        collected = self.collect_subfields(graphql_type, details)
+        return None if collected.new_defer_usages else collected.grouped_field_set
+
+    def _asked(self, items: Sequence[Any], readers: Mapping[type, _Here | None]) -> set[Asked]:
+        """What of the objects below `items` is not decided yet."""
+        asked: set[Asked] = set()
+        selections = self._selections
+        assert selections is not None  # noqa: S101 - `_worth` has looked
+        guard: FieldGuard = self.context_value.guard
+        for cls, here in readers.items():
+            if here is not None and here.projection.inner:
+                own = [item for item in items if item.__class__ is cls]
+                for objects, needs in owned_below(own, here.projection):
+                    asked |= selections.fence.settle(objects, guard, needs)
+        return asked
+
+    async def _decided(
+        self, items: Sequence[Any], readers: Mapping[type, _Here | None], asked: set[Asked], complete: Any
+    ) -> Any:
+        """`complete()`, after one batch of decisions for all that lies below `items`."""
+        await self.context_value.guard.prepare(asked)
+        self._asked(items, readers)
+        completed = complete()
+        return await completed if self.is_awaitable(completed) else completed
+
+
+def _read(here: _Here, source: Any, guard: FieldGuard) -> dict[str, Any] | None:
+    """What the projection reads; None where it declines, whatever the reason: the ordinary way tells it."""
+    notes: Notes = []
+    try:
+        answer = here.projection.read(source, guard.open, guard.seen, notes)
+    except Exception:
+        return None
+    for record, coordinates in notes:
+        record |= coordinates
+    return answer
+
+
+async def _gathered(completed: list[Any], pending: Sequence[int]) -> list[Any]:
+    values = await gather_with_cancel(*(completed[index] for index in pending))
+    for index, value in zip(pending, values, strict=True):
+        completed[index] = value
+    return completed
+
+
+def _conditions(document: DocumentNode) -> tuple[str, ...]:
+    """The variables that `@skip` and `@include` look at: what is selected depends on nothing else."""
+    found: set[str] = set()
+
+    class Conditions(Visitor):
+        def enter_directive(self, node: Any, *_: Any) -> None:
+            for argument in node.arguments or ():
+                if isinstance(argument.value, VariableNode):
+                    found.add(argument.value.name.value)
+
+    visit(document, Conditions())
+    return tuple(sorted(found))

@@ -1,0 +1,367 @@
+"""Selection sets compiled: the plain attributes that a document reads of one type, as one generated function.
+
+A projection gives exactly what Strawberry's own execution would give, or it declines: whatever it does not
+know (a denied or masked field, a value of another class, a leaf that does not serialise) makes it raise, and
+the object takes the ordinary way from its start. Attributes are only read, so nothing happens twice.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, NoReturn, TypeAlias
+
+from graphql import (
+    GraphQLAbstractType,
+    GraphQLBoolean,
+    GraphQLField,
+    GraphQLFloat,
+    GraphQLID,
+    GraphQLInt,
+    GraphQLLeafType,
+    GraphQLList,
+    GraphQLNonNull,
+    GraphQLObjectType,
+    GraphQLOutputType,
+    GraphQLString,
+    Undefined,
+    get_named_type,
+    is_abstract_type,
+    is_leaf_type,
+    is_object_type,
+    is_union_type,
+)
+from strawberry.execution import optimized_is_awaitable
+from strawberry.types.cast import get_strawberry_type_cast
+from strawberry.types.field import StrawberryField
+
+from authz.classes import DataClass
+from authz.trail import AUDITED
+from subgraphs.kit.classification import definition_of
+from subgraphs.kit.fence import Fence
+from subgraphs.kit.guard import Need
+
+Seen: TypeAlias = dict[tuple[int, int], set[str]]
+Notes: TypeAlias = list[tuple[set[str], frozenset[str]]]
+"""Fields of audited classes that were read, for the record that they belong to."""
+Reader: TypeAlias = Callable[[Any, dict[int, int], Seen, Notes], dict[str, Any]]
+Grouped: TypeAlias = Mapping[str, Sequence[Any]]
+"""Response name → the details of its field nodes, as graphql-core collects them."""
+Subfields: TypeAlias = Callable[[GraphQLObjectType, Sequence[Any]], "Grouped | None"]
+
+LEVELS_MAX = 12
+_INT_MAX = 2**31 - 1
+_BUILT_IN: Mapping[str, tuple[GraphQLLeafType, str]] = {
+    "String": (GraphQLString, "{v}.__class__ is str"),
+    "ID": (GraphQLID, "{v}.__class__ is str"),
+    "Boolean": (GraphQLBoolean, "{v}.__class__ is bool"),
+    "Int": (GraphQLInt, f"{{v}}.__class__ is int and -{_INT_MAX + 1} <= {{v}} <= {_INT_MAX}"),
+    "Float": (GraphQLFloat, "{v}.__class__ is float and isfinite({v})"),
+}
+
+
+class Declined(Exception):
+    """Not for a projection: the object takes the ordinary way."""
+
+
+@dataclass(frozen=True, slots=True)
+class Inner:
+    """An attribute under which owned objects lie, with their projections by class."""
+
+    attribute: str
+    by_class: Mapping[type, Projection]
+
+
+@dataclass(frozen=True, slots=True)
+class Projection:
+    """How one selection set on one object type is read.
+
+    `read(object, open, seen, notes)` gives the answer's object, with None at the names of `rest`, which stay
+    with the ordinary execution; `notes` hold once it is not declined. Errors: any exception declines.
+    """
+
+    read: Reader
+    rest: tuple[str, ...]
+    needs: frozenset[Need]
+    inner: tuple[Inner, ...]
+
+
+def owned_below(
+    objects: Sequence[Any], projection: Projection
+) -> Iterator[tuple[list[Any], frozenset[Need]]]:
+    """The owned objects that `read` will reach below `objects`, with what it needs to read of them."""
+    for inner in projection.inner:
+        groups: dict[int, tuple[Projection, list[Any]]] = {}
+        for value in _flat(getattr(each, inner.attribute, None) for each in objects):
+            found = inner.by_class.get(value.__class__)
+            if found is not None:
+                groups.setdefault(id(found), (found, []))[1].append(value)
+        for found, values in groups.values():
+            if found.needs:
+                yield values, found.needs
+            yield from owned_below(values, found)
+
+
+def _flat(values: Iterator[Any] | Sequence[Any]) -> Iterator[Any]:
+    for value in values:
+        if value.__class__ is list or value.__class__ is tuple:
+            yield from _flat(value)
+        elif value is not None:
+            yield value
+
+
+class Projector:
+    """Makes the projections of one schema. `subfields` collects a selection set, None where it may not."""
+
+    def __init__(self, fence: Fence) -> None:
+        self._fence = fence
+
+    def object_type(self, named: GraphQLObjectType | GraphQLAbstractType, cls: type) -> Any:
+        """The object type whose plain instances `cls` makes where `named` is expected; None if unsure."""
+        if is_object_type(named):
+            return named if cls in _classes(named) else None
+        if not is_abstract_type(named):
+            return None
+        possible = [
+            each for each in self._fence.schema.get_possible_types(named) if definition_of(each).origin is cls
+        ]
+        if len(possible) != 1 or definition_of(possible[0]).is_type_of is not None:
+            return None
+        definition = named.extensions.get("strawberry-definition")
+        return None if getattr(definition, "resolve_type", None) is not None else possible[0]
+
+    def projection(
+        self, graphql_type: GraphQLObjectType, grouped: Grouped, subfields: Subfields, *, level: int = 0
+    ) -> Projection | None:
+        """The projection of `grouped` on `graphql_type`; None where nothing in it is plain."""
+        writer = _Writer(self._fence, graphql_type)
+        rest: list[str] = []
+        for response_name, details in grouped.items():
+            if not self._plain(writer, response_name, details, subfields, level):
+                rest.append(response_name)
+                writer.later(response_name)
+        if rest and len(rest) == len(grouped):
+            return None
+        return Projection(writer.compiled(), tuple(rest), frozenset(writer.needs), tuple(writer.inner))
+
+    def _plain(
+        self, writer: _Writer, response_name: str, details: Sequence[Any], subfields: Subfields, level: int
+    ) -> bool:
+        """Writes the field down, if it is one that shows an attribute as it is."""
+        name = details[0].node.name.value
+        if name == "__typename":
+            writer.constant(response_name, writer.type.name)
+            return True
+        field = writer.type.fields.get(name)
+        attribute = None if field is None else _attribute(field)
+        if field is None or attribute is None or not writer.admits(name):
+            return False
+        target = get_named_type(field.type)
+        if is_leaf_type(target):
+            writer.leaf(response_name, name, attribute, field.type)
+            return True
+        below = self._below(target, details, subfields, level + 1) if level < LEVELS_MAX else None
+        if below is None:
+            return False
+        writer.composite(response_name, name, attribute, field.type, below)
+        return True
+
+    def _below(
+        self, target: Any, details: Sequence[Any], subfields: Subfields, level: int
+    ) -> dict[type, Projection] | None:
+        """Class → projection for all that `target` may be; None unless each can be read whole."""
+        found: dict[type, Projection] = {}
+        possible = [target] if is_object_type(target) else self._fence.schema.get_possible_types(target)
+        for each in possible:
+            grouped = subfields(each, details)
+            below = None if grouped is None else self.projection(each, grouped, subfields, level=level)
+            if below is None or below.rest:
+                return None
+            for cls in _classes(each):
+                if self.object_type(target, cls) is each:
+                    found[cls] = below
+        return found
+
+
+def _classes(graphql_type: GraphQLObjectType) -> tuple[type, ...]:
+    """The classes whose instances are of the type, whatever is asked of them."""
+    definition = definition_of(graphql_type)
+    if definition.is_type_of is not None:
+        return ()
+    generic = definition.concrete_of
+    return (definition.origin,) if generic is None else (definition.origin, generic.origin)
+
+
+def _attribute(field: GraphQLField) -> str | None:
+    """The attribute that a field without a resolver of its own shows."""
+    definition = field.extensions.get("strawberry-definition")
+    if not isinstance(definition, StrawberryField) or not definition.is_basic_field or field.args:
+        return None
+    name = definition.python_name
+    plain = definition.default_resolver is getattr and name.isidentifier()
+    return name if plain else None
+
+
+class _Writer:
+    """The text of one `read`, line by line, and the values that it refers to."""
+
+    def __init__(self, fence: Fence, graphql_type: GraphQLObjectType) -> None:
+        self.type = graphql_type
+        self.needs: set[Need] = set()
+        self.inner: list[Inner] = []
+        self._fence = fence
+        self._owned = graphql_type.name in fence.owned
+        self._names: dict[str, Any] = {
+            "declined": _declined,
+            "isfinite": math.isfinite,
+            "cast": get_strawberry_type_cast,
+        }
+        self._lines: list[str] = []
+        self._items: list[str] = []
+        self._plain_bits = 0
+        self._audited: dict[int, set[str]] = {}
+
+    def admits(self, field_name: str) -> bool:
+        """Whether the field's decision can be looked up; what only asks for a log-in is left alone."""
+        rule = self._fence.rules.get((self.type.name, field_name))
+        return rule is None or rule.protected or not rule.authenticated
+
+    def constant(self, response_name: str, value: str) -> None:
+        """The same for all objects."""
+        self._items.append(f"{response_name!r}: {value!r}")
+
+    def later(self, response_name: str) -> None:
+        """A place that the ordinary execution fills."""
+        self._items.append(f"{response_name!r}: None")
+
+    def leaf(self, response_name: str, field_name: str, attribute: str, of: GraphQLOutputType) -> None:
+        """A scalar, an enum, or lists of them."""
+        self._field(response_name, field_name, attribute, self._value(of, self._variable(), self._leaf))
+
+    def composite(
+        self,
+        response_name: str,
+        field_name: str,
+        attribute: str,
+        of: GraphQLOutputType,
+        below: Mapping[type, Projection],
+    ) -> None:
+        """Objects that are read whole."""
+        readers = self._named("readers", {cls: each.read for cls, each in below.items()})
+
+        def read(_: Any, variable: str) -> str:
+            return f"{readers}[{variable}.__class__]({variable}, opened, seen, notes)"
+
+        self._field(response_name, field_name, attribute, self._value(of, self._variable(), read))
+        if any(each.needs or each.inner for each in below.values()):
+            self.inner.append(Inner(attribute, below))
+
+    def compiled(self) -> Reader:
+        """The function."""
+        body = [*self._admission(), *self._lines, f"return {{{', '.join(self._items)}}}"]
+        text = "def read(o, opened, seen, notes):\n" + "".join(f"    {line}\n" for line in body)
+        exec(compile(text, f"<projection of {self.type.name}>", "exec"), self._names)  # noqa: S102 - our own text: names of attributes and numbers
+        read: Reader = self._names["read"]
+        return read
+
+    def _admission(self) -> list[str]:
+        """What must hold before anything is read: it is no object of another type, and its needs are open."""
+        lines = ["if cast(o) is not None: declined()"] if self._may_be_cast() else []
+        if not self.needs:
+            return lines
+        lines += ["i = id(o)", "b = opened.get(i, 0)"]
+        if self._plain_bits:
+            lines.append(f"if b & {self._plain_bits} != {self._plain_bits}: declined()")
+        for bit, coordinates in self._audited.items():
+            names = self._named("coordinates", frozenset(coordinates))
+            lines += [
+                f"if not b & {bit}:",
+                f"    s = seen.get((i, {bit}))",
+                "    if s is None: declined()",
+                f"    notes.append((s, {names}))",
+            ]
+        return lines
+
+    def _may_be_cast(self) -> bool:
+        """Whether `strawberry.cast` has a say: only where the type must be told apart from others."""
+        unions = (each for each in self._fence.schema.type_map.values() if is_union_type(each))
+        return bool(self.type.interfaces) or any(self.type in union.types for union in unions)
+
+    def _field(self, response_name: str, field_name: str, attribute: str, expression: str) -> None:
+        self._lines.append(f"v{len(self._lines)} = o.{attribute}")
+        self._items.append(f"{response_name!r}: {expression}")
+        rule = self._fence.rules.get((self.type.name, field_name))
+        if rule is None or not rule.protected or not self._owned:
+            return
+        need: Need = (rule.data_class.value, rule.action)
+        self.needs.add(need)
+        bit = self._fence.bits[need]
+        if DataClass(need[0]) in AUDITED:
+            self._audited.setdefault(bit, set()).add(rule.coordinate)
+        else:
+            self._plain_bits |= bit
+
+    def _variable(self) -> str:
+        return f"v{len(self._lines)}"
+
+    def _value(
+        self, of: GraphQLOutputType, variable: str, innermost: Callable[[Any, str], str], depth: int = 0
+    ) -> str:
+        """The expression for the value of `variable`, which is of the type `of`."""
+        if isinstance(of, GraphQLNonNull):
+            inside = self._value_of(of.of_type, variable, innermost, depth)
+            return f"({inside} if {variable} is not None else declined())"
+        return f"(None if {variable} is None else {self._value_of(of, variable, innermost, depth)})"
+
+    def _value_of(self, of: Any, variable: str, innermost: Callable[[Any, str], str], depth: int) -> str:
+        if not isinstance(of, GraphQLList):
+            return innermost(of, variable)
+        item = f"{variable}_{depth}"
+        inside = self._value(of.of_type, item, innermost, depth + 1)
+        is_list = f"{variable}.__class__ is list or {variable}.__class__ is tuple"
+        return f"([{inside} for {item} in {variable}] if {is_list} else declined())"
+
+    def _leaf(self, leaf: GraphQLLeafType, variable: str) -> str:
+        serialise = self._named("leaf", _serialiser(leaf))
+        known = _BUILT_IN.get(leaf.name)
+        if known is not None and leaf.coerce_output_value is known[0].coerce_output_value:
+            return f"({variable} if {known[1].format(v=variable)} else {serialise}({variable}))"
+        members = _members(leaf)
+        if members is None:
+            return f"{serialise}({variable})"
+        cls, names = self._named("enum", members[0]), self._named("names", members[1])
+        return f"({names}[{variable}] if {variable}.__class__ is {cls} else {serialise}({variable}))"
+
+    def _named(self, kind: str, value: Any) -> str:
+        name = f"{kind}{len(self._names)}"
+        self._names[name] = value
+        return name
+
+
+def _declined() -> NoReturn:
+    raise Declined
+
+
+def _serialiser(leaf: GraphQLLeafType) -> Callable[[Any], Any]:
+    """Result coercion of what is not of the usual class; whatever is not plain is declined."""
+    coerce = leaf.coerce_output_value
+
+    def serialise(value: Any) -> Any:
+        if value is Undefined or isinstance(value, Exception) or optimized_is_awaitable(value):
+            raise Declined
+        coerced = coerce(value)
+        if coerced is None or coerced is Undefined:
+            raise Declined
+        return coerced
+
+    return serialise
+
+
+def _members(leaf: GraphQLLeafType) -> tuple[type[Enum], dict[Enum, str]] | None:
+    """An enum's class, and the name of each member."""
+    cls = getattr(leaf, "wrapped_cls", None)
+    if not isinstance(cls, type) or not issubclass(cls, Enum):
+        return None
+    return cls, {member: leaf.coerce_output_value(member) for member in cls}
