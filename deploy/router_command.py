@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from deploy.callers import Callers
     from deploy.settings import Settings
+    from deploy.surroundings import Surroundings
     from router.config import RouterConfig
     from router.hooks import Hooks
     from router.pipeline import Router
@@ -95,6 +96,8 @@ def _serve(
     workers: int,
 ) -> None:
     from deploy.subgraph_side import subgraph_side
+    from deploy.surroundings import surroundings
+    from deploy.telemetry import set_up_log
     from router.edge.app import build_app
     from router.edge.serve import AddressUnusable, listen, run
     from router.hooks import HookedRouter
@@ -103,23 +106,24 @@ def _serve(
 
     snapshot = load_snapshot(sdl, path, settings)
     try:
+        around = surroundings(settings, environment, workers=workers)
         first = listen(host, port, shared=workers > 1)
         port = first.getsockname()[1]
         listening = [first, *(listen(host, port, shared=True) for _ in range(workers - 1))]
     except AddressUnusable as error:
         fail(str(error))
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s %(message)s")
+    set_up_log("info", json_lines=settings.telemetry.json_logs)
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
     side = subgraph_side(snapshot, settings, environment)
     if side.http.callbacks is not None and workers > 1:
         fail("subscriptions by callback need one process: a subgraph cannot choose the one that it calls")
-    rights = callers.rights if callers else NO_RIGHTS
+    rights, transport = callers.rights if callers else NO_RIGHTS, around.traced(side.transport)
     router = (
-        HookedRouter(snapshot, side.transport, config=settings, rights=rights, hooks=hooks)
+        HookedRouter(snapshot, transport, config=settings, rights=rights, hooks=hooks)
         if hooks
-        else Router(snapshot, side.transport, config=settings, rights=rights)
+        else Router(snapshot, transport, config=settings, rights=rights)
     )
-    following = list(side.background)
+    following = [*side.background, *around.background]
     if poll:
         following.append(lambda: follow(path, router, side.take))
     if callers:
@@ -131,6 +135,7 @@ def _serve(
         background=tuple(following),
         registered=registered,
         routes=side.routes,
+        rates=around.rates,
     )
 
     def ready() -> None:
@@ -139,17 +144,22 @@ def _serve(
     if workers == 1:
         run(app, first, settings, ready=ready)
     else:
-        raise typer.Exit(_serve_together(app, listening, settings, ready))
+        raise typer.Exit(_serve_together(app, listening, settings, around, ready))
 
 
 def _serve_together(
-    app: Starlette, listening: list[socket], settings: RouterConfig, ready: Callable[[], None]
+    app: Starlette,
+    listening: list[socket],
+    settings: RouterConfig,
+    around: Surroundings,
+    ready: Callable[[], None],
 ) -> int:
     """Each worker on its own socket of the one port: the kernel spreads connections."""
     from deploy.workers import run_workers
     from router.edge.serve import run
 
     def serve(own: socket, worker_ready: Callable[[], None]) -> None:
+        around.worker = listening.index(own)
         run(app, own, settings, ready=worker_ready)
 
     return run_workers(listening, serve, ready=ready)
@@ -160,6 +170,7 @@ async def follow(
 ) -> None:
     """Serve the file anew whenever its text changes; a text that cannot be served leaves the old one."""
     from router.snapshot import snapshot_of
+    from router.telemetry import reloads_count
 
     seen = router.snapshot.sdl_sha256
     while True:
@@ -174,8 +185,10 @@ async def follow(
             take(snapshot)
             await router.take(snapshot)
         except Exception as error:
+            reloads_count.add(1, {"what": "supergraph", "outcome": "failed"})
             log.error("the supergraph `%s` was not loaded anew: %s", path, error)
             continue
+        reloads_count.add(1, {"what": "supergraph", "outcome": "done"})
         log.info("the supergraph `%s` was loaded anew (%s)", path, found[:12])
 
 

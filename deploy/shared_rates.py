@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import math
 import time
@@ -27,8 +28,15 @@ class RedisRates:
         self._pool = ConnectionPool.from_url(
             url, socket_timeout=ANSWER_S_MAX, socket_connect_timeout=ANSWER_S_MAX
         )
-        storage = RedisStorage(f"async+{url}", implementation="redispy", **{"connection_pool": self._pool})  # type: ignore[arg-type]
+        storage = RedisStorage(f"async+{url}", implementation="redispy", connection_pool=self._pool)  # type: ignore[arg-type]
         self._windows = MovingWindowRateLimiter(storage)
+
+    async def open_until_cancelled(self) -> None:
+        """Stay open for as long as the app runs; then close."""
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await self.close()
 
     async def close(self) -> None:
         """Give back the connections."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
@@ -55,18 +55,6 @@ class JsonLines(logging.Formatter):
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
         return orjson.dumps(line, default=str).decode()
-
-
-def telemetry_tasks(
-    config: TelemetryConfig, *, service: str, metrics: socket.socket | None
-) -> tuple[Callable[[], Awaitable[None]], ...]:
-    """What runs beside the app for as long as it does: the scrape's port, the sending of traces."""
-    tasks: list[Callable[[], Awaitable[None]]] = []
-    if metrics is not None:
-        tasks.append(lambda: serve_metrics(metrics))
-    if config.otlp_endpoint:
-        tasks.append(lambda: send_traces(config, service=service))
-    return tuple(tasks)
 
 
 async def send_traces(config: TelemetryConfig, *, service: str) -> None:

@@ -11,6 +11,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from contextvars import copy_context
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
@@ -228,7 +229,8 @@ class Router:
     async def _off_loop(self, work: Callable[[], Value], *, long: bool) -> Value:
         if not long:
             return work()
-        return await asyncio.get_running_loop().run_in_executor(self._planners, work)
+        # in this request's context, so that its spans are part of the request's
+        return await asyncio.get_running_loop().run_in_executor(self._planners, copy_context().run, work)
 
     async def take(self, graph: Snapshot) -> None:
         """Serve a new snapshot, once the hottest operations are planned on it for those who asked them.

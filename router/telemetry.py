@@ -83,6 +83,7 @@ cost_delta = instruments.distribution(
     bounds=(-1_000, -100, 0, *COST_BUCKETS),
 )
 
+NAME_CHARS_MAX: Final = 100
 SPANS: Final = {
     "parse": "query_parsing",
     "validate": "query_validation",
@@ -130,13 +131,22 @@ def request_span(traceparent: str | None, method: str) -> AbstractContextManager
     )
 
 
+def request_answered(status: str) -> None:
+    """Tell the request's span how it was answered."""
+    if TRACING.tracer is not None:
+        span = trace.get_current_span()
+        span.set_attribute("http.response.status_code", int(status))
+        if status.startswith("5"):
+            span.set_status(trace.StatusCode.ERROR)
+
+
 def operation_named(name: str | None, kind: str) -> None:
     """Tell the request's span what was asked: name and kind, nothing of the document."""
     if TRACING.tracer is not None:
         span = trace.get_current_span()
         span.set_attribute("graphql.operation.type", kind)
         if name:
-            span.set_attribute("graphql.operation.name", name)
+            span.set_attribute("graphql.operation.name", name[:NAME_CHARS_MAX])
 
 
 def call_span(service: str) -> AbstractContextManager[trace.Span]:

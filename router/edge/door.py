@@ -18,7 +18,7 @@ from router.edge.rate import Rate
 from router.errors import ClientError
 from router.operation.model import OperationKind
 from router.pipeline import GraphQLRequest
-from router.telemetry import operations_count
+from router.telemetry import operation_named, operations_count
 
 CLIENT_NAME_HEADERS: Final = ("graphql-client-name", "apollographql-client-name", "stadion-client-name")
 NO_CLASS_NAME: Final = "none"
@@ -68,8 +68,9 @@ class Door:
         if self.config.require_operation_name and not (request.operation_name or name):
             raise ClientError("give the operation a name", code="BAD_REQUEST")
 
-    def note(self, subject: Subject, kind: OperationKind) -> None:
-        """Count one operation for the metrics."""
+    def note(self, subject: Subject, kind: OperationKind, name: str | None) -> None:
+        """Count one operation for the metrics, and name it in the request's span."""
+        operation_named(name, kind.value)
         classes = self.config.client_classes
         found = class_of(subject, classes) if classes else None
         operations_count.add(1, {"kind": kind.value, "client": found[0] if found else NO_CLASS_NAME})

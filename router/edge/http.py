@@ -37,7 +37,14 @@ from router.errors import ClientError
 from router.operation.model import OperationKind
 from router.pipeline import GraphQLRequest
 from router.snapshot import Document, Snapshot
-from router.telemetry import dropped_count, request_span, request_trace_id, requests_duration_s, trace_id_of
+from router.telemetry import (
+    dropped_count,
+    request_answered,
+    request_span,
+    request_trace_id,
+    requests_duration_s,
+    trace_id_of,
+)
 
 COMPRESSED_BYTES_MIN = 1_024
 GZIP_REFUSED = re.compile(r"gzip;q=0(\.0*)?")
@@ -102,6 +109,7 @@ class GraphQLEndpoint:
             try:
                 await self._answered_or_refused(exchange)
             finally:
+                request_answered(exchange.status)
                 requests_duration_s.record(
                     time.perf_counter() - began,
                     {"route": GRAPHQL_ROUTE, "method": method_of(scope), "status": exchange.status},
@@ -214,7 +222,7 @@ class GraphQLEndpoint:
         graph = self._router.snapshot
         document = await self._router.read(request, graph)
         self._door.check_operation(request, document.normal.name)
-        self._door.note(subject, document.kind)
+        self._door.note(subject, document.kind, document.normal.name)
         if document.kind is OperationKind.SUBSCRIPTION:
             if accept.stream is None:
                 raise ClientError(

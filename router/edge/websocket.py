@@ -262,7 +262,7 @@ class _Connection:
         graph = self.parts.router.snapshot
         document = await self.parts.router.read(request, graph)
         door.check_operation(request, document.normal.name)
-        door.note(subject, document.kind)
+        door.note(subject, document.kind, document.normal.name)
         if document.kind is not OperationKind.SUBSCRIPTION:
             async with aclosing(self._answers(request, document, subject, graph)) as parts:
                 async for response in parts:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -11,9 +11,10 @@ import aiohttp
 from starlette.applications import Starlette
 
 from router.config import RouterConfig
-from router.edge.app import build_app
+from router.edge.app import Background, build_app
 from router.edge.credentials import Credentials
 from router.edge.serve import draining_server, listen
+from router.execution.transport import SubgraphTransport
 from router.execution.transports.in_process import InProcessTransport
 from router.pipeline import Router
 from router.snapshot import snapshot_of
@@ -42,21 +43,24 @@ class Running:
             return response.status, await response.json(content_type=None), response
 
 
-def router_of(hall: Hall, config: RouterConfig) -> Router:
+def router_of(hall: Hall, config: RouterConfig, transport: SubgraphTransport | None = None) -> Router:
     snapshot = snapshot_of(supergraph_of(SDL), config)
-    return Router(snapshot, InProcessTransport({"only": hall}), config=config)
+    return Router(snapshot, transport or InProcessTransport({"only": hall}), config=config)
 
 
 @asynccontextmanager
 async def running(
     config: RouterConfig | None = None,
     credentials: Credentials | None = None,
-    registered: dict[str, str] | None = None,
+    registered: Mapping[str, str] | None = None,
+    *,
+    transport: SubgraphTransport | None = None,
+    background: tuple[Background, ...] = (),
 ) -> AsyncIterator[Running]:
     config = config or RouterConfig()
     hall = Hall()
-    router = router_of(hall, config)
-    app = build_app(router, credentials=credentials, registered=registered)
+    router = router_of(hall, config, transport)
+    app = build_app(router, credentials=credentials, registered=registered, background=background)
     listening = listen("127.0.0.1", 0)
     ready = asyncio.Event()
     server = draining_server(app, config, ready=ready.set)
