@@ -3,30 +3,33 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
-
-import aiohttp
 
 from authz.decide import Authorizer
 from authz.errors import InvalidToken
 from authz.facts.store import MemoryFacts
 from authz.identity.keys import PublicKeys, VerificationKey
 from authz.identity.subject import Subject
-from authz.identity.tokens import TokenTerms, TokenVerifier
+from authz.identity.tokens import TOKEN_BYTES_MAX, TokenTerms, TokenVerifier
+from deploy.revocations import FollowedRevocations
 from router.edge.credentials import Credentials
+from router.execution.transports.http_client import HttpClient
+from router.execution.transports.http_wire import AnswerTooLong, CallFailed, Endpoint
 from router.operation.authorize import Rights
 
 log = logging.getLogger("stadion.router.callers")
 Read: TypeAlias = Callable[[], Awaitable[Mapping[str, Any]]]
-"""Reads the JWKS document. Raises OSError, ValueError or aiohttp's ClientError where it cannot be had."""
+"""Reads the JWKS document. Raises OSError, ValueError or CallFailed where it cannot be had."""
 
 URLS = ("http://", "https://")
+NO_HEADERS: Mapping[str, str] = {}
 JWKS_BYTES_MAX = 256_000
 FETCH_TIMEOUT_S = 5.0
 UNKNOWN_KEY_S = 60.0
@@ -82,7 +85,7 @@ class PublishedKeys:
         try:
             self._keys = PublicKeys(await self._read())
             self._failed, self._missed, wait_s = False, False, UNKNOWN_KEY_S
-        except (OSError, ValueError, TypeError, aiohttp.ClientError, TimeoutError) as error:
+        except (OSError, ValueError, TypeError, CallFailed, TimeoutError) as error:
             log.warning("the issuer's keys could not be read: %s", str(error) or type(error).__name__)
         finally:
             self._next_s, self._reading = self._now_s() + wait_s, None
@@ -90,25 +93,80 @@ class PublishedKeys:
 
 @dataclass(frozen=True, slots=True)
 class Callers:
-    """How this router knows callers, what their roles can see, and the keys to keep fresh meanwhile."""
+    """How this router knows callers, what their roles can see, and what is kept fresh meanwhile."""
 
     credentials: Credentials
     rights: Rights
-    keys: PublishedKeys
+    following: tuple[Callable[[], Awaitable[None]], ...]
 
 
-def callers_by(source: str, *, issuer: str, audience: str) -> Callers:
-    """Callers by the tokens of `issuer` for `audience`, whose keys `source`, a file or URL, names.
+@dataclass(frozen=True, slots=True)
+class Issuer:
+    """An issuer whose tokens are taken: under these terms, by the keys that `source`, a file or URL, names."""
+
+    terms: TokenTerms
+    source: str
+
+
+def callers_by(issuers: Sequence[Issuer], revocations: FollowedRevocations | None = None) -> Callers:
+    """Callers by the tokens of these issuers; with `revocations`, none of a session that has ended.
 
     A URL is read when the router runs: its issuer may start later.
     Errors: KeysUnusable, OSError for a file that cannot be used.
     """
-    if not source.startswith(URLS):
-        document = read_keys_file(Path(source))
-        if PublicKeys(document).is_empty:
+    known: dict[str, Credentials] = {}
+    following: list[Callable[[], Awaitable[None]]] = []
+    for one in issuers:
+        if not one.source.startswith(URLS) and PublicKeys(read_keys_file(Path(one.source))).is_empty:
             raise KeysUnusable("no key of it can be used: each needs `kid` and `alg`, Ed25519 or ES256")
-    keys = PublishedKeys(reader_of(source))
-    return Callers(credentials_by(keys, TokenTerms(issuer, audience)), rights_by_policy(), keys)
+        if one.terms.issuer in known:
+            raise KeysUnusable(f"the issuer `{one.terms.issuer}` is named twice")
+        keys = PublishedKeys(reader_of(one.source))
+        known[one.terms.issuer] = credentials_by(keys, one.terms, revocations)
+        following.append(keys.follow)
+    if revocations is not None:
+        following.append(revocations.follow)
+    return Callers(of_several(known), rights_by_policy(), tuple(following))
+
+
+def issuer_of(text: str, *, issuer: str, audience: str) -> Issuer:
+    """An issuer as the command line names it: its keys' source, or `ISSUER=SOURCE`; all for one audience."""
+    named, equals, source = text.partition("=")
+    if equals and "?" not in named and (source.startswith(URLS) or Path(source).is_file()):
+        return Issuer(TokenTerms(named, audience), source)
+    return Issuer(TokenTerms(issuer, audience), text)
+
+
+def of_several(known: Mapping[str, Credentials]) -> Credentials:
+    """Callers by the tokens of several issuers. Which one a token is of, it says itself; that issuer's keys
+    and terms alone then decide, so that no issuer's key proves another one's tokens."""
+    if len(known) == 1:
+        return next(iter(known.values()))
+
+    async def authenticate(token: str) -> Subject:
+        credentials = known.get(claimed_issuer(token))
+        if credentials is None or credentials.authenticate is None:
+            raise InvalidToken
+        return await credentials.authenticate(token)
+
+    def is_active(subject: Subject) -> bool:
+        # a subject does not say whose it is: each issuer that minds may end its stream
+        return all(one.is_active is None or one.is_active(subject) for one in known.values())
+
+    return Credentials(authenticate=authenticate, is_active=is_active)
+
+
+def claimed_issuer(token: str) -> str:
+    """The `iss` of a token that nothing is proven of yet; empty where it says none."""
+    if len(token) > TOKEN_BYTES_MAX:
+        return ""
+    segment = token.split(".")[1] if token.count(".") == 2 else ""
+    try:
+        claims = json.loads(base64.urlsafe_b64decode(segment + "=" * (-len(segment) % 4)))
+    except (ValueError, RecursionError):
+        return ""
+    issuer = claims.get("iss") if isinstance(claims, dict) else None
+    return issuer if isinstance(issuer, str) else ""
 
 
 def reader_of(source: str) -> Read:
@@ -126,16 +184,29 @@ def read_keys_file(path: Path) -> Mapping[str, Any]:
 
 
 async def _fetched(url: str) -> Mapping[str, Any]:
-    timeout = aiohttp.ClientTimeout(total=FETCH_TIMEOUT_S)
-    async with aiohttp.ClientSession(timeout=timeout) as http, http.get(url, allow_redirects=False) as answer:
-        if answer.status != 200:
-            raise KeysUnusable(f"the issuer answered {answer.status}")
-        text = await answer.content.read(JWKS_BYTES_MAX + 1)
-        while len(text) <= JWKS_BYTES_MAX and (more := await answer.content.read(JWKS_BYTES_MAX)):
-            text += more
-    if len(text) > JWKS_BYTES_MAX:
-        raise KeysUnusable(f"the document is over {JWKS_BYTES_MAX} bytes")
-    return _document(text)
+    return _document(await fetched(url, bytes_max=JWKS_BYTES_MAX))
+
+
+async def fetched(url: str, *, bytes_max: int, headers: Mapping[str, str] = NO_HEADERS) -> bytes:
+    """What a GET of the URL brings, on a connection of its own; no redirect is followed.
+
+    Errors: KeysUnusable for another status or too much, CallFailed, TimeoutError.
+    """
+    client = HttpClient(
+        connections_per_host_max=1,
+        connect_timeout_s=FETCH_TIMEOUT_S,
+        keep_alive_s=0,
+        answer_bytes_max=bytes_max,
+    )
+    try:
+        answer = await client.post(Endpoint.of(url, method="GET"), headers, b"", timeout_s=FETCH_TIMEOUT_S)
+    except AnswerTooLong:
+        raise KeysUnusable(f"the document is over {bytes_max} bytes") from None
+    finally:
+        client.close()
+    if answer.status != 200:
+        raise KeysUnusable(f"the issuer answered {answer.status}")
+    return answer.body
 
 
 def _document(text: bytes) -> Mapping[str, Any]:
@@ -148,11 +219,15 @@ def _document(text: bytes) -> Mapping[str, Any]:
     return document
 
 
-def credentials_by(keys: PublishedKeys, terms: TokenTerms) -> Credentials:
+def credentials_by(
+    keys: PublishedKeys, terms: TokenTerms, revocations: FollowedRevocations | None = None
+) -> Credentials:
     """Callers are known by access tokens under these terms, signed with one of these keys."""
-    verifier = TokenVerifier(terms, keys)
+    verifier = TokenVerifier(terms, keys, revocations=revocations.known if revocations else None)
 
     async def authenticate(token: str) -> Subject:
+        if revocations is not None and not await revocations.are_known():
+            raise InvalidToken
         try:
             return verifier.verify(token)
         except InvalidToken:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from starlette.applications import Starlette
 
     from deploy.callers import Callers
+    from deploy.revocations import FollowedRevocations
     from deploy.settings import Settings
     from deploy.surroundings import Surroundings
     from router.config import RouterConfig
@@ -51,7 +52,15 @@ def router_command(
     poll: Annotated[bool, typer.Option("--poll", help="load the file anew when it changes")] = False,
     introspection: Annotated[bool, typer.Option(help="answer `__schema` and `__type`")] = True,
     jwks: Annotated[
-        str | None, typer.Option(help="file or URL of the keys (JWKS) that callers' tokens are signed with")
+        list[str] | None,
+        typer.Option(
+            help="file or URL of the keys (JWKS) that callers' tokens are signed with; ISSUER=URL for "
+            "another issuer, may be repeated"
+        ),
+    ] = None,
+    revocations: Annotated[
+        str | None,
+        typer.Option(help="URL of accounts, asked each second which sessions ended [needs the internal key]"),
     ] = None,
     issuer: Annotated[str | None, typer.Option(help="issuer of those tokens [STADION_ISSUER]")] = None,
     audience: Annotated[str | None, typer.Option(help="audience of those tokens [STADION_AUDIENCE]")] = None,
@@ -66,13 +75,13 @@ def router_command(
     """
     from deploy.settings import settings_with
 
-    if jwks is None and (issuer or audience):
+    if not jwks and (issuer or audience or revocations):
         fail("`--issuer` and `--audience` say whose tokens are taken: name their keys with `--jwks`")
     environment = settings_with(issuer=issuer, audience=audience)
     settings = _settings(config, forward_header or [], introspection=introspection)
     sdl = read_text_file(supergraph, "supergraph")
     registered = _registered(persisted) if persisted else {}
-    callers = _callers(jwks, environment) if jwks else None
+    callers = _callers(jwks, environment, revocations) if jwks else None
     hooked = _hooks(hooks) if hooks else None
     _serve(
         supergraph, sdl, settings,
@@ -127,7 +136,7 @@ def _serve(
     if poll:
         following.append(lambda: follow(path, router, side.take))
     if callers:
-        following.append(callers.keys.follow)
+        following.extend(callers.following)
     address = f"http://{f'[{host}]' if ':' in host else host}:{port}/graphql"
     app = build_app(
         router,
@@ -213,15 +222,29 @@ def _settings(path: Path | None, forwarded: list[str], *, introspection: bool) -
     return replace(config, forward_headers=names, introspection=config.introspection and introspection)
 
 
-def _callers(source: str, environment: Settings) -> Callers:
-    from deploy.callers import KeysUnusable, callers_by
+def _callers(sources: list[str], environment: Settings, revocations: str | None) -> Callers:
+    from deploy.callers import KeysUnusable, callers_by, issuer_of
 
+    followed = _revocations(revocations, environment) if revocations else None
+    issuers = [issuer_of(one, issuer=environment.issuer, audience=environment.audience) for one in sources]
+    named = ", ".join(sources)
     try:
-        return callers_by(source, issuer=environment.issuer, audience=environment.audience)
+        return callers_by(issuers, followed)
     except KeysUnusable as error:
-        fail(f"`--jwks {source}`: {error}")
+        fail(f"`--jwks {named}`: {error}")
     except OSError as error:
-        fail(f"`--jwks {source}`: the file cannot be read: {error.strerror}")
+        fail(f"`--jwks {named}`: the file cannot be read: {error.strerror}")
+
+
+def _revocations(url: str, environment: Settings) -> FollowedRevocations:
+    from authz.identity.internal import call_key
+    from deploy.revocations import FollowedRevocations, reader_by
+
+    if environment.internal_key is None:
+        fail("`--revocations` needs `STADION_INTERNAL_KEY`: accounts tells those alone who hold it")
+    if not url.startswith(("http://", "https://")):
+        fail(f"`--revocations {url}`: write the URL of accounts")
+    return FollowedRevocations(reader_by(url, call_key(environment.internal_key.get_secret_value().encode())))
 
 
 def _hooks(named: str) -> Hooks:

@@ -46,8 +46,11 @@ def subgraph_command(
 
 async def _serve(name: str, listening: socket.socket, settings: Settings) -> None:
     from authz.identity.internal import call_key
+    from authz.identity.kept_revocations import KeptRevocations
+    from authz.identity.revocation import RevokedSessions
     from deploy.endpoint import config_of, jwks_route
     from deploy.offline import claimed_platform
+    from deploy.revocations import revocations_route
     from deploy.stores import SUBGRAPHS
     from deploy.transports import internal_secret
     from router.edge.drain import Drain
@@ -59,7 +62,9 @@ async def _serve(name: str, listening: socket.socket, settings: Settings) -> Non
     async with claimed_platform(settings, serving=name) as running:
         app = subgraph_app(running.subgraphs[name], keys=[call_key(internal_secret(running))])
         if name == "accounts":
-            app.router.routes.append(jwks_route(running))
+            kept = KeptRevocations(running.stores.facts_rows, RevokedSessions())
+            key = call_key(internal_secret(running))
+            app.router.routes += [jwks_route(running), revocations_route(kept, key)]
         config = config_of(settings)
         app.state.drain = Drain(
             in_flight_max=config.http.in_flight_max, streams_max=config.streams.connections_max

@@ -45,6 +45,12 @@ class KeptRevocations:
         for revocation in await self._relational.read(lambda connection: _kept(connection, since)):
             self._revoked.apply(revocation)
 
+    async def since(self, since_utc: datetime) -> list[Revocation]:
+        """What is kept of the revocations after that moment, the oldest first, at most a token's lifetime of
+        them.  Errors: Unavailable."""
+        since = max(since_utc, self._clock() - self._kept_for)
+        return await self._relational.read(lambda connection: _kept(connection, since))
+
     async def apply_event(self, payload: Mapping[str, Any]) -> None:
         """Take one event of `session.revoked`; it counts at once, and is kept when this returns.
 

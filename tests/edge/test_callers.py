@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import hashlib
+import hmac
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,10 +26,13 @@ from deploy.callers import (
     AGAIN_S,
     FAILED_S,
     UNKNOWN_KEY_S,
+    Issuer,
     KeysUnusable,
     PublishedKeys,
     callers_by,
+    claimed_issuer,
     credentials_by,
+    issuer_of,
     reader_of,
     rights_by_policy,
 )
@@ -157,12 +163,81 @@ async def issuer(text: str, *, status: int = 200) -> AsyncIterator[str]:
 async def test_a_router_knows_callers_by_the_keys_at_a_url() -> None:
     keys = ring()
     async with issuer(json.dumps(keys.jwks())) as url:
-        callers = callers_by(url, issuer=TERMS.issuer, audience=TERMS.audience)
+        callers = callers_by([Issuer(TERMS, url)])
         async with running(credentials=callers.credentials) as router:
             _, body, _ = await router.post({"query": "{ me }"}, authorization=f"Bearer {token(keys)}")
             assert body == {"data": {"me": "mira"}}
             status, body, _ = await router.post({"query": "{ me }"}, authorization=f"Bearer {token(ring())}")
             assert (status, body["errors"][0]["extensions"]["code"]) == (401, "AUTH_ERROR")
+
+
+OTHER = TokenTerms("https://other.example", "router")
+
+
+async def test_tokens_of_several_issuers_are_taken_each_by_its_own_keys_alone() -> None:
+    mine, others = ring(), ring()
+    async with issuer(json.dumps(mine.jwks())) as first, issuer(json.dumps(others.jwks())) as second:
+        callers = callers_by([Issuer(TERMS, first), Issuer(OTHER, second)])
+        authenticate = callers.credentials.authenticate
+        assert authenticate is not None
+        for keys, terms in ((mine, TERMS), (others, OTHER)):
+            subject = await authenticate(token(keys, terms))
+            assert subject.id == "mira"
+            assert callers.credentials.stands(subject)
+        third = TokenTerms("https://third.example", "router")
+        another = TokenTerms(TERMS.issuer, "another audience")
+        for keys, terms in ((mine, OTHER), (others, TERMS), (mine, third), (mine, another)):
+            with pytest.raises(InvalidToken):
+                await authenticate(token(keys, terms))
+
+
+@pytest.mark.parametrize("algorithm", ["none", "HS256", "ES256", "RS256"])
+async def test_a_token_of_another_algorithm_than_its_keys_is_refused(algorithm: str) -> None:
+    keys = ring()
+    authenticate = credentials_by(PublishedKeys(_of(keys)), TERMS).authenticate
+    assert authenticate is not None
+    head, claims, signature = token(keys).split(".")
+    header = json.loads(base64.urlsafe_b64decode(head + "=="))
+    public = json.dumps(keys.jwks()["keys"][0]).encode()
+    forged = _segment({**header, "alg": algorithm})
+    mac = hmac.new(public, f"{forged}.{claims}".encode(), hashlib.sha256).digest()
+    for end in (signature, "", base64.urlsafe_b64encode(mac).decode().rstrip("=")):
+        with pytest.raises(InvalidToken):
+            await authenticate(f"{forged}.{claims}.{end}")
+
+
+def _of(keys: KeyRing) -> Callable[[], Awaitable[Mapping[str, Any]]]:
+    async def read() -> Mapping[str, Any]:
+        return keys.jwks()
+
+    return read
+
+
+def _segment(value: object) -> str:
+    return base64.urlsafe_b64encode(json.dumps(value).encode()).decode().rstrip("=")
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("", ""),
+        ("a.b", ""),
+        (f"x.{_segment({'iss': 'me'})}.y", "me"),
+        (f"x.{_segment({'iss': 3})}.y", ""),
+        (f"x.{_segment([1])}.y", ""),
+        ("x.!!.y", ""),
+        ("x." + "A" * 5_000 + ".y", ""),
+    ],
+)
+def test_what_a_token_claims_is_read_without_trust(text: str, found: str) -> None:
+    assert claimed_issuer(text) == found
+
+
+def test_an_issuer_is_named_with_its_keys() -> None:
+    plain = issuer_of("https://keys.example/jwks?a=b", issuer="me", audience="router")
+    assert plain == Issuer(TokenTerms("me", "router"), "https://keys.example/jwks?a=b")
+    named = issuer_of("https://it.example=https://it.example/jwks?a=b", issuer="me", audience="router")
+    assert named == Issuer(TokenTerms("https://it.example", "router"), "https://it.example/jwks?a=b")
 
 
 @pytest.mark.parametrize(
