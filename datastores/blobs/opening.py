@@ -5,7 +5,6 @@ from __future__ import annotations
 from datastores.blobs.files import FileBlobs
 from datastores.blobs.links import SignedLinks
 from datastores.blobs.port import Blobs
-from datastores.blobs.s3 import S3Blobs
 from datastores.config import StoreUrlProblem, parse_store_url
 
 
@@ -16,6 +15,9 @@ def open_blobs(url: str, *, links: SignedLinks | None = None) -> Blobs:
     Errors: StoreUrlProblem, which never repeats the secret.
     """
     if url.startswith(("s3:", "s3+")):
+        # Its client is loaded where it is used: most programs keep their files in a folder.
+        from datastores.blobs.s3 import S3Blobs
+
         return S3Blobs(url)
     path = parse_store_url(url, schemes=("file",)).path
     if path is None:

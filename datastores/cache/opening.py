@@ -1,9 +1,10 @@
-"""Chooses the cache by URL: `memory://` or `redis://…`."""
+"""Chooses the cache by URL: `memory://`, `redis://…` or `memcached://…`."""
 
 from __future__ import annotations
 
 from urllib.parse import urlsplit
 
+from datastores.cache.memcached import MemcachedEntries
 from datastores.cache.memory import MemoryEntries
 from datastores.cache.port import Cache
 from datastores.cache.redis import RedisEntries
@@ -13,7 +14,7 @@ from datastores.config import StoreUrlProblem
 
 def open_cache(url: str) -> Cache:
     """The cache for `url`, not yet open: `memory://`, `redis://:password@host:6379/0`, `rediss://…`;
-    `?cluster=true` for a Redis cluster.
+    `?cluster=true` for a Redis cluster; `memcached://host:11211`.
 
     Errors: StoreUrlProblem, which never repeats the password.
     """
@@ -22,4 +23,8 @@ def open_cache(url: str) -> Cache:
         return SharedCache(MemoryEntries())
     if scheme in ("redis", "rediss"):
         return SharedCache(RedisEntries(url))
-    raise StoreUrlProblem(f"no cache for `{scheme}://`: use `memory://`, `redis://…` or `rediss://…`")
+    if scheme == "memcached":
+        return SharedCache(MemcachedEntries(url))
+    raise StoreUrlProblem(
+        f"no cache for `{scheme}://`: use `memory://`, `redis://…`, `rediss://…` or `memcached://…`"
+    )

@@ -12,6 +12,7 @@ from datastores.relational.port import Relational
 from datastores.vault.keys import FileKeyProvider
 from datastores.vault.sealed import SealedVault
 from tests.kit_datastores import postgresql_schema, postgresql_url
+from tests.kit_datastores.memcached import memcached_url, own_memcached
 from tests.kit_datastores.mongodb import mongodb_url
 from tests.kit_datastores.neo4j import neo4j_url
 from tests.kit_datastores.redis import own_redis, redis_cluster_url, redis_url
@@ -19,6 +20,8 @@ from tests.kit_datastores.s3 import s3_url
 from tests.kit_datastores.timescaledb import timescaledb_url
 
 __all__ = [
+    "memcached_url",
+    "own_memcached",
     "mongodb_url",
     "neo4j_url",
     "own_redis",

@@ -1,4 +1,4 @@
-"""What a cache promises, in memory, on Redis and on a Redis cluster."""
+"""What a cache promises, in memory, on Redis, on a Redis cluster and on Memcached."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 
 from datastores.cache.entries import Entries
+from datastores.cache.memcached import MemcachedEntries
 from datastores.cache.memory import MemoryEntries, MemoryLimits
 from datastores.cache.port import KEY_BYTES_MAX, TTL_S_MAX, VALUE_BYTES_MAX, Cache
 from datastores.cache.redis import RedisEntries
@@ -20,14 +21,27 @@ pytestmark = pytest.mark.port("cache")
 Places = Callable[[], Entries]
 
 
-@pytest.fixture(params=["memory", "redis", "redis-cluster"])
+SERVERS = ["redis", "redis-cluster", "memcached"]
+
+
+def places_on(server: str, request: pytest.FixtureRequest) -> Places:
+    """Makes places for entries that all see the same keys."""
+    url, prefix = request.getfixturevalue(f"{server.replace('-', '_')}_url"), f"{secrets.token_hex(6)}:"
+    if server == "memcached":
+        return lambda: MemcachedEntries(url, prefix=prefix)
+    return lambda: RedisEntries(url, prefix=prefix)
+
+
+@pytest.fixture(params=["memory", *SERVERS])
 def places(request: pytest.FixtureRequest) -> Places:
     """Makes places for entries; on a server all of one test see the same keys."""
-    if request.param == "memory":
-        return MemoryEntries
-    url = request.getfixturevalue("redis_url" if request.param == "redis" else "redis_cluster_url")
-    prefix = f"{secrets.token_hex(6)}:"
-    return lambda: RedisEntries(url, prefix=prefix)
+    return MemoryEntries if request.param == "memory" else places_on(request.param, request)
+
+
+@pytest.fixture(params=SERVERS)
+def shared_places(request: pytest.FixtureRequest) -> Places:
+    """As `places`, on servers that several processes share."""
+    return places_on(request.param, request)
 
 
 @pytest.fixture
@@ -245,10 +259,8 @@ async def test_a_memory_cache_lets_go_what_has_ended_before_what_holds() -> None
     await cache.close()
 
 
-@pytest.mark.parametrize("urls", ["redis_url", "redis_cluster_url"])
-async def test_of_several_processes_one_makes_it_for_all(urls: str, request: pytest.FixtureRequest) -> None:
-    url, prefix = request.getfixturevalue(urls), f"{secrets.token_hex(6)}:"
-    caches = [SharedCache(RedisEntries(url, prefix=prefix)) for _ in range(4)]
+async def test_of_several_processes_one_makes_it_for_all(shared_places: Places) -> None:
+    caches = [SharedCache(shared_places()) for _ in range(4)]
     for cache in caches:
         await cache.open()
     gate, makers = asyncio.Event(), []
@@ -266,21 +278,20 @@ async def test_of_several_processes_one_makes_it_for_all(urls: str, request: pyt
         await cache.close()
 
 
-async def test_a_maker_that_died_holds_nobody_longer_than_its_lease(redis_url: str) -> None:
-    prefix = f"{secrets.token_hex(6)}:"
-    dead = RedisEntries(redis_url, prefix=prefix)
+async def test_a_maker_that_died_holds_nobody_longer_than_its_lease(shared_places: Places) -> None:
+    dead = shared_places()
     await dead.open()
     assert await dead.claim("a", lease_s=60) is not None
     assert await dead.claim("a", lease_s=60) is None
-    cache = SharedCache(RedisEntries(redis_url, prefix=prefix), limits=CacheLimits(lease_s=0.02))
+    cache = SharedCache(shared_places(), limits=CacheLimits(lease_s=0.02))
     await cache.open()
     assert await cache.get_or_make("a", Maker(), ttl_s=60) == b"v1"
     await cache.close()
     await dead.close()
 
 
-async def test_a_claim_that_has_passed_on_is_not_given_back(redis_url: str) -> None:
-    entries = RedisEntries(redis_url, prefix=f"{secrets.token_hex(6)}:")
+async def test_a_claim_that_has_passed_on_is_not_given_back(shared_places: Places) -> None:
+    entries = shared_places()
     await entries.open()
     token = await entries.claim("a", lease_s=60)
     assert token is not None
@@ -304,3 +315,50 @@ async def test_what_another_program_wrote_is_a_miss(redis_url: str) -> None:
     assert await cache.get_or_make("b", Maker(), ttl_s=60) == b"v1"
     await cache.close()
     await client.aclose()
+
+
+async def test_a_hundred_writers_of_one_key_leave_one_whole_value(cache: Cache) -> None:
+    values = [bytes([n]) * 20_000 for n in range(100)]
+    await asyncio.gather(*(cache.set_many({"a": value}, ttl_s=60) for value in values))
+    assert (await cache.get_many(["a"]))["a"] in values
+
+
+async def test_a_key_may_hold_what_the_servers_own_keys_may_not(cache: Cache) -> None:
+    values = {"with space\r\nset x 0 0 1\r\n": b"1", "ø" * 125: b"2", "k" * KEY_BYTES_MAX: b"3"}
+    await cache.set_many(values, ttl_s=60)
+    assert await cache.get_many([*values, "x"]) == values
+
+
+async def test_values_hold_up_to_a_month(cache: Cache) -> None:
+    await cache.set_many({"a": b"1"}, ttl_s=TTL_S_MAX)
+    assert await cache.get_many(["a"]) == {"a": b"1"}
+
+
+async def test_one_who_leaves_leaves_no_half_answer_to_the_next(memcached_url: str) -> None:
+    from datastores.cache.memcached_wire import MemcachedLimits
+
+    limits = MemcachedLimits(connections_max=2)
+    entries = MemcachedEntries(memcached_url, prefix=f"{secrets.token_hex(6)}:", limits=limits)
+    cache = SharedCache(entries)
+    await cache.open()
+    values = {f"k{n}": f"{n}".encode() * 2_000 for n in range(40)}
+    await cache.set_many(values, ttl_s=60)
+    for turn in range(60):
+        leaving = asyncio.create_task(cache.get_many(["k7", "k8"]))
+        for _ in range(turn % 12):
+            await asyncio.sleep(0)
+        leaving.cancel()
+        key = f"k{turn % 40}"
+        assert await cache.get_many([key]) == {key: values[key]}
+    await cache.close()
+
+
+async def test_an_entry_with_a_value_over_what_memcached_takes_is_a_miss_and_so_is_the_older(
+    memcached_url: str,
+) -> None:
+    cache = SharedCache(MemcachedEntries(memcached_url, prefix=f"{secrets.token_hex(6)}:"))
+    await cache.open()
+    await cache.set_many({"a": b"old"}, ttl_s=60)
+    await cache.set_many({"a": bytes(VALUE_BYTES_MAX), "b": bytes(1_000_000)}, ttl_s=60)
+    assert await cache.get_many(["a", "b"]) == {"b": bytes(1_000_000)}
+    await cache.close()
