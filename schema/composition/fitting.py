@@ -15,6 +15,7 @@ from graphql import (
     IntValueNode,
     ListValueNode,
     NullValueNode,
+    ObjectFieldNode,
     ObjectValueNode,
     StringValueNode,
     ValueNode,
@@ -22,7 +23,7 @@ from graphql import (
 
 from schema.composition.merge.model import MergedType
 from schema.composition.subgraph import Kind, TypeDef
-from schema.federation.type_refs import ListOf, NonNull, TypeRef
+from schema.federation.type_refs import ListOf, NonNull, TypeRef, named, nullable
 
 Types = Mapping[str, TypeDef] | Mapping[str, MergedType]
 
@@ -67,3 +68,30 @@ def _fits_named(types: Types, value: ValueNode, name: str) -> bool:
 
 def _is_whole(value: ValueNode) -> bool:
     return isinstance(value, FloatValueNode) and float(value.value).is_integer()
+
+
+def spelt(types: Types, value: ValueNode, wanted: TypeRef) -> ValueNode:
+    """The same value as strict readers expect it of the type: enum values without quotes, whole numbers
+    without a point. What does not fit stays as it is.
+    """
+    wanted = nullable(wanted)
+    if isinstance(value, ListValueNode):
+        inner = wanted.of if isinstance(wanted, ListOf) else wanted
+        return ListValueNode(values=tuple(spelt(types, item, inner) for item in value.values))
+    owner = types.get(named(wanted))
+    if isinstance(value, ObjectValueNode) and owner is not None and owner.kind is Kind.INPUT:
+        return ObjectValueNode(fields=tuple(_spelt_field(types, owner, item) for item in value.fields))
+    if isinstance(value, StringValueNode) and owner is not None and owner.kind is Kind.ENUM:
+        return EnumValueNode(value=value.value)
+    if isinstance(value, EnumValueNode) and (owner is None or owner.kind is Kind.SCALAR):
+        return StringValueNode(value=value.value)
+    if isinstance(value, FloatValueNode) and named(wanted) in ("Int", "ID") and _is_whole(value):
+        return IntValueNode(value=str(int(float(value.value))))
+    return value
+
+
+def _spelt_field(types: Types, owner: TypeDef | MergedType, item: ObjectFieldNode) -> ObjectFieldNode:
+    declared = owner.inputs.get(item.name.value)
+    if declared is None:
+        return item
+    return ObjectFieldNode(name=item.name, value=spelt(types, item.value, declared.type))

@@ -104,3 +104,5 @@ CACHE_TAG_DIRECTIVE = "federation__cacheTag"
 FROM_CONTEXT_DEFINITION = (
     "directive @context__fromContext(field: context__ContextFieldValue) on ARGUMENT_DEFINITION"
 )
+# What demands authorization, each with its argument.
+DEMANDS = {"authenticated": None, "requiresScopes": "scopes", "policy": "policies"}

@@ -14,12 +14,10 @@ from graphql import DirectiveNode, ValueNode, print_ast
 from schema.composition.merge.combine import conjunction
 from schema.composition.merge.context import MergeContext
 from schema.composition.merge.directives import directive_node
-from schema.composition.merge.features import FEATURES
+from schema.composition.merge.features import DEMANDS, FEATURES
 from schema.composition.merge.model import MergedDirectives, MergedField, MergedType
 from schema.composition.merge.values import meaning
 from schema.composition.subgraph import Kind
-
-_ARGUMENTS = {"authenticated": None, "requiresScopes": "scopes", "policy": "policies"}
 
 
 def propagate_demands(ctx: MergeContext, types: dict[str, MergedType]) -> None:
@@ -73,7 +71,7 @@ def _fields_demand(owner: MergedType) -> bool:
 
 
 def _demands(directives: Iterable[DirectiveNode]) -> bool:
-    return any(directive.name.value in _ARGUMENTS for directive in directives)
+    return any(directive.name.value in DEMANDS for directive in directives)
 
 
 def _merged(
@@ -82,7 +80,7 @@ def _merged(
     if not any(_demands(directives) for directives in others):
         return own
     everything = [directive for directives in (own, *others) for directive in directives]
-    rest = [directive for directive in own if directive.name.value not in _ARGUMENTS]
+    rest = [directive for directive in own if directive.name.value not in DEMANDS]
     order = {name: place for place, name in enumerate(FEATURES)}
     both = [*rest, *_combined(ctx, coordinate, everything)]
     return tuple(sorted(both, key=lambda directive: order.get(directive.name.value, -1)))
@@ -90,7 +88,7 @@ def _merged(
 
 def _combined(ctx: MergeContext, coordinate: str, everything: list[DirectiveNode]) -> Iterator[DirectiveNode]:
     """One application of each demand that anybody makes."""
-    for name, argument in _ARGUMENTS.items():
+    for name, argument in DEMANDS.items():
         found = [directive for directive in everything if directive.name.value == name]
         values = [_value(directive, argument) for directive in found] if argument else []
         given = [value for value in values if value is not None]

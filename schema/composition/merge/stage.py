@@ -12,6 +12,7 @@ from schema.composition.merge.context import (
     merge_description,
     supertypes_of,
 )
+from schema.composition.merge.defaults import spell_defaults
 from schema.composition.merge.definition_hints import hint_definitions, hint_links
 from schema.composition.merge.directive_defs import (
     composed_directives,
@@ -49,6 +50,7 @@ def merge(subgraphs: Sequence[ValidSubgraph], problems: list[Problem], hints: li
     types = _merge_types(ctx)
     directive_defs = merge_directive_defs(ctx, composed)
     _fill_enums(ctx, types)
+    spell_defaults(types)
     copy_to_implementations(ctx, types)
     propagate_demands(ctx, types)
     return MergedGraph(

@@ -12,8 +12,8 @@ from schema.problems import Severity
 def hint_partial_fields(
     ctx: MergeContext, owner: str, kind: Kind, sources: Mapping[int, TypeDef], fields: Iterable[str]
 ) -> None:
-    """Hint at fields of an interface, or of an object without keys, that some declaring subgraph lacks."""
-    if len(sources) < 2 or (kind is Kind.OBJECT and _has_identity(owner, sources)):
+    """Hint at fields of an interface or object without keys that some declaring subgraph lacks."""
+    if len(sources) < 2 or _has_identity(owner, sources):
         return
     judged = {i: s for i, s in sources.items() if not s.is_interface_object and not _is_stub(ctx, i, s)}
     for name in fields:
@@ -31,7 +31,8 @@ def hint_partial_fields(
 
 
 def _has_identity(owner: str, sources: Mapping[int, TypeDef]) -> bool:
-    return owner in ROOTS or any(has(s.directives, "key") for s in sources.values())
+    keyed = (s for s in sources.values() if has(s.directives, "key"))
+    return owner in ROOTS or any(not s.is_interface_object for s in keyed)
 
 
 def _is_stub(ctx: MergeContext, index: int, source: TypeDef) -> bool:

@@ -13,7 +13,7 @@ from graphql import print_ast
 from schema.composition.fitting import fits
 from schema.composition.merge.model import MergedArgument, MergedField, MergedType
 from schema.composition.post_merge.places import Merged
-from schema.composition.subgraph import Kind
+from schema.composition.post_merge.rings import default_rings, required_rings
 from schema.federation.type_refs import ListOf, Named, NonNull, TypeRef
 from schema.problems import Problem
 
@@ -33,7 +33,8 @@ def valid_schema(merged: Merged) -> Iterator[Problem]:
                 yield from _input(merged, owner.name, item.name, coordinate, argument)
         for argument in owner.inputs.values():
             yield from _input(merged, owner.name, argument.name, f"{owner.name}.{argument.name}", argument)
-    yield from _rings(merged)
+    yield from required_rings(merged)
+    yield from default_rings(merged)
 
 
 def _implementation(merged: Merged, owner: MergedType, interface: MergedType) -> Iterator[Problem]:
@@ -130,38 +131,3 @@ def _input(
             member,
             mend="make it optional everywhere, or remove `@deprecated`",
         )
-
-
-def _rings(merged: Merged) -> Iterator[Problem]:
-    """Inputs that need one another without end: no value of them could be written."""
-    needs = {owner.name: _needed(owner) for owner in merged.graph.types.values() if owner.kind is Kind.INPUT}
-    needed_by: dict[str, list[str]] = {}
-    for name, needed in needs.items():
-        for target in needed.values():
-            needed_by.setdefault(target, []).append(name)
-    open_needs = {name: len(needed) for name, needed in needs.items()}
-    finite = [name for name, count in open_needs.items() if count == 0]
-    finite += [name for name in needed_by if name not in needs]
-    for done in finite:
-        for name in needed_by.get(done, ()):
-            open_needs[name] -= 1
-            if open_needs[name] == 0:
-                finite.append(name)
-    for name in (name for name, count in open_needs.items() if count):
-        field = next(field for field, to in needs[name].items() if open_needs.get(to))
-        yield merged.report(
-            _INVALID,
-            f"`{name}` needs itself through `{name}.{field}`, so that no value of it can be written",
-            name,
-            field,
-            mend="make one of the fields on the way optional in every subgraph",
-        )
-
-
-def _needed(owner: MergedType) -> dict[str, str]:
-    """The types of the fields that must be given and are no lists."""
-    return {
-        item.name: item.type.of.name
-        for item in owner.inputs.values()
-        if isinstance(item.type, NonNull) and isinstance(item.type.of, Named)
-    }
