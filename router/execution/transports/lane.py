@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from router.errors import SubgraphCallFailed
 from router.execution.transports.breaker import Breaker, Outcome, State
 from router.execution.transports.client_tls import ClientTls
 from router.execution.transports.header_rules import HeaderRules
-from router.execution.transports.http2_client import Http2Client
 from router.execution.transports.http_client import HttpClient
 from router.execution.transports.http_wire import (
     AnswerTooLong,
@@ -30,6 +29,9 @@ from router.execution.transports.measures import (
 )
 from router.execution.transports.retries import RETRIED_STATUSES, Door, RetryBudget, pause_s
 from router.traffic import Http2, SubgraphTraffic
+
+if TYPE_CHECKING:
+    from router.execution.transports.http2_client import Http2Client
 
 JSON_TYPES: Final = frozenset({"application/graphql-response+json", "application/json"})
 _STATE_NUMBERS: Final = {State.CLOSED: 0, State.HALF_OPEN: 1, State.OPEN: 2}
@@ -72,6 +74,8 @@ class Lane:
         )
         if not http2:
             return plain
+        from router.execution.transports.http2_client import Http2Client  # those who need it pay for it
+
         return Http2Client(
             plain,
             connect_timeout_s=traffic.connect_timeout_ms_max / 1_000,
