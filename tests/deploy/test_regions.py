@@ -73,7 +73,7 @@ class Person:
 def somebody(handle: str) -> Person:
     mark = secrets.token_hex(6)
     return Person(
-        f"{handle}{mark}", f"{mark}@example.org", f"pass {mark} word", f"Name {mark}", f"Ache {mark}"
+        f"{handle}{mark}", f"{mark}@example.org", secrets.token_urlsafe(18), f"Name {mark}", f"Ache {mark}"
     )
 
 
