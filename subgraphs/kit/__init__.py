@@ -47,13 +47,15 @@ A type whose row needs more than its owner for a decision (purpose, labels, visi
 Where the policy shows a shortened view (`summary`, `trimmed`, …), the field says how: `classified(…,
 masks={"trimmed": without_its_ends})`; a view it has no mask for is a refusal. A value type without an owner
 is guarded by the fields that lead to it, which must then have its class. `PurposeOfUse` is the enum of
-purposes. In tests: `await subgraph.execute(query, variables, None, Subject(...))`.
+purposes. An argument that chooses by a field's content says which (`reads("Activity.sport")`), one that
+chooses nothing says `shapes()`, and a mutation's argument what it `sets(…)`: checked before a resolver runs. In tests: `await subgraph.execute(query, variables, None, Subject(...))`.
 """
 
 from subgraphs.kit.classification import NotClassified, classified, resolved, shown_whole
 from subgraphs.kit.entities import batch_loader
 from subgraphs.kit.errors import PublicError, Unauthenticated, UserError, not_found
 from subgraphs.kit.guard import RowAccess
+from subgraphs.kit.inputs import reads, sets, shapes
 from subgraphs.kit.pages import (
     Connection,
     CursorSigner,
@@ -91,6 +93,9 @@ __all__ = [
     "connection",
     "not_found",
     "page_request",
+    "reads",
     "resolved",
+    "sets",
+    "shapes",
     "shown_whole",
 ]

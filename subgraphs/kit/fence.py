@@ -7,7 +7,7 @@ its field is reached. Fields that are PUBLIC keep their own resolver.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from inspect import isawaitable
 from typing import Any, TypeAlias
@@ -35,6 +35,7 @@ from authz.trail import AUDITED, Outcome
 from subgraphs.kit.classification import (
     FieldRule,
     Mask,
+    NotClassified,
     definition_of,
     names_owner,
     object_types,
@@ -52,6 +53,7 @@ from subgraphs.kit.guard import (
     owner_of,
     question_of,
 )
+from subgraphs.kit.inputs import checked_values, input_problems
 from subgraphs.kit.trail import Decides as Decides  # noqa: PLC0414 - domains know it from here
 from subgraphs.kit.trail import Trail
 
@@ -75,6 +77,9 @@ class Fence:
             for graphql_type in object_types(schema)
             if names_owner(definition_of(graphql_type))
         )
+        problems = sorted(input_problems(_fields_with_arguments(schema), owned, rules))
+        if problems:
+            raise NotClassified("; ".join(problems))
         needed = sorted({(rule.data_class.value, rule.action) for rule in rules.values() if rule.protected})
         fence = cls(schema, rules, owned, {need: 1 << place for place, need in enumerate(needed)})
         roots = {schema.query_type, schema.mutation_type, schema.subscription_type}
@@ -91,6 +96,9 @@ class Fence:
         resolve = graphql_field.resolve
         if resolve is None:
             return
+        if rule is not None:
+            for look in checked_values(rule.coordinate, graphql_field, self.rules):
+                resolve = look(resolve)
         if changes and rule is not None:
             resolve = _noted(resolve, rule.coordinate)
         target = get_named_type(graphql_field.type)
@@ -212,6 +220,13 @@ class Fence:
                 fragment = fragments[selection.name.value]
                 narrowed = self.schema.get_type(fragment.type_condition.name.value)
                 self._collect(fragment.selection_set, narrowed, fragments, collected)
+
+
+def _fields_with_arguments(schema: GraphQLSchema) -> Iterator[tuple[str, str, GraphQLField]]:
+    for graphql_type in object_types(schema):
+        for name, graphql_field in graphql_type.fields.items():
+            if graphql_field.args and not name.startswith("_"):
+                yield graphql_type.name, name, graphql_field
 
 
 def _decided(resolve: Resolver, rule: FieldRule) -> Resolver:

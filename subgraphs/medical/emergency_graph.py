@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import AsyncIterator, Callable
-from typing import Any, Protocol, cast
+from typing import Annotated, Any, Protocol, cast
 
 import strawberry
 from sqlalchemy import ColumnElement, or_
@@ -25,6 +25,7 @@ from subgraphs.kit import (
     not_found,
     page_request,
     resolved,
+    sets,
 )
 from subgraphs.medical import model, mutations, preview
 from subgraphs.medical.access import FORBIDDEN_MESSAGE
@@ -33,6 +34,9 @@ from subgraphs.medical.graph import BreakGlassGrant, MedicalInfo
 from subgraphs.medical.model import BREAK_GLASS_MINUTES_MAX, REASON_CHARACTERS_MAX, RuleBroken
 from subgraphs.medical.tables import break_glass
 
+OPENING = strawberry.argument(
+    metadata=sets(DataClass.AUDIT, Action.BREAK_GLASS, owner="userId", purpose=Purpose.EMERGENCY_TREATMENT)
+)
 NOTE_CHARACTERS_MAX = 2_000
 
 
@@ -93,7 +97,9 @@ class Mutation(mutations.Mutation):
     """What can be done to records, also in an emergency."""
 
     @resolved(authenticated=True)
-    async def break_glass(self, info: MedicalInfo, input: BreakGlassInput) -> BreakGlassPayload | None:
+    async def break_glass(
+        self, info: MedicalInfo, input: Annotated[BreakGlassInput, OPENING]
+    ) -> BreakGlassPayload | None:
         """Open somebody's record for an hour at most; the patient is told, and it will be reviewed."""
         context, patient_id = info.context, str(input.user_id)
         await _require(info, patient_id, Action.BREAK_GLASS)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import strawberry
 from strawberry.types.info import Info
@@ -20,6 +20,7 @@ from subgraphs.kit import (
     clean_text,
     connection,
     page_request,
+    reads,
     resolved,
 )
 from subgraphs.medical import model, resources
@@ -215,7 +216,7 @@ class MedicalRecord:
     async def observations(
         self,
         info: MedicalInfo,
-        code: str | None = None,
+        code: Annotated[str | None, strawberry.argument(metadata=reads("Observation.code"))] = None,
         first: int | None = None,
         after: str | None = None,
     ) -> Connection[resources.Observation] | None:
@@ -227,7 +228,7 @@ class MedicalRecord:
     async def conditions(
         self,
         info: MedicalInfo,
-        code: str | None = None,
+        code: Annotated[str | None, strawberry.argument(metadata=reads("Condition.code"))] = None,
         first: int | None = None,
         after: str | None = None,
     ) -> Connection[resources.Condition] | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping
+from typing import Annotated
 
 import strawberry
 
@@ -19,6 +20,7 @@ from subgraphs.kit import (
     clean_text,
     not_found,
     resolved,
+    sets,
 )
 from subgraphs.medical import model
 from subgraphs.medical.access import FORBIDDEN_MESSAGE, acts_as, may, require, row_access
@@ -29,6 +31,11 @@ from subgraphs.medical.graph import CareTeamMember, Clearance, Consent, MedicalI
 from subgraphs.medical.importing import ImportReport
 from subgraphs.medical.model import RESTRICTION_CHARACTERS_MAX, RuleBroken
 
+ADDING = strawberry.argument(metadata=sets(DataClass.CLINICAL, Action.ADD, owner="userId", purpose="purpose"))
+WRITING = strawberry.argument(
+    metadata=sets(DataClass.CLINICAL, Action.WRITE, owner="userId", purpose="purpose")
+)
+OWN_CONSENT = strawberry.argument(metadata=sets(DataClass.CLINICAL, Action.ANNOTATE))
 PROBLEMS_SHOWN_MAX = 200
 REFERENCE_CHARACTERS_MAX = 300
 _READ_BYTES = 256 * 1024
@@ -166,7 +173,9 @@ class Mutation:
     """What can be done to records."""
 
     @resolved(authenticated=True)
-    async def import_bundle(self, info: MedicalInfo, input: ImportBundleInput) -> ImportBundlePayload | None:
+    async def import_bundle(
+        self, info: MedicalInfo, input: Annotated[ImportBundleInput, ADDING]
+    ) -> ImportBundlePayload | None:
         """Take a FHIR R4 document into somebody's record; again changes nothing."""
         context, patient_id, purpose = info.context, str(input.user_id), input.purpose.value
         await require(context.decisions, patient_id, Action.ADD, purpose=purpose)
@@ -186,7 +195,9 @@ class Mutation:
         )
 
     @resolved(authenticated=True)
-    async def set_clearance(self, info: MedicalInfo, input: SetClearanceInput) -> ClearancePayload | None:
+    async def set_clearance(
+        self, info: MedicalInfo, input: Annotated[SetClearanceInput, WRITING]
+    ) -> ClearancePayload | None:
         """Say whether somebody may train; the earlier clearance stays in the history."""
         context, patient_id = info.context, str(input.user_id)
         await require(context.decisions, patient_id, Action.WRITE, purpose=input.purpose.value)
@@ -208,7 +219,9 @@ class Mutation:
         return ClearancePayload(clearance=Clearance.of(clearance))
 
     @resolved(authenticated=True)
-    async def add_to_care_team(self, info: MedicalInfo, input: AddToCareTeamInput) -> CareTeamPayload | None:
+    async def add_to_care_team(
+        self, info: MedicalInfo, input: Annotated[AddToCareTeamInput, ADDING]
+    ) -> CareTeamPayload | None:
         """Let a practitioner treat somebody: the person themselves, or one who treats them, may say so."""
         context, patient_id = info.context, str(input.user_id)
         await require(context.decisions, patient_id, Action.ADD, purpose=input.purpose.value)
@@ -242,7 +255,9 @@ class Mutation:
         return CareTeamPayload(member=CareTeamMember.of(ended, None, now))
 
     @resolved(authenticated=True)
-    async def grant_consent(self, info: MedicalInfo, input: GrantConsentInput) -> ConsentPayload | None:
+    async def grant_consent(
+        self, info: MedicalInfo, input: Annotated[GrantConsentInput, OWN_CONSENT]
+    ) -> ConsentPayload | None:
         """Permit or deny others to see the caller's record, from now on."""
         context, now = info.context, info.context.now()
         patient_id = await _own_record(info)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass
+from typing import Annotated
 
 import strawberry
 from aiodataloader import DataLoader
@@ -20,6 +21,7 @@ from subgraphs.kit import (
     classified,
     connection,
     page_request,
+    reads,
     resolved,
 )
 from subgraphs.profiles import model, store
@@ -236,7 +238,11 @@ class User:
 
     @resolved()
     async def coaches(
-        self, info: ProfilesInfo, state: model.LinkState | None = None
+        self,
+        info: ProfilesInfo,
+        state: Annotated[
+            model.LinkState | None, strawberry.argument(metadata=reads("CoachLink.state"))
+        ] = None,
     ) -> list[CoachLink] | None:
         """This user's links with coaches, newest first, at most 100."""
         links = await info.context.coaches.load(str(self.id)) or []
@@ -249,7 +255,9 @@ class User:
     async def athletes(
         self,
         info: ProfilesInfo,
-        state: model.LinkState | None = None,
+        state: Annotated[
+            model.LinkState | None, strawberry.argument(metadata=reads("CoachLink.state"))
+        ] = None,
         first: int | None = None,
         after: str | None = None,
     ) -> Connection[CoachLink] | None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Awaitable
-from typing import Any
+from typing import Annotated, Any
 
 import strawberry
 from strawberry import UNSET
 
 from authz.classes import DataClass, Visibility
-from subgraphs.kit import UserError, classified, clean_text, not_found, resolved
+from subgraphs.kit import UserError, classified, clean_text, not_found, resolved, sets
 from subgraphs.profiles import changes, model
 from subgraphs.profiles.entities import CoachLink, Profile, ProfilesInfo, Settings
 from subgraphs.profiles.model import RuleBroken
@@ -28,6 +28,9 @@ class Query:
         if link is None:
             raise not_found()
         return CoachLink.of(link, info)
+
+
+SETTING = strawberry.argument(metadata=sets(DataClass.PERSONAL))
 
 
 @strawberry.input
@@ -100,7 +103,9 @@ class Mutation:
     """What can be done to profiles and coach links."""
 
     @resolved(authenticated=True)
-    async def update_profile(self, info: ProfilesInfo, input: UpdateProfileInput) -> ProfilePayload | None:
+    async def update_profile(
+        self, info: ProfilesInfo, input: Annotated[UpdateProfileInput, SETTING]
+    ) -> ProfilePayload | None:
         """Change the caller's own profile."""
         given = _given(input, "display_name birth_date sex height_m home_region locale time_zone units")
         if "display_name" in given:
@@ -116,7 +121,9 @@ class Mutation:
         return ProfilePayload(profile=Profile(row=profile))
 
     @resolved(authenticated=True)
-    async def update_settings(self, info: ProfilesInfo, input: UpdateSettingsInput) -> SettingsPayload | None:
+    async def update_settings(
+        self, info: ProfilesInfo, input: Annotated[UpdateSettingsInput, SETTING]
+    ) -> SettingsPayload | None:
         """Change the caller's own settings."""
         given = _given(input, "name_visibility details_visibility week_starts_on")
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
+from typing import Annotated
 
 import strawberry
 
@@ -17,6 +18,7 @@ from subgraphs.kit import (
     clean_text,
     not_found,
     resolved,
+    sets,
 )
 from subgraphs.training import edits
 from subgraphs.training.access import may_write, row_access, visible_rows
@@ -30,6 +32,7 @@ from subgraphs.training.imports import ImportState, import_content
 from subgraphs.training.model import THRESHOLD_UNITS, Activity
 from subgraphs.training.store.activities import by_ids
 
+SETTING = strawberry.argument(metadata=sets(DataClass.TRAINING))
 NAME_CHARACTERS_MAX = 200
 CHUNK_BYTES = 256 * 1024
 
@@ -163,7 +166,7 @@ class Mutation:
     async def create_activity(
         self,
         info: Info,
-        input: CreateActivityInput,
+        input: Annotated[CreateActivityInput, SETTING],
     ) -> ActivityPayload | None:
         """An activity by hand."""
         athlete_id = info.context.caller_id
@@ -219,7 +222,7 @@ class Mutation:
     async def set_threshold(
         self,
         info: Info,
-        input: SetThresholdInput,
+        input: Annotated[SetThresholdInput, SETTING],
     ) -> SetThresholdPayload | None:
         """A threshold from a day on; loads since then are computed anew."""
         athlete_id = info.context.caller_id

@@ -21,7 +21,9 @@ from subgraphs.kit import (
     classified,
     connection,
     page_request,
+    reads,
     resolved,
+    shapes,
 )
 from subgraphs.training.access import (
     athlete_access,
@@ -62,6 +64,7 @@ from subgraphs.training.store.thresholds import history
 from subgraphs.training.track import SIMPLIFY_M_MAX, heights_without_ends, positions_of, simplified
 
 Info: TypeAlias = StrawberryInfo[TrainingContext, Any]
+SHAPING = strawberry.argument(metadata=shapes())
 STREAM_SAMPLES_MAX = 20_000
 HEART_METRICS = frozenset({"heartRateAverage", "heartRateMax", "efficiencyFactor"})
 """Metrics from which a heart rate can be read; they and heart-rate inputs need WELLNESS too."""
@@ -138,7 +141,10 @@ class ActivityType:
 
     @resolved()
     async def streams(
-        self, info: Info, types: list[OpenStreamType], resolution: int | None = None
+        self,
+        info: Info,
+        types: Annotated[list[OpenStreamType], SHAPING],
+        resolution: Annotated[int | None, SHAPING] = None,
     ) -> list[Stream] | None:
         """Those of `types` that were recorded, thinned to at most `resolution` samples."""
         found = await info.context.streams.load(self.row.id)
@@ -157,7 +163,7 @@ class ActivityType:
         ]
 
     @resolved(TRIMMABLE)
-    async def track(self, info: Info, simplify_m: float = 0.0) -> Track | None:
+    async def track(self, info: Info, simplify_m: Annotated[float, SHAPING] = 0.0) -> Track | None:
         """Where it went; no left-out place is further than `simplifyM` metres from the line."""
         if not 0.0 <= simplify_m <= SIMPLIFY_M_MAX:
             raise PublicError("BAD_INPUT", f"`simplifyM` is from 0 to {SIMPLIFY_M_MAX:g}")
@@ -168,7 +174,9 @@ class ActivityType:
         return Track.of(await info.context.ports.off_the_loop(simplified, positions, simplify_m))
 
     @resolved(ROUNDABLE)
-    async def heart_rate(self, info: Info, resolution: int | None = None) -> HeartRate | None:
+    async def heart_rate(
+        self, info: Info, resolution: Annotated[int | None, SHAPING] = None
+    ) -> HeartRate | None:
         """The heart rate, where one was recorded."""
         metrics = {each.name: each.value for each in await info.context.metrics.load(self.row.id) or []}
         found = await info.context.streams.load(self.row.id)
@@ -182,7 +190,9 @@ class ActivityType:
         )
 
     @resolved()
-    async def metrics(self, info: Info, names: list[str] | None = None) -> list[MetricType] | None:
+    async def metrics(
+        self, info: Info, names: Annotated[list[str] | None, SHAPING] = None
+    ) -> list[MetricType] | None:
         """Every number with its algorithm. Those of heart rate itself need the right to it."""
         metrics = await info.context.metrics.load(self.row.id) or []
         if not await is_open_whole(info, self.row_access, DataClass.WELLNESS):
@@ -303,7 +313,7 @@ class UserType:
         )
 
     @resolved()
-    async def load(self, info: Info, range: DateRange) -> list[DailyLoadType] | None:
+    async def load(self, info: Info, range: Annotated[DateRange, SHAPING]) -> list[DailyLoadType] | None:
         """Every day of the range, folded from the first activity on."""
         days = range.checked()
         loads = await info.context.in_one_hop(
@@ -312,7 +322,11 @@ class UserType:
         return [DailyLoadType.of(day) for day in daily_loads(loads, days.first, days.last)]
 
     @resolved()
-    async def thresholds(self, info: Info, at: dt.date | None = None) -> list[ThresholdType] | None:
+    async def thresholds(
+        self,
+        info: Info,
+        at: Annotated[dt.date | None, strawberry.argument(metadata=reads("Threshold.validFrom"))] = None,
+    ) -> list[ThresholdType] | None:
         """All, oldest first, or those that hold on a day. The resting heart rate needs the right to it."""
         known = await info.context.in_one_hop(lambda store: history(store, str(self.id)))
         if at is not None:
@@ -327,7 +341,11 @@ class UserType:
         ]
 
     @resolved()
-    async def records(self, info: Info, sport: Sport | None = None) -> list[RecordType] | None:
+    async def records(
+        self,
+        info: Info,
+        sport: Annotated[Sport | None, strawberry.argument(metadata=reads("PersonalRecord.sport"))] = None,
+    ) -> list[RecordType] | None:
         """The best of each sport, kind and size."""
         sports = (sport,) if sport is not None else ()
         found = await info.context.in_one_hop(lambda store: lists.records(store, str(self.id), sports))

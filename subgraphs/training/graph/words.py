@@ -8,7 +8,7 @@ from enum import Enum
 import strawberry
 
 from authz.classes import Visibility
-from subgraphs.kit import PublicError
+from subgraphs.kit import PublicError, reads
 from subgraphs.training.metrics.load import DAYS_MAX
 from subgraphs.training.model import EffortKind, IntervalKind, Sport, StreamType, ThresholdKind
 from subgraphs.training.store.lists import ActivityFilter
@@ -48,11 +48,11 @@ class OpenStreamType(Enum):
 class ActivityFilterInput:
     """Which activities."""
 
-    sport: list[Sport] | None = None
-    since: dt.date | None = strawberry.field(default=None, name="from")
-    until: dt.date | None = strawberry.field(default=None, name="to")
-    distance_m_min: float | None = None
-    distance_m_max: float | None = None
+    sport: list[Sport] | None = strawberry.field(default=None, metadata=reads("Activity.sport"))
+    since: dt.date | None = strawberry.field(default=None, name="from", metadata=reads("Activity.startedAt"))
+    until: dt.date | None = strawberry.field(default=None, name="to", metadata=reads("Activity.startedAt"))
+    distance_m_min: float | None = strawberry.field(default=None, metadata=reads("Activity.summary"))
+    distance_m_max: float | None = strawberry.field(default=None, metadata=reads("Activity.summary"))
 
     def chosen(self) -> ActivityFilter:
         """The store's filter.  Errors: PublicError BAD_INPUT for bounds that cannot be."""
