@@ -11,12 +11,14 @@ from starlette.routing import Route
 
 from authz.identity.subject import Subject
 from deploy.assemble import Platform
+from deploy.refusals import ledger_of, records_refusals
 from deploy.settings import Settings
 from router.config import RouterConfig
 from router.edge.app import build_app
 from router.edge.credentials import Credentials
 from router.execution.transport import SubgraphTransport
 from router.execution.transports.in_process import InProcessTransport
+from router.hooks import HookedRouter, Hooks
 from router.operation.authorize import Rights
 from router.pipeline import Router
 from router.snapshot import snapshot_of
@@ -35,13 +37,18 @@ def config_of(settings: Settings) -> RouterConfig:
 
 
 def router_of(platform: Platform, transport: SubgraphTransport | None = None) -> Router:
-    """The router over the platform's subgraphs, in-process unless another transport is given."""
-    config = config_of(platform.settings)
-    return Router(
-        snapshot_of(published_supergraph(), config),
+    """The router over the platform's subgraphs, in-process unless another transport is given.
+
+    What it refuses of protected classes before planning is recorded, as what a subgraph refuses is.
+    """
+    config, rights = config_of(platform.settings), Rights(can_ever=platform.authorizer.can_ever)
+    snapshot = snapshot_of(published_supergraph(), config)
+    return HookedRouter(
+        snapshot,
         transport or InProcessTransport(platform.subgraphs),
         config=config,
-        rights=Rights(can_ever=platform.authorizer.can_ever),
+        rights=rights,
+        hooks=Hooks(parsed=(records_refusals(ledger_of(platform), rights, snapshot),)),
     )
 
 
