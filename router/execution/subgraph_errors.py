@@ -43,9 +43,11 @@ def report_errors(
         path = _path(error.get("path"))
         if paths_of is not None and len(path) >= 2 and path[0] == "_entities" and isinstance(path[1], int):
             rest = tuple(renamed.get(it, it) if isinstance(it, str) else it for it in path[2:])
-            for real in list(paths_of(path[1]))[:PATHS_PER_ERROR_MAX]:
+            places = paths_of(path[1])
+            for real in places[:PATHS_PER_ERROR_MAX]:
                 run.add_error({**entry, "path": [*real, *rest]})
-            continue
+            if places:
+                continue
         if paths_of is not None:
             path = ()
         own = tuple(renamed.get(it, it) if isinstance(it, str) else it for it in path)

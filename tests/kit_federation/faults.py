@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable
+from typing import Any
 
 from router.errors import SubgraphCallFailed
 from router.execution.transport import SubgraphRequest, SubgraphResponse, SubgraphTransport
@@ -40,7 +41,65 @@ def short(request: SubgraphRequest, answer: SubgraphResponse) -> SubgraphRespons
     return SubgraphResponse(data={"_entities": entities[:-1]})
 
 
-FAULTS: tuple[Fault, ...] = (unreachable, crashed, refused, silent, short)
+def errors_alone(request: SubgraphRequest, answer: SubgraphResponse) -> SubgraphResponse:
+    """`{"data": null}` with an error for each entity, as a server that gives up on all of them."""
+    entities = (answer.data or {}).get("_entities") or [None]
+    errors = [{"message": "given up", "path": ["_entities", index]} for index in range(len(entities))]
+    return SubgraphResponse(data=None, errors=tuple(errors))
+
+
+FAULTS: tuple[Fault, ...] = (unreachable, crashed, refused, silent, short, errors_alone)
+"""Nothing of the answer can be used; short of entities, none of them either."""
+
+
+def bad_paths(request: SubgraphRequest, answer: SubgraphResponse) -> SubgraphResponse:
+    """The whole answer, and errors that point to nowhere or are not even written as errors are."""
+    paths = (["nowhere", 7], ["_entities", 99, "x"], ["_entities", -1], ["_entities"], "text", [None, {}], [])
+    errors = [{"message": "somewhere", "path": path} for path in paths]
+    more = ({}, {"message": 5, "locations": "x"}, {"message": "m", "extensions": "text"})
+    return SubgraphResponse(data=answer.data, errors=(*errors, *more))
+
+
+def _changed(value: Any, change: Callable[[Any], Any], *, top: bool = True) -> Any:
+    if not top:
+        replaced = change(value)
+        if replaced is not value:
+            return replaced
+    if isinstance(value, dict):
+        # the list of entities itself is `short`'s matter
+        return {
+            key: it if key == "__typename" else _changed(it, change, top=key == "_entities")
+            for key, it in value.items()
+        }
+    return [_changed(it, change, top=False) for it in value] if isinstance(value, list) else value
+
+
+def _fault(name: str, kind: type | tuple[type, ...], value: Any) -> Fault:
+    def fault(request: SubgraphRequest, answer: SubgraphResponse) -> SubgraphResponse:
+        def change(it: Any) -> Any:
+            return value if isinstance(it, kind) and not isinstance(it, bool) else it
+
+        data = None if answer.data is None else _changed(answer.data, change)
+        return SubgraphResponse(data=data, errors=answer.errors)
+
+    fault.__name__ = name
+    return fault
+
+
+WRONG_VALUES: tuple[Fault, ...] = (
+    bad_paths,
+    _fault("texts_for_objects", dict, "text"),
+    _fault("lists_for_objects", dict, [1]),
+    _fault("numbers_for_lists", list, 7),
+    _fault("objects_for_lists", list, {"a": 1}),
+    _fault("nulls_for_objects", dict, None),
+    _fault("nulls_for_lists", list, None),
+    _fault("nulls_for_leaves", (str, int, float), None),
+    _fault("objects_for_leaves", (str, int, float), {"a": 1}),
+    _fault("lists_for_leaves", (str, int, float), ["a"]),
+    _fault("booleans_for_leaves", (str, int, float), True),
+)
+"""Answers that are GraphQL responses, of values that do not fit their schema."""
 
 
 class FaultyTransport:
