@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
-from router.planner.node_builder import NodeBuilder
 from router.planner.selections import Field, Fragment, Item, Selections
-from router.planner.ways import Way
 
 if TYPE_CHECKING:
+    from router.planner.node_builder import NodeBuilder
     from router.planner.search import Search
+    from router.planner.ways import Way
 
 _BREADTHS: Final = ((4, 8), (8, 3))
 """Up to this nesting of fields placed for others, so many ways are compared; below, one is."""
@@ -63,6 +63,28 @@ def _leaves_of(search: Search, type_name: str, graph: str, item: Item) -> int:
     if join is None or join.external or join.requires:
         return 0
     return 1 if item.selections is None else _leaves(search, join.type.name, graph, item.selections)
+
+
+def lacks_something(search: Search, type_name: str, graph: str, selections: Selections) -> bool:
+    """Whether the subgraph plainly has no such field somewhere in the selections, on an object there.
+
+    False says nothing: what paths provide, and members of abstract types, are not looked at.
+    """
+    known = search.lacking
+    at = (type_name, graph, selections.id)
+    if at not in known:
+        abstract = search.graph.supergraph.types[type_name].is_abstract
+        known[at] = not abstract and any(_lacks(search, type_name, graph, i) for i in selections.items)
+    return known[at]
+
+
+def _lacks(search: Search, type_name: str, graph: str, item: Item) -> bool:
+    if isinstance(item, Fragment) or item.name == "__typename":
+        return False
+    join = search.graph.resolves(type_name, graph, item.name)
+    if join is None or item.selections is None or join.provides:
+        return join is None
+    return lacks_something(search, join.type.name, graph, item.selections)
 
 
 def leaves_count(field: Field) -> int:

@@ -28,7 +28,7 @@ class TreeField:
 
     def tell(self, directives: str, variables: tuple[str, ...]) -> None:
         """Hand these directives on too, and the variables in them."""
-        if directives not in self.directives:
+        if directives and directives not in self.directives:
             self.directives += directives
             self.variables = tuple(dict.fromkeys((*self.variables, *variables)))
 
@@ -66,7 +66,8 @@ class SelectionTree:
                 below,
                 selected.directives,
             )
-        known.tell(selected.directives, selected.variables)
+        elif selected.directives:
+            known.tell(selected.directives, selected.variables)
         return known
 
     def add_typename(self, condition: str = "") -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
+from router.planner.breadth import lacks_something
 from router.planner.selections import Field
 from router.planner.tree import ChildPlan, Visit, VisitKind
 from schema.supergraph import FieldJoin
@@ -22,7 +23,18 @@ NO_GRAPH: Final = ""
 class NodeBuilder:
     """The visits of one object so far. Attempts are made on copies; the first visit is the parent's own."""
 
-    __slots__ = ("_owned", "graph", "is_root", "once", "prefer", "search", "state", "type_name", "visits")
+    __slots__ = (
+        "_owned",
+        "away",
+        "graph",
+        "is_root",
+        "once",
+        "prefer",
+        "search",
+        "state",
+        "type_name",
+        "visits",
+    )
 
     def __init__(self, search: Search, state: State, *, is_root: bool) -> None:
         self.search, self.state, self.is_root = search, state, is_root
@@ -30,6 +42,8 @@ class NodeBuilder:
         self.visits: list[Visit] = []
         self._owned: set[int] = set()
         self.prefer: str | None = None
+        self.away: Mapping[str, int] | None = None
+        """How many keys away other subgraphs are (`reach`); None where visits were added since."""
         self.once = False
         """Whether a field may be asked of one subgraph only (mutations, subscriptions)."""
 
@@ -48,12 +62,12 @@ class NodeBuilder:
         other = NodeBuilder(self.search, self.state, is_root=self.is_root)
         other.visits = list(self.visits)
         self._owned = set()  # INVARIANT: visits are shared from here on; `own` copies before a change
-        other.prefer, other.once = self.prefer, self.once
+        other.prefer, other.once, other.away = self.prefer, self.once, self.away
         return other
 
     def adopt(self, other: NodeBuilder) -> None:
         """Go on from where a copy has come to."""
-        self.visits, self._owned = other.visits, other._owned
+        self.visits, self._owned, self.away = other.visits, other._owned, other.away
 
     def own(self, index: int) -> Visit:
         """The visit, to be changed."""
@@ -66,6 +80,7 @@ class NodeBuilder:
         """Add a visit."""
         self.visits.append(visit)
         self._owned.add(visit.index)
+        self.away = None
 
     def cost(self) -> float:
         """Requests weigh most, then how late they are, then how much is selected, more so behind a key."""
@@ -142,8 +157,13 @@ class NodeBuilder:
     def child(
         self, visit: Visit, field: Field, join: FieldJoin, *, hopped: bool, stays: bool = False
     ) -> ChildPlan | None:
-        at = self.state_of(visit)
-        return self.search.child(replace(at, stays=True) if stays else at, field, join, hopped=hopped)
+        return self.search.child(self.state_of(visit), field, join, hopped=hopped, stays=stays)
+
+    def surely_hops(self, visit: Visit, field: Field, join: FieldJoin) -> bool:
+        """Whether the visit's subgraph plainly has not all that is below the field: known without a plan."""
+        if field.selections is None or join.provides or visit.provided or self.state.provided:
+            return False
+        return lacks_something(self.search, join.type.name, visit.graph, field.selections)
 
     def link(self, consumer: int | None, index: int) -> None:
         """Let the consumer wait from now on, so that nothing found for this visit waits for the consumer."""

@@ -40,12 +40,16 @@ def weigh(
     First each field in turn takes its cheapest way, those with the fewest conditions and ways first; then
     the same again for each subgraph that could answer several, with that subgraph preferred.
     """
+    if len(fields) <= 1:
+        builder, rest = _assigned(base, fields, narrowed, prefer=None)
+        search.evaluated += 1
+        return finished(search, builder, rest)
     ways = {field.id: graphs_for(base, field) for field in fields}
     order = sorted(fields, key=lambda field: (len(field.conditions), len(ways[field.id])))
     best, best_rest = _assigned(base, order, narrowed, prefer=None)
     best_cost = _total(best, best_rest)
     tried = [("each field its cheapest way", best_cost)]
-    if len(fields) > 1 and not _is_least(best, fields, ways):
+    if not _is_least(best, fields, ways):
         until = search.steps_count + ALTERNATIVES_STEPS_MAX
         for graph in _worth_preferring(ways, search.limits.alternatives_max):
             if search.steps_count > until:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -21,6 +21,15 @@ _UNFINISHED: Final = 50_000.0
 _SPLITS_MAX: Final = 256
 _PARTS_MAX: Final = (3, 2)
 """How many first parts of a field are completed, by how many subgraphs answered a part before; then one."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Purpose:
+    """What a field is placed for: as in `place`."""
+
+    consumer: int | None
+    chain: Chain
+    tried: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +63,8 @@ def place_locally(builder: NodeBuilder, field: Field, *, in_part: bool = False) 
     join = builder.resolves(visit, field)
     if join is None or join.context_arguments or not builder.needs_nothing(visit, join):
         return field
+    if not in_part and builder.surely_hops(visit, field, join):
+        return field
     child = builder.child(visit, field, join, hopped=False, stays=True)
     left = child.rest if child is not None else None
     if left is not None and (
@@ -80,8 +91,9 @@ def place(
     known = known_leaf(builder, field, consumer)
     if known is not None:
         return Placed((known,))
-    with builder.search.placing():
-        best = _best(builder, field, consumer, chain, tried)
+    builder.search.begin_placing()
+    best = _best(builder, field, _Purpose(consumer, chain, tried))
+    builder.search.end_placing()
     if best is None and field.defer is not None:
         return _placed_at_once(builder, field)
     if best is None:
@@ -90,29 +102,43 @@ def place(
     return best.placed
 
 
-def _best(
-    builder: NodeBuilder, field: Field, consumer: int | None, chain: Chain, tried: frozenset[str]
-) -> _Attempt | None:
+def _best(builder: NodeBuilder, field: Field, purpose: _Purpose) -> _Attempt | None:
     """The cheapest attempt: short chains of keys first, and parts from several subgraphs beside."""
-    ways = ways_of(builder, field, consumer, chain, tried)
+    ways = ways_of(builder, field, purpose.consumer, purpose.chain, purpose.tried)
     free = _free_way(builder, field, ways)
     if free is not None:
         attempt = builder.copy()
-        placed = follow(attempt, free, field, consumer, chain, stays=True)
+        placed = follow(attempt, free, field, purpose.consumer, purpose.chain, stays=True)
         return _Attempt(0.0, attempt, placed) if placed is not None else None
+    if purpose.chain.hops is not None:
+        return _cheapest(_attempts(builder, field, ways, purpose))
     parted = None
-    if chain.hops is None and not tried:
+    if not purpose.tried:
         split = split_up(builder, field, ways)
         parted = _finished(builder, split.builder, split.placed) if split is not None else None
         if split is not None and split.is_least:
             return parted
     best: _Attempt | None = None
-    for hops in _lengths(builder, ways) if chain.hops is None else (chain.hops,):
-        attempts = _attempts(builder, field, consumer, replace(chain, hops=hops), tried)
-        best = min(attempts, key=lambda one: one.cost, default=best)
+    for hops in _lengths(builder, ways):
+        near = [way for way in ways if _keys_to(builder, way) <= hops]
+        chain = Chain(purpose.chain.banned, purpose.chain.wanted, hops)
+        best = _cheapest(_attempts(builder, field, near, replace(purpose, chain=chain))) or best
         if best is not None and best.placed.left is None:
             break
-    return min((one for one in (best, parted) if one is not None), key=lambda one: one.promise, default=None)
+    if best is None or parted is None:
+        return best or parted
+    best = replace(best, cost=best.builder.cost() - builder.cost())
+    return min(best, parted, key=lambda one: one.promise)
+
+
+def _cheapest(attempts: Sequence[_Attempt]) -> _Attempt | None:
+    return min(attempts, key=lambda one: one.cost, default=None)
+
+
+def _keys_to(builder: NodeBuilder, way: Way) -> int:
+    """How many keys lead to a way, at least: none to a visit there is, and to a root."""
+    is_new = way.visit is None and way.kind is VisitKind.ENTITY
+    return distances(builder)[way.graph] if is_new else 0
 
 
 def _finished(before: NodeBuilder, builder: NodeBuilder, placed: Placed) -> _Attempt:
@@ -123,43 +149,45 @@ def _finished(before: NodeBuilder, builder: NodeBuilder, placed: Placed) -> _Att
     return _Attempt(builder.cost() - before.cost(), builder, placed)
 
 
-def _attempts(
-    builder: NodeBuilder, field: Field, consumer: int | None, chain: Chain, tried: frozenset[str]
-) -> list[_Attempt]:
+def _attempts(builder: NodeBuilder, field: Field, ways: Sequence[Way], purpose: _Purpose) -> list[_Attempt]:
     """One attempt a way; where a way answers a part only, the attempt asks others for what is left."""
-    ways: Sequence[Way] = ways_of(builder, field, consumer, chain, tried)
-    ways = ways[: builder.search.limits.paths_per_leaf_max]
-    before = builder.cost() if ways else 0.0
-    breadth = breadth_of(builder.search)
+    before, breadth = builder.cost() if len(ways) > 1 else None, breadth_of(builder.search)
     found: list[_Attempt] = []
-    for way in best_first(builder, field, ways, breadth):
+    limit = builder.search.limits.paths_per_leaf_max
+    for way in best_first(builder, field, ways[:limit], breadth):
         attempt = builder.copy()
-        placed = follow(attempt, way, field, consumer, chain, stays=False)
+        placed = follow(attempt, way, field, purpose.consumer, purpose.chain, stays=False)
         if placed is not None:
-            found.append(_Attempt(attempt.cost() - before, attempt, placed))
+            cost = attempt.cost() - before if before is not None else 0.0  # nothing to compare it with
+            found.append(_Attempt(cost, attempt, placed))
         if len(found) >= breadth:
             break
     whole = [one for one in found if one.placed.left is None]
-    parts = sorted((one for one in found if one.placed.left is not None), key=lambda one: one.promise)
-    for part in parts[: 1 if whole else _parts_max(tried)]:
-        done = _completed(part, consumer, chain, tried)
-        if done is not None:
-            whole.append(replace(done, cost=done.cost - before))
+    if len(whole) < len(found):
+        parts = sorted((one for one in found if one.placed.left is not None), key=lambda one: one.promise)
+        for part in parts[: 1 if whole else _parts_max(purpose.tried)]:
+            done = _completed(part, purpose)
+            if done is not None:
+                whole.append(replace(done, cost=done.cost - (before or 0.0)))
     return whole
 
 
-def _lengths(builder: NodeBuilder, ways: Iterable[Way]) -> list[int]:
+def _lengths(builder: NodeBuilder, ways: Sequence[Way]) -> Iterator[int]:
     """The lengths of chains to try, the shortest that could lead to the field first, then ever longer ones.
 
     No chain enters a subgraph twice.
     """
-    away = distances(builder)
-    near = [away[way.graph] if way.kind is VisitKind.ENTITY and way.visit is None else 0 for way in ways]
-    if not near:
-        return []
-    longest, farthest = len(builder.search.graph.supergraph.subgraphs), max(away.values(), default=0)
-    useful = [hops for hops in HOPS if min(near) <= hops <= max(2 * farthest, HOPS[1])]
-    return list(dict.fromkeys(min(hops, longest) for hops in (*useful, farthest or 1)))
+    if not ways:
+        return
+    nearest = min(_keys_to(builder, way) for way in ways)
+    longest = len(builder.search.graph.supergraph.subgraphs)
+    farthest = max(distances(builder).values(), default=1)
+    for hops in HOPS:
+        if hops >= nearest and hops <= max(2 * farthest, HOPS[1]):
+            yield min(hops, longest)
+        if hops >= longest:
+            return
+    yield min(max(farthest, 1), longest)
 
 
 def _parts_max(tried: frozenset[str]) -> int:
@@ -181,6 +209,8 @@ def _free_way(builder: NodeBuilder, field: Field, ways: Sequence[Way]) -> Way | 
         if not fits or not builder.needs_nothing(visit, way.join):
             continue
         hopped = visit.kind is VisitKind.ENTITY
+        if builder.surely_hops(visit, field, way.join):
+            continue
         child = builder.child(visit, field, way.join, hopped=hopped, stays=True)
         if child is None or child.rest is None:
             best = (stage, way)
@@ -193,12 +223,12 @@ def _placed_at_once(builder: NodeBuilder, field: Field) -> Placed:
     return Placed() if place_locally(builder, field) is None else place(builder, field)
 
 
-def _completed(part: _Attempt, consumer: int | None, chain: Chain, tried: frozenset[str]) -> _Attempt | None:
+def _completed(part: _Attempt, purpose: _Purpose) -> _Attempt | None:
     """The attempt with what it left over asked of other subgraphs, through the same field."""
-    attempt, placed = part.builder, part.placed
+    attempt, placed, tried = part.builder, part.placed, purpose.tried
     if placed.left is None or attempt.once or len(tried) >= _SPLITS_MAX:
         return None
     more = tried | {attempt.visits[placed.at[0][0]].graph}
-    other = place(attempt, placed.left, consumer=consumer, chain=chain, tried=more)
+    other = place(attempt, placed.left, consumer=purpose.consumer, chain=purpose.chain, tried=more)
     whole = _Attempt(attempt.cost(), attempt, Placed((*placed.at, *other.at), other.left))
     return replace(whole, cost=whole.promise)

@@ -14,13 +14,16 @@ def distances(builder: NodeBuilder) -> Mapping[str, int]:
 
     Never more than a chain needs in truth: nested fields and requirements are taken to be there.
     """
+    if builder.away is not None:
+        return builder.away
     visited = frozenset(visit.graph for visit in builder.visits if visit.graph != NO_GRAPH)
     known = builder.search.distances
     at = (builder.type_name, visited, builder.state.provided)
     if at not in known:
         given = selected_on(builder.state.provided, builder.type_name, builder.search.graph.supergraph)
         known[at] = _spread(builder.search.graph, builder.type_name, visited, {item.name for item in given})
-    return known[at]
+    builder.away = known[at]
+    return builder.away
 
 
 def _spread(

@@ -62,6 +62,7 @@ class Search:
     nesting: int = 0
     distances: dict[tuple[str, frozenset[str], FieldSet], dict[str, int]] = field(default_factory=dict)
     leaves_counts: dict[tuple[str, str, int], int] = field(default_factory=dict)
+    lacking: dict[tuple[str, str, int], bool] = field(default_factory=dict)
     sole_graphs: dict[int, frozenset[str]] = field(default_factory=dict)
     _known: dict[tuple[State, int], ChildPlan] = field(default_factory=dict)
     _in_progress: set[tuple[State, int]] = field(default_factory=set)
@@ -105,13 +106,17 @@ class Search:
             self._known[key] = plan
         return plan
 
-    def child(self, at: State, field: Field, join: FieldJoin, *, hopped: bool) -> ChildPlan | None:
+    def child(
+        self, at: State, field: Field, join: FieldJoin, *, hopped: bool, stays: bool = False
+    ) -> ChildPlan | None:
         """The plan below `field`, resolved at `at`; None for a leaf."""
         if field.selections is None:
             return None
-        return self.plan(self.child_state(at, field, join, hopped=hopped), field.selections)
+        return self.plan(self.child_state(at, field, join, hopped=hopped, stays=stays), field.selections)
 
-    def child_state(self, at: State, field: Field, join: FieldJoin, *, hopped: bool) -> State:
+    def child_state(
+        self, at: State, field: Field, join: FieldJoin, *, hopped: bool, stays: bool = False
+    ) -> State:
         """Where the field leads. `hopped`: the subgraph was entered by a key for this field's sake."""
         provided: FieldSet = join.provides
         for item in selected_on(at.provided, at.type_name, self.graph.supergraph):
@@ -120,7 +125,7 @@ class Search:
         candidates: frozenset[tuple[str, str]] = frozenset()
         if self.graph.has_partial_unions and not hopped:
             candidates = self._candidates(at, field)
-        return State(join.type.name, at.graph, provided, candidates, at.stays)
+        return State(join.type.name, at.graph, provided, candidates, stays or at.stays)
 
     def _candidates(self, at: State, field: Field) -> frozenset[tuple[str, str]]:
         graph = self.graph
@@ -165,15 +170,14 @@ class Search:
                     return False
         return True
 
-    @contextmanager
-    def placing(self) -> Iterator[None]:
+    def begin_placing(self) -> None:
         """Count one field being placed, within those for which it is.  Errors: PlanTooComplex."""
         self._count()
         self.nesting += 1
-        try:
-            yield
-        finally:
-            self.nesting -= 1
+
+    def end_placing(self) -> None:
+        """The field is placed, or cannot be."""
+        self.nesting -= 1
 
     def _count(self) -> None:
         self.steps_count += 1

@@ -174,12 +174,21 @@ class SelectionPool:
         self, field: Field, *, selections: Selections | None = None, conditions: Conditions | None = None
     ) -> Field:
         """The field with other selections or conditions."""
-        changed: dict[str, object] = {}
-        if selections is not None:
-            changed["selections"] = selections
-        if conditions is not None:
-            changed["conditions"] = conditions
-        return self._changed(field, **changed)
+        return self.field(
+            Field(
+                key=field.key,
+                name=field.name,
+                asked_on=field.asked_on,
+                arguments=field.arguments,
+                variables=field.variables,
+                conditions=field.conditions if conditions is None else conditions,
+                selections=field.selections if selections is None else selections,
+                purpose=field.purpose,
+                context=field.context,
+                defer=field.defer,
+                directives=field.directives,
+            )
+        )
 
     def at_once(self, field: Field) -> Field:
         """The field as if it were not deferred."""
@@ -240,8 +249,8 @@ class SelectionPool:
                 name=selection.name,
                 asked_on=selection.parent_type,
                 arguments=printed_arguments(selection),
-                directives="".join(f" {print_directive(one)}" for one in selection.directives),
-                variables=tuple(dict.fromkeys(_variables_of(selection))),
+                directives="".join([f" {print_directive(one)}" for one in selection.directives]),
+                variables=_variables_of(selection) if selection.arguments or selection.directives else (),
                 conditions=selection.conditions,
                 selections=(
                     self.of_operation(selection.selections, below, (*path, selection.response_key))
@@ -368,10 +377,10 @@ def joined(outer: Conditions, inner: Conditions) -> Conditions | None:
     return tuple(sorted(together, key=lambda c: (c.variable, c.negated)))
 
 
-def _variables_of(selection: NormalField) -> Iterator[str]:
-    told = [argument for directive in selection.directives for argument in directive.arguments]
-    for argument in (*selection.arguments, *told):
-        yield from _variables(argument.value)
+def _variables_of(selection: NormalField) -> tuple[str, ...]:
+    """The names in its arguments, then in its directives."""
+    given = [*selection.arguments, *(a for directive in selection.directives for a in directive.arguments)]
+    return tuple(dict.fromkeys(name for argument in given for name in _variables(argument.value)))
 
 
 def _variables(value: ValueNode) -> list[str]:

@@ -69,8 +69,9 @@ def _largest(builder: NodeBuilder, field: Field, tried: frozenset[str]) -> Parts
     ranked = sorted(ways, key=lambda way: (-has_leaves(builder, field, way), way.visit is None))
     for way in ranked:
         attempt = builder.copy()
-        with attempt.search.placing():
-            placed = follow(attempt, way, field, None, Chain(hops=1), stays=True)
+        attempt.search.begin_placing()
+        placed = follow(attempt, way, field, None, Chain(hops=1), stays=True)
+        attempt.search.end_placing()
         if placed is not None:
             return Parts(attempt, placed, is_least=False)
     return None
