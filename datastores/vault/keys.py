@@ -34,11 +34,16 @@ class KeyProvider(Protocol):
     """Wraps and unwraps data keys; the key-encryption keys never leave it.
 
     `context` is authenticated: a wrapped key does not unwrap under another context.
-    Errors: NotFound where a key-encryption key is gone, StoreError where a wrapped key was tampered with.
+    Errors: NotFound where a key-encryption key is gone, StoreError where a wrapped key was tampered with,
+    Unavailable where the provider cannot be asked now.
     """
 
     async def open(self, *, create: bool) -> None:
         """Load the keys. Where there are none: make the first (`create`) or raise NotFound."""
+        ...
+
+    async def close(self) -> None:
+        """Give back resources."""
         ...
 
     @property
@@ -83,6 +88,9 @@ class FileKeyProvider:
             if not create:
                 raise self._missing() from None
             await self.add_key()
+
+    async def close(self) -> None:
+        """Nothing is held between calls but the keys themselves, which a later call may need."""
 
     @property
     def current_kek_id(self) -> str:

@@ -73,6 +73,7 @@ class SealedVault:
             await self._keys.open(create=not sealed_before)
             self._index_key = await self._open_index_key()
         except BaseException:
+            await self._keys.close()
             await self._relational.close()
             raise
 
@@ -84,6 +85,7 @@ class SealedVault:
         """Forget the keys, then close the rows."""
         self._ciphers.clear()
         self._index_key = b""
+        await self._keys.close()
         await self._relational.close()
 
     async def read(self, work: Callable[[Connection], T]) -> T:
@@ -106,14 +108,17 @@ class SealedVault:
 
     async def unseal_each(self, values: Sequence[tuple[str, str, bytes]]) -> list[bytes | None]:
         """Plaintext for each `(patient_id, context, sealed)`, in order; None where the key was destroyed."""
-        patients = dict.fromkeys(patient_id for patient_id, _, _ in values)
-        missing = [patient_id for patient_id in patients if self._cached(patient_id) is None]
-        for patient_id, wrapped in await self._wrapped_keys(missing):
-            await self._unwrapped(patient_id, wrapped)
+        ciphers = {patient_id: self._cached(patient_id) for patient_id, _, _ in values}
+        missing = [patient_id for patient_id, cipher in ciphers.items() if cipher is None]
+        found = await self._wrapped_keys(missing)
+        # At once: a provider that is a service takes a journey a key. Kept here and not looked up again, for
+        # the cache may be smaller than the call.
+        opened = await asyncio.gather(
+            *(self._unwrapped(patient_id, wrapped) for patient_id, wrapped in found)
+        )
+        ciphers.update(zip((patient_id for patient_id, _ in found), opened, strict=True))
         return [
-            None
-            if (cipher := self._cached(patient_id)) is None
-            else _unseal(cipher, patient_id, context, sealed)
+            None if (cipher := ciphers[patient_id]) is None else _unseal(cipher, patient_id, context, sealed)
             for patient_id, context, sealed in values
         ]
 

@@ -3,42 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
-import stat
-from pathlib import Path
+from collections.abc import Awaitable, Callable
 
 import pytest
 import sqlalchemy as sa
 
 from datastores.errors import NotFound, StoreError
-from datastores.relational.port import Relational
-from datastores.relational.sqlite import SqliteRelational
-from datastores.vault.keys import FileKeyProvider
+from datastores.vault.keys import WrappedKey
 from datastores.vault.sealed import SealedVault
 
 pytestmark = pytest.mark.port("vault")
 
 CANARY = b"CANARY-leukaemia-4711"
+WRAPPED_P0 = "SELECT wrapped FROM vault_keys WHERE patient_id = 'p0'"
+Vaults = Callable[..., Awaitable[SealedVault]]
 
 
-def key_file(tmp_path: Path) -> Path:
-    return tmp_path / "keys" / "vault.json"
-
-
-async def reopened(fresh_store: Relational, tmp_path: Path) -> SealedVault:
-    vault = SealedVault(fresh_store, FileKeyProvider(key_file(tmp_path)))
-    await vault.open()
-    return vault
-
-
-async def test_values_come_back_in_order_also_after_a_restart(
-    vault: SealedVault, fresh_store: Relational, tmp_path: Path
-) -> None:
+async def test_values_come_back_in_order_also_after_a_restart(vault: SealedVault, vaults: Vaults) -> None:
     values = [(f"notes:text:{n}", os.urandom(n)) for n in range(50)]
     sealed = await vault.seal("ann", values)
     await vault.close()
-    again = await reopened(fresh_store, tmp_path)
+    again = await vaults()
     contexts = [context for context, _ in values]
     opened = await again.unseal("ann", list(zip(contexts, sealed, strict=True)))
     assert opened == [plaintext for _, plaintext in values]
@@ -99,7 +85,7 @@ async def test_many_first_uses_at_once_agree_on_one_key(vault: SealedVault) -> N
 
 
 async def test_a_shredded_patient_is_unreadable_for_good_and_others_are_not(
-    vault: SealedVault, fresh_store: Relational, tmp_path: Path
+    vault: SealedVault, vaults: Vaults
 ) -> None:
     [anns] = await vault.seal("ann", [("c", CANARY)])
     [bobs] = await vault.seal("bob", [("c", CANARY)])
@@ -110,7 +96,7 @@ async def test_a_shredded_patient_is_unreadable_for_good_and_others_are_not(
         with pytest.raises(NotFound):
             await vault.seal(patient, [("c", b"again")])
     await vault.close()
-    again = await reopened(fresh_store, tmp_path)
+    again = await vaults()
     with pytest.raises(NotFound, match="destroyed"):
         await again.unseal("ann", [("c", anns)])
     assert await again.unseal("bob", [("c", bobs)]) == [CANARY]
@@ -129,11 +115,10 @@ async def test_values_of_many_patients_open_together_and_a_shredded_one_is_none(
 
 
 async def test_another_process_forgets_a_destroyed_key_within_a_minute(
-    vault: SealedVault, fresh_store: Relational, tmp_path: Path
+    vault: SealedVault, vaults: Vaults
 ) -> None:
     now_s = [0.0]
-    other = SealedVault(fresh_store, FileKeyProvider(key_file(tmp_path)), monotonic_s=lambda: now_s[0])
-    await other.open()
+    other = await vaults(monotonic_s=lambda: now_s[0])
     [sealed] = await other.seal("ann", [("c", CANARY)])
     await vault.shred("ann")
     now_s[0] = 61.0
@@ -142,18 +127,19 @@ async def test_another_process_forgets_a_destroyed_key_within_a_minute(
 
 
 async def test_after_a_rotation_old_values_open_and_the_old_key_is_gone(
-    vault: SealedVault, fresh_store: Relational, tmp_path: Path
+    vault: SealedVault, vaults: Vaults
 ) -> None:
     sealed = {f"p{n}": (await vault.seal(f"p{n}", [("c", CANARY)]))[0] for n in range(5)}
     await vault.shred("p4")
     index = vault.blind_index("codes", "8480-6")
-    before = json.loads(key_file(tmp_path).read_text())["current"]
+    before = vault._keys.current_kek_id
+    [old_wrap] = await vault.read(lambda c: c.execute(sa.text(WRAPPED_P0)).all())
     assert await vault.rotate() == 5  # four patients and the index key
-    document = json.loads(key_file(tmp_path).read_text())
-    assert before not in document["keys"]
-    assert list(document["keys"]) == [document["current"]]
+    assert vault._keys.current_kek_id != before
+    with pytest.raises(NotFound):  # destroyed: what it wrapped, in a backup say, opens no more
+        await vault._keys.unwrap(WrappedKey(before, old_wrap[0]), context=b"stadion key 1 7 patientp0")
     await vault.close()
-    again = await reopened(fresh_store, tmp_path)
+    again = await vaults()
     for patient in ("p0", "p1", "p2", "p3"):
         assert await again.unseal(patient, [("c", sealed[patient])]) == [CANARY]
     with pytest.raises(NotFound):
@@ -162,10 +148,8 @@ async def test_after_a_rotation_old_values_open_and_the_old_key_is_gone(
     await again.close()
 
 
-async def test_another_process_follows_a_rotation(
-    vault: SealedVault, fresh_store: Relational, tmp_path: Path
-) -> None:
-    other = await reopened(fresh_store, tmp_path)
+async def test_another_process_follows_a_rotation(vault: SealedVault, vaults: Vaults) -> None:
+    other = await vaults()
     await vault.seal("ann", [("c", CANARY)])
     await vault.rotate()
     [sealed] = await other.seal("new here", [("c", CANARY)])
@@ -182,58 +166,16 @@ async def test_a_blind_index_finds_equal_values_and_keeps_columns_apart(vault: S
     assert all(len(value) == 32 for value in different)
 
 
-async def test_the_key_file_is_private(vault: SealedVault, tmp_path: Path) -> None:
-    assert stat.S_IMODE(key_file(tmp_path).stat().st_mode) == 0o600
-
-
-async def test_a_key_file_that_others_may_read_is_refused(
-    vault: SealedVault, fresh_store: Relational, tmp_path: Path
+async def test_more_patients_than_keys_are_kept_in_memory_open_together(
+    vault: SealedVault, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await vault.close()
-    key_file(tmp_path).chmod(0o640)
-    with pytest.raises(StoreError, match="chmod 600"):
-        await reopened(fresh_store, tmp_path)
+    monkeypatch.setattr("datastores.vault.sealed._KEYS_CACHED_MAX", 3)
+    sealed = [(f"p{n}", "c", (await vault.seal(f"p{n}", [("c", b"%d" % n)]))[0]) for n in range(8)]
+    assert await vault.unseal_each(sealed) == [b"%d" % n for n in range(8)]
 
 
-async def test_a_lost_key_file_is_never_made_anew(
-    vault: SealedVault, fresh_store: Relational, tmp_path: Path
-) -> None:
-    await vault.close()
-    key_file(tmp_path).unlink()
-    with pytest.raises(NotFound, match="put it back from its backup"):
-        await reopened(fresh_store, tmp_path)
-    assert not key_file(tmp_path).exists()
-
-
-@pytest.mark.parametrize(
-    "content", ["", "{}", '{"version": 1, "current": "a", "keys": {"a": "AA=="}}', "[1]"]
-)
-async def test_a_damaged_key_file_is_refused(tmp_path: Path, content: str) -> None:
-    path = tmp_path / "keys.json"
-    path.write_text(content)
-    path.chmod(0o600)
-    with pytest.raises(StoreError, match="key file"):
-        await FileKeyProvider(path).open(create=True)
-    assert path.read_text() == content
-
-
-async def test_no_plaintext_key_or_text_is_in_any_file_of_the_store(tmp_path: Path) -> None:
-    vault = SealedVault(SqliteRelational(tmp_path / "db" / "v.db"), FileKeyProvider(key_file(tmp_path)))
-    await vault.open()
-    await vault.write(lambda c: c.execute(sa.text("CREATE TABLE notes (id INTEGER PRIMARY KEY, body BLOB)")))
-    sealed = await vault.seal("ann", [(f"notes:body:{n}", CANARY * 20) for n in range(200)])
-    rows = [{"id": n, "body": value} for n, value in enumerate(sealed)]
-    await vault.write(lambda c: c.execute(sa.text("INSERT INTO notes VALUES (:id, :body)"), rows))
-    files = list((tmp_path / "db").iterdir())
-    assert {"v.db", "v.db-wal"} <= {file.name for file in files}
-    content = b"".join(file.read_bytes() for file in files)
-    assert len(content) > 100_000
-    assert CANARY not in content
-    data_key = vault._ciphers["ann"]
-    wrapped = await vault.read(lambda c: c.execute(sa.text("SELECT wrapped FROM vault_keys")).scalar())
-    assert wrapped in content
-    assert data_key is not None
-    await vault.shred("ann")
-    left = b"".join(file.read_bytes() for file in (tmp_path / "db").iterdir())
-    assert wrapped not in left  # neither in a free page nor in the log
-    await vault.close()
+async def test_a_hundred_writers_of_a_new_patient_share_one_key(vault: SealedVault) -> None:
+    sealed = await asyncio.gather(*(vault.seal("ann", [("c", b"%d" % n)]) for n in range(100)))
+    vault._ciphers.clear()
+    opened = await vault.unseal("ann", [("c", value[0]) for value in sealed])
+    assert opened == [b"%d" % n for n in range(100)]

@@ -9,6 +9,8 @@ import pytest
 ADAPTERS = {
     "embedded",
     "files",
+    "key-file",
+    "kms",
     "memory",
     "memcached",
     "mongodb",
