@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 from weakref import WeakKeyDictionary
 
@@ -9,6 +10,7 @@ from graphql import (
     DocumentNode,
     FragmentDefinitionNode,
     GraphQLDeferDirective,
+    GraphQLError,
     GraphQLSchema,
     GraphQLStreamDirective,
     OperationDefinitionNode,
@@ -16,6 +18,7 @@ from graphql import (
 from graphql import validate as validate_document
 
 from router.errors import ClientError, DocumentOverLimit, UnknownOperationName, ValidationFailed
+from router.operation.accept import accepts
 from router.operation.model import OperationKind, ParsedOperation, ValidOperation
 from router.operation.parse import locations_of
 
@@ -38,18 +41,8 @@ def validate(
     With `suggestions` off, messages name nothing that the client did not write.
     Errors: `ValidationFailed` with one entry a problem, `UnknownOperationName`.
     """
-    try:
-        problems = validate_document(
-            executable_schema(api_schema),
-            parsed.document,
-            max_errors=PROBLEMS_MAX,
-            hide_suggestions=not suggestions,
-            allow_empty_selection_sets=False,
-        )
-    except RecursionError:
-        raise DocumentOverLimit(
-            "the document nests too deeply to be validated", code="MAX_RECURSION_LIMIT"
-        ) from None
+    schema = executable_schema(api_schema)
+    problems = () if accepts(parsed.document, schema) else _problems(parsed, schema, suggestions=suggestions)
     if problems:
         raise ValidationFailed(
             [
@@ -61,6 +54,22 @@ def validate(
         )
     operation = choose_operation(parsed.document, operation_name)
     return ValidOperation(parsed=parsed, operation=operation, kind=OperationKind(operation.operation.value))
+
+
+def _problems(parsed: ParsedOperation, schema: GraphQLSchema, *, suggestions: bool) -> Sequence[GraphQLError]:
+    """Everything that graphql-core's rules find."""
+    try:
+        return validate_document(
+            schema,
+            parsed.document,
+            max_errors=PROBLEMS_MAX,
+            hide_suggestions=not suggestions,
+            allow_empty_selection_sets=False,
+        )
+    except RecursionError:
+        raise DocumentOverLimit(
+            "the document nests too deeply to be validated", code="MAX_RECURSION_LIMIT"
+        ) from None
 
 
 def executable_schema(api_schema: GraphQLSchema) -> GraphQLSchema:
