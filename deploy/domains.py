@@ -61,12 +61,15 @@ def build_domains(shared: Shared) -> Domains:
     stores, cursors = shared.stores, CursorSigner(shared.secret("cursors"))
 
     def trailed(store: Store) -> Store:
-        """The store whose writes carry the record of the mutation they belong to, and whose transactions are
-        bound to what a request's caller could be shown; it has all the rest too."""
-        return cast(Store, TrailedWrites(cast(Store, FencedRows(store)), stores.events.outbox))
+        """The store whose writes carry the record of the mutation they belong to; it has all the rest too."""
+        return cast(Store, TrailedWrites(store, stores.events.outbox))
+
+    def fenced(store: Store) -> Store:
+        """The same, for a domain whose migrations lay the fence in the database."""
+        return trailed(cast(Store, FencedRows(store)))
 
     training_ports = TrainingPorts(
-        relational=trailed(stores.relational["training"]),
+        relational=fenced(stores.relational["training"]),
         blobs=stores.blobs,
         outbox=stores.events.outbox,
         workers=None,
@@ -96,7 +99,7 @@ def build_domains(shared: Shared) -> Domains:
             training_ports, events=stores.events, authorizer=shared.authorizer, cursors=cursors
         ),
         medical.build(
-            vault=trailed(stores.vault),
+            vault=fenced(stores.vault),
             outbox=stores.events.outbox,
             events=stores.events,
             authorizer=shared.authorizer,

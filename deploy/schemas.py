@@ -75,12 +75,12 @@ async def statuses_of(rows: Mapping[str, Relational]) -> dict[str, list[SchemaSt
 
 
 def every_schema() -> tuple[Schema, ...]:
-    """Each line of migrations once, those of the graph, the documents and the series too."""
+    """Each line of migrations once, those of the other ports too."""
     from datastores.documents import sqlite as documents
     from datastores.graph import relational as graph
+    from datastores.regions import directory as regions
     from datastores.series import tables as series
 
     found = [schema for each in SCHEMAS.values() for schema in each]
-    return tuple(
-        {each.name: each for each in [*found, graph.SCHEMA, documents.SCHEMA, series.SCHEMA]}.values()
-    )
+    others = [port.SCHEMA for port in (graph, documents, series, regions)]
+    return tuple({each.name: each for each in [*found, *others]}.values())
