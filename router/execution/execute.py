@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+import logging
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing
 from typing import Any
 
@@ -16,7 +17,9 @@ from router.execution.projection import Projection
 from router.execution.response import GraphQLResponse
 from router.execution.run import DEFAULT_OPTIONS, ExecutionOptions, Run
 from router.execution.subgraph_errors import report_failure
-from router.execution.transport import SubgraphTransport
+from router.execution.transport import SubgraphRequest, SubgraphResponse, SubgraphTransport
+
+log = logging.getLogger(__name__)
 
 
 async def execute(
@@ -64,8 +67,7 @@ async def subscribe(
         return Run(variables=variables, subject=subject, transport=transport, options=options)
 
     try:
-        stream = transport.subscribe(event.request(run_of_event()))
-        async with aclosing(stream) as events:  # type: ignore[type-var]
+        async with aclosing(_events(transport, event.request(run_of_event()))) as events:
             async for response in events:
                 run = run_of_event()
                 event.merge(run, response, [run.root])
@@ -76,6 +78,20 @@ async def subscribe(
         run = run_of_event()
         report_failure(run, failure, ())
         yield answer(compiled, run)
+
+
+async def _events(transport: SubgraphTransport, request: SubgraphRequest) -> AsyncGenerator[SubgraphResponse]:
+    """The subgraph's events.  Errors: `SubgraphCallFailed`, whatever went wrong on the way."""
+    try:
+        async with aclosing(transport.subscribe(request)) as events:  # type: ignore[type-var]
+            async for response in events:
+                yield response
+    except SubgraphCallFailed:
+        raise
+    except Exception as error:
+        # as for fetches: a fault of a transport or an in-process subgraph is that subgraph's failure
+        log.exception("subscription to subgraph `%s` raised", request.service)
+        raise SubgraphCallFailed(request.service, "internal error") from error
 
 
 def answer(compiled: CompiledPlan, run: Run) -> GraphQLResponse:
