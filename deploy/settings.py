@@ -29,6 +29,7 @@ class Region(BaseModel):
 
     relational_url: SecretStr | None = None
     vault_url: SecretStr | None = None
+    vault_keys_url: SecretStr | None = None
     blobs_url: SecretStr | None = None
     events_url: SecretStr | None = None
     backup_url: SecretStr | None = None
@@ -51,6 +52,9 @@ class Settings(BaseSettings):
     audience: str = "stadion"
     relational_url: SecretStr | None = None
     vault_url: SecretStr | None = None
+    vault_keys_url: SecretStr | None = None
+    blobs_url: SecretStr | None = None
+    series_url: SecretStr | None = None
     events_url: SecretStr | None = None
     migrate_at_start: bool = True
     backup_url: SecretStr | None = None

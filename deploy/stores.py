@@ -6,8 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from pydantic import SecretStr
+
 from authz.facts.relational import RelationalFacts
-from datastores.blobs.files import FileBlobs
+from datastores.blobs.opening import open_blobs
+from datastores.blobs.port import Blobs
 from datastores.events.embedded import EmbeddedEvents
 from datastores.events.redis import RedisEvents
 from datastores.lifecycle import Store
@@ -15,7 +18,10 @@ from datastores.relational.opening import open_relational
 from datastores.relational.port import Relational
 from datastores.relational.postgresql import PostgresqlLimits
 from datastores.relational.sqlite import SqliteLimits
-from datastores.vault.keys import FileKeyProvider
+from datastores.series.opening import open_series
+from datastores.series.port import Series
+from datastores.vault.keys import FileKeyProvider, KeyProvider
+from datastores.vault.opening import open_keys
 from datastores.vault.sealed import SealedVault
 from deploy.settings import Settings
 
@@ -32,8 +38,10 @@ class Stores:
     facts: RelationalFacts
     vault_rows: Relational
     vault: SealedVault
-    blobs: FileBlobs
+    blobs: Blobs
     events: EmbeddedEvents | RedisEvents
+    series: Series | None = None
+    """Where a server is named; no domain keeps series of its own in the data folder yet."""
 
     def rows(self) -> dict[str, Relational]:
         """Every relational store by its short name: what is migrated, backed up and copied."""
@@ -45,7 +53,8 @@ class Stores:
 
     def others_in_order(self) -> dict[str, Store]:
         """The rest by name, in the order in which they are opened; events come last, for they read rows."""
-        return {"the medical vault": self.vault, "the file store": self.blobs}
+        series: dict[str, Store] = {} if self.series is None else {"the series": self.series}
+        return {"the medical vault": self.vault, "the file store": self.blobs, **series}
 
     def in_order(self) -> dict[str, Store]:
         """Every store but the events, in order."""
@@ -59,16 +68,26 @@ def stores_of(settings: Settings, *, timeout_s: float | None = None) -> Stores:
     facts_rows = _relational(settings, folder, "facts", timeout_s)
     vault_url = settings.vault_url.get_secret_value() if settings.vault_url else _sqlite(folder, "vault")
     vault_rows = _opening(vault_url, "medical", timeout_s)
-    vault = SealedVault(vault_rows, FileKeyProvider(folder / "keys" / "vault.json"))
+    vault = SealedVault(vault_rows, _keys(settings, folder))
     return Stores(
         relational=relational,
         facts_rows=facts_rows,
         facts=RelationalFacts(facts_rows),
         vault_rows=vault_rows,
         vault=vault,
-        blobs=FileBlobs(folder / "blobs"),
+        blobs=open_blobs(_text(settings.blobs_url) or f"file:///{folder / 'blobs'}"),
         events=_events(settings, {**relational, "facts": facts_rows, "medical": vault}),
+        series=open_series(url) if (url := _text(settings.series_url)) else None,
     )
+
+
+def _keys(settings: Settings, folder: Path) -> KeyProvider:
+    url = _text(settings.vault_keys_url)
+    return open_keys(url) if url else FileKeyProvider(folder / "keys" / "vault.json")
+
+
+def _text(secret: SecretStr | None) -> str:
+    return "" if secret is None else secret.get_secret_value()
 
 
 def _events(settings: Settings, sources: Mapping[str, Relational]) -> EmbeddedEvents | RedisEvents:

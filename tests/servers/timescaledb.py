@@ -56,10 +56,10 @@ class TimescaledbServer:
 def running_timescaledb(*, fetch: bool = False) -> Iterator[TimescaledbServer]:
     """A fresh server until the block ends; unpacked first where it may `fetch`. Errors: ServerAbsent."""
     root = _root(fetch=fetch)
-    folder = Path(tempfile.mkdtemp(prefix="stadion-", dir=root / "tmp"))
+    folder = Path(tempfile.mkdtemp(prefix="stadion-", dir=root / "srv"))
     try:
         os.chown(folder, _NOBODY, _NOBODY)
-        password, port, inside = secrets.token_urlsafe(16), free_port(), f"/tmp/{folder.name}"
+        password, port, inside = secrets.token_urlsafe(16), free_port(), f"/srv/{folder.name}"
         (folder / "password").write_text(password)
         os.chown(folder / "password", _NOBODY, _NOBODY)
         options = ["-U", "stadion", "-A", "scram-sha-256", "-E", "UTF8", "--locale=C", "--no-sync"]
@@ -167,9 +167,9 @@ def _furnish(root: Path) -> None:
         os.mknod(root / "dev" / name, 0o020666, os.makedev(1, minor))
         (root / "dev" / name).chmod(0o666)
     (root / "etc").mkdir(exist_ok=True)
-    (root / "etc/passwd").write_text(f"nobody:x:{_NOBODY}:{_NOBODY}:nobody:/tmp:/bin/sh\n")
-    (root / "tmp").mkdir(exist_ok=True)
-    (root / "tmp").chmod(0o1777)
+    (root / "etc/passwd").write_text(f"nobody:x:{_NOBODY}:{_NOBODY}:nobody:/srv:/bin/sh\n")
+    (root / "srv").mkdir(exist_ok=True)
+    (root / "srv").chmod(0o755)
     (root / "usr/lib64").mkdir(exist_ok=True)
 
 
