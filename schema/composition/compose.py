@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from schema.composition.merge import merge
 from schema.composition.names import check_names
 from schema.composition.parse import parse_subgraph
-from schema.composition.post_merge import check_merged
+from schema.composition.post_merge import check_interfaces, check_merged
 from schema.composition.print import print_supergraph
 from schema.composition.satisfiability import check_satisfiability
 from schema.composition.upgrade import upgrade
@@ -55,6 +55,7 @@ def compose(sources: Sequence[SubgraphSource], *, satisfiability: bool = True) -
     if problems:
         return _failed(problems, hints)
     merged = merge(valid, problems, hints)
+    check_interfaces(merged, valid, problems)
     if problems:
         return _failed(problems, hints)
     check_merged(merged, valid, problems)

@@ -12,7 +12,12 @@ from schema.composition.merge.contexts import context_arguments
 from schema.composition.merge.directives import join_directives, merge_directives
 from schema.composition.merge.externals import check_externals
 from schema.composition.merge.model import JoinField, MergedField
-from schema.composition.merge.overrides import NO_OVERRIDES, Overrides, resolve_overrides
+from schema.composition.merge.overrides import (
+    NO_OVERRIDES,
+    Overrides,
+    report_misplaced,
+    resolve_overrides,
+)
 from schema.composition.merge.references import all_equal, side_by_side, widest
 from schema.composition.merge.sharing import check_sharing
 from schema.composition.subgraph import FieldDef, Kind, TypeDef, first
@@ -45,9 +50,13 @@ def _merge_field(
 ) -> MergedField | None:
     name = next(iter(sources.values())).name
     coordinate = f"{owner}.{name}"
-    overrides = resolve_overrides(ctx, owner, sources) if kind is Kind.OBJECT else NO_OVERRIDES
     owners = {i: f for i, f in sources.items() if not ctx.is_external(i, (owner, name))}
     suppliers = supplying_interface_objects(ctx, owner, name, types) if kind is Kind.OBJECT else {}
+    if kind is Kind.OBJECT:
+        overrides = resolve_overrides(ctx, owner, sources, suppliers)
+    else:
+        overrides = NO_OVERRIDES
+        report_misplaced(ctx, owner, sources)
     if not owners and not suppliers:
         _missing_on_base(ctx, coordinate, sources)
         return None
@@ -140,7 +149,7 @@ def _joins(
         )
     plain = all(join == JoinField(join.graph) or _only_override(join) for join in joins)
     everywhere = {join.graph for join in joins} == _claimants(ctx, owner, types)
-    return () if plain and everywhere and not any(j.override for j in joins) else tuple(joins)
+    return () if plain and everywhere else tuple(joins)
 
 
 def _only_override(join: JoinField) -> bool:

@@ -69,8 +69,27 @@ class _Move:
         return self.ctx.name(self.origin)
 
 
-def resolve_overrides(ctx: MergeContext, owner: str, sources: Mapping[int, FieldDef]) -> Overrides:
-    """What the `@override`s of one field's sources bring about."""
+def report_misplaced(ctx: MergeContext, owner: str, sources: Mapping[int, FieldDef]) -> None:
+    """Report `@override` on an interface's field or on a field of an interface object."""
+    for index, item in sources.items():
+        if first(item.directives, "override") is None:
+            continue
+        coordinate = f"{owner}.{item.name}"
+        if ctx.subgraphs[index].graph.types[owner].is_interface_object:
+            code = "OVERRIDE_COLLISION_WITH_ANOTHER_DIRECTIVE"
+            why = "its type is an `@interfaceObject`"
+        else:
+            code, why = "OVERRIDE_ON_INTERFACE", "an interface's field is resolved by nobody"
+        mend = "write it on the fields of the implementing types"
+        ctx.problem(code, f"`@override` on `{coordinate}`: {why}", coordinate, (item.at,), mend)
+
+
+def resolve_overrides(
+    ctx: MergeContext, owner: str, sources: Mapping[int, FieldDef], suppliers: Mapping[int, str]
+) -> Overrides:
+    """What the `@override`s of one field's sources bring about. `suppliers`: the subgraphs that do not know
+    the type and supply the field through an interface object.
+    """
     overriding = {i: o for i, s in sources.items() if (o := first(s.directives, "override")) is not None}
     if not overriding:
         return NO_OVERRIDES
@@ -81,6 +100,10 @@ def resolve_overrides(ctx: MergeContext, owner: str, sources: Mapping[int, Field
         origin = ctx.indices.get(applied.text("from") or "")
         if origin is None:
             _unknown_origin(ctx, coordinate, applied)
+            verdict.origins[index] = applied.text("from") or ""
+            continue
+        if origin in suppliers:
+            _abstracted(ctx, coordinate, applied, suppliers[origin])
             continue
         move = _Move(ctx, coordinate, (owner, name), sources, overriding, index, origin)
         if _is_sound(move):
@@ -160,6 +183,17 @@ def _unknown_origin(ctx: MergeContext, coordinate: str, applied: Applied) -> Non
         (applied.at,),
         severity=Severity.WARN,
         mend=f"did you mean `{close[0]}`?" if close else None,
+    )
+
+
+def _abstracted(ctx: MergeContext, coordinate: str, applied: Applied, interface: str) -> None:
+    ctx.problem(
+        "OVERRIDE_COLLISION_WITH_ANOTHER_DIRECTIVE",
+        f"`{coordinate}` overrides a field that `{applied.text('from')}` supplies through the"
+        f" `@interfaceObject` `{interface}`",
+        coordinate,
+        (applied.at,),
+        f"override it where `{interface}` is an interface object, for all implementations",
     )
 
 

@@ -22,12 +22,17 @@ CHECKS: tuple[Callable[[Merged], Iterator[Problem]], ...] = (
     import_names,
     supported_features,
     interface_fields,
-    interface_keys,
-    interface_objects,
     required_arguments,
     one_of_inputs,
     transitive_requirements,
 )
+
+
+def check_interfaces(graph: MergedGraph, subgraphs: Sequence[ValidSubgraph], problems: list[Problem]) -> None:
+    """Add to `problems` what is wrong with keyed interfaces and interface objects, whatever else is."""
+    merged = Merged(graph, tuple(subgraphs))
+    problems.extend(interface_keys(merged))
+    problems.extend(interface_objects(merged))
 
 
 def check_merged(graph: MergedGraph, subgraphs: Sequence[ValidSubgraph], problems: list[Problem]) -> None:

@@ -19,7 +19,7 @@ from schema.composition.validate.rules.implementations import implementations
 from schema.composition.validate.rules.interface_objects import interface_objects
 from schema.composition.validate.rules.known_types import known_types
 from schema.composition.validate.rules.literals import literals
-from schema.composition.validate.rules.sharing import overrides, sharing
+from schema.composition.validate.rules.sharing import sharing
 from schema.composition.validate.rules.tags import tags
 from schema.problems import Problem
 
@@ -34,7 +34,6 @@ RULES: tuple[Rule, ...] = (
     field_sets,
     externals,
     sharing,
-    overrides,
     interface_objects,
     costs,
     authorization,

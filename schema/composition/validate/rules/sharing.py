@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from schema.composition.facts import FieldFacts
-from schema.composition.subgraph import Kind, Subgraph, find, has
+from schema.composition.subgraph import Kind, Subgraph, find
 from schema.composition.validate.report import problem
 from schema.problems import Problem
 
@@ -33,25 +33,3 @@ def sharing(graph: Subgraph, _: FieldFacts) -> Iterator[Problem]:
             else:
                 continue
             yield problem(code, f"`@shareable` on `{coordinate}`: {why}", coordinate, *places, mend=mend)
-
-
-def overrides(graph: Subgraph, _: FieldFacts) -> Iterator[Problem]:
-    """Report `@override` on an interface's field or on a field of an interface object."""
-    for owner in graph.types.values():
-        if owner.kind is not Kind.INTERFACE and not owner.is_interface_object:
-            continue
-        for item in owner.fields.values():
-            if has(item.directives, "override"):
-                is_interface = owner.kind is Kind.INTERFACE
-                yield problem(
-                    "OVERRIDE_ON_INTERFACE" if is_interface else "OVERRIDE_COLLISION_WITH_ANOTHER_DIRECTIVE",
-                    f"`@override` on `{owner.name}.{item.name}`: "
-                    + (
-                        "an interface's field is resolved by nobody"
-                        if is_interface
-                        else "its type is an `@interfaceObject`"
-                    ),
-                    f"{owner.name}.{item.name}",
-                    item.at,
-                    mend="write it on the fields of the implementing types",
-                )
