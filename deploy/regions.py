@@ -27,12 +27,14 @@ from datastores.relational.opening import open_relational
 from deploy.assemble import Platform, platform
 from deploy.endpoint import config_of, published_supergraph
 from deploy.keys import kept_secret
+from deploy.refusals import ledger_of, records_refusals
 from deploy.regional_subgraph import Homes, RegionalSubgraph, handle_name
 from deploy.settings import Settings
 from deploy.stores import Stores
 from router.edge.app import build_app
 from router.edge.credentials import Credentials
 from router.execution.transports.in_process import InProcessTransport
+from router.hooks import HookedRouter, Hooks
 from router.operation.authorize import Rights
 from router.pipeline import Router
 from router.snapshot import snapshot_of
@@ -123,7 +125,10 @@ def _router_of(regions: Regions) -> Router:
     config = config_of(regions.home.settings)
     snapshot = snapshot_of(published_supergraph(), config)
     rights = Rights(can_ever=regions.home.authorizer.can_ever)
-    return Router(snapshot, transport_of(regions), config=config, rights=rights)
+    ledgers = {name: ledger_of(each) for name, each in regions.platforms.items()}
+    refused = records_refusals(RegionalLedger(ledgers, regions.homes), rights, snapshot)
+    transport = transport_of(regions)
+    return HookedRouter(snapshot, transport, config=config, rights=rights, hooks=Hooks(parsed=(refused,)))
 
 
 def _credentials_of(regions: Regions) -> Credentials:
