@@ -35,8 +35,9 @@ class AccountsContext(RequestContext):
 
     @property
     def origin(self) -> str:
-        """Where attempts are counted as coming from: the client program, as long as no address is known."""
-        return self.subject.client_id or "unknown"
+        """Where attempts are counted as coming from: the address, else the client program."""
+        address = self.subject.client_address
+        return model.origin_of(address) if address else self.subject.client_id or "unknown"
 
 
 AccountsInfo = Info[AccountsContext, None]

@@ -20,6 +20,7 @@ from datastores.events.port import Outbox
 from datastores.relational.port import Relational
 from subgraphs.accounts import events, sessions, store
 from subgraphs.accounts.model import (
+    ADDRESS_ORIGIN,
     PASSWORD_CHARACTERS_MAX,
     PASSWORD_CHARACTERS_MIN,
     SENSITIVE_ROLES,
@@ -272,7 +273,9 @@ async def _attempt(
         now = accounts.now()
         store.forget_old_failures(connection, now=now)
         attempts, everywhere = store.attempts(connection, login, origin)
-        wait = wait_after(attempts, account_failures=everywhere, now=now)
+        # what is no address (a client program, a repeated password) stands for many people
+        from_address = store.attempts_from(connection, origin) if origin.startswith(ADDRESS_ORIGIN) else None
+        wait = wait_after(attempts, account_failures=everywhere, now=now, from_address=from_address)
         if not wait:
             store.note_failure(connection, login, origin, now=now)
         return wait, find(connection)

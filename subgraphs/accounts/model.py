@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 import unicodedata
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ PASSWORD_CHARACTERS_MAX = 256
 
 FAILURES_FREE = 10
 FAILURES_CONSECUTIVE_MAX = 100
+ADDRESS_FAILURES_FREE = 50
+ADDRESS_ORIGIN = "address "
 WAIT_MAX = timedelta(minutes=15)
 FAILURES_FORGOTTEN_AFTER = timedelta(hours=24)
 
@@ -109,6 +112,9 @@ class Attempts:
 
     failures: int = 0
     last_failure_at_utc: datetime | None = None
+
+
+NO_ATTEMPTS = Attempts()
 
 
 class RuleBroken(Exception):
@@ -222,21 +228,43 @@ def _guessed_first(password: str, context_words: tuple[str, ...]) -> bool:
     return len(remaining) < 6
 
 
-def wait_after(attempts: Attempts, *, account_failures: int, now: datetime) -> timedelta:
+def origin_of(address: str) -> str:
+    """An address as attempts are counted by it: of IPv6 the /64, which one customer has whole."""
+    network = ipaddress.ip_network((address, 64 if ":" in address else 32), strict=False)
+    return f"{ADDRESS_ORIGIN}{network}"
+
+
+def wait_after(
+    attempts: Attempts, *, account_failures: int, now: datetime, from_address: Attempts | None = None
+) -> timedelta:
     """How long a log-in must still wait, zero if not at all.
 
-    Ten failures are free; from then on 1, 2, 4 … seconds, at most 15 minutes. After 100 consecutive
-    failures of an account, from wherever, each waits 15 minutes. Forgotten after 24 hours.
+    Ten failures of an account from one origin are free; from then on 1, 2, 4 … seconds, at most 15 minutes.
+    After 100 consecutive failures of an account, from wherever, each waits 15 minutes. Of one address 50
+    failures are free, whichever accounts it tries; its waits grow in the same way. Forgotten after 24 hours.
     """
+    account_wait = timedelta()
+    if attempts.failures >= FAILURES_FREE:
+        account_wait = _growing(attempts.failures - FAILURES_FREE)
+    if account_failures >= FAILURES_CONSECUTIVE_MAX:
+        account_wait = WAIT_MAX
+    address_wait = timedelta()
+    if from_address is not None and from_address.failures >= ADDRESS_FAILURES_FREE:
+        address_wait = _growing(from_address.failures - ADDRESS_FAILURES_FREE)
+    return max(
+        _left(attempts, account_wait, now), _left(from_address or NO_ATTEMPTS, address_wait, now), timedelta()
+    )
+
+
+def _growing(failures: int) -> timedelta:
+    return min(WAIT_MAX, timedelta(seconds=2 ** min(failures, 10)))
+
+
+def _left(attempts: Attempts, wait: timedelta, now: datetime) -> timedelta:
     last = attempts.last_failure_at_utc
     if last is None or now - last >= FAILURES_FORGOTTEN_AFTER:
         return timedelta()
-    wait = timedelta()
-    if attempts.failures >= FAILURES_FREE:
-        wait = min(WAIT_MAX, timedelta(seconds=2 ** min(attempts.failures - FAILURES_FREE, 10)))
-    if account_failures >= FAILURES_CONSECUTIVE_MAX:
-        wait = WAIT_MAX
-    return max(timedelta(), last + wait - now)
+    return last + wait - now
 
 
 def roles_in_session(assignments: list[RoleAssignment], *, acr: int, now: datetime) -> frozenset[Role]:

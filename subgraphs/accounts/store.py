@@ -293,6 +293,17 @@ def attempts(connection: Connection, login: str, origin: str) -> tuple[Attempts,
     return Attempts(here, newest), everywhere
 
 
+def attempts_from(connection: Connection, origin: str) -> Attempts:
+    """Failed log-ins from one origin, whichever accounts it tried."""
+    row = connection.execute(
+        sa.select(
+            sa.func.coalesce(sa.func.sum(log_in_failures.c.failures), 0),
+            sa.func.max(log_in_failures.c.last_failure_at_utc),
+        ).where(log_in_failures.c.origin_key == _key(origin))
+    ).one()
+    return Attempts(int(row[0]), row[1])
+
+
 def note_failure(connection: Connection, login: str, origin: str, *, now: datetime) -> None:
     """One more failure; it does not matter whether such an account exists."""
     statement = insert(connection, log_in_failures).values(

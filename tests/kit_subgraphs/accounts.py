@@ -86,9 +86,11 @@ class World:
         """The whole GraphQL answer."""
         return await self.subgraph.execute(query, variables, None, subject)
 
-    async def log_in(self, login: str, password: str = PASSWORD, **more: Any) -> dict[str, Any]:
+    async def log_in(
+        self, login: str, password: str = PASSWORD, subject: Subject = ANONYMOUS, **more: Any
+    ) -> dict[str, Any]:
         """The payload of `logIn`."""
-        answer = await self.ask(LOG_IN, login=login, password=password, **more)
+        answer = await self.ask(LOG_IN, subject, login=login, password=password, **more)
         assert "errors" not in answer, answer
         payload: dict[str, Any] = answer["data"]["logIn"]
         return payload

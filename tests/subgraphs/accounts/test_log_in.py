@@ -6,7 +6,8 @@ import unicodedata
 import pytest
 
 from authz.classes import Role
-from subgraphs.accounts.model import FAILURES_FREE
+from authz.identity.subject import Subject
+from subgraphs.accounts.model import ADDRESS_FAILURES_FREE, FAILURES_FREE
 from subgraphs.accounts.passwords import CHEAPEST, HashCost, Passwords
 from subgraphs.kit import PublicError
 from tests.kit_subgraphs.accounts import PASSWORD, World
@@ -128,6 +129,34 @@ async def test_attempts_are_throttled_with_growing_waits_and_forgotten_on_succes
     assert codes(await world.log_in("mira")) == []
     assert codes(await world.log_in("mira", "wrong")) == ["BAD_CREDENTIALS"]
     assert codes(await world.log_in("mira")) == []
+
+
+async def test_one_address_cannot_try_one_password_on_everybody(any_world: World) -> None:
+    world = any_world
+    await world.person("mira")
+    here = Subject(None, client_address="2001:db8:0:1::7")
+    for number in range(ADDRESS_FAILURES_FREE):
+        assert codes(await world.log_in(f"guess{number}", "wrong", here)) == ["BAD_CREDENTIALS"]
+    # the next one waits, whichever account it is for, and from its whole network
+    neighbour = Subject(None, client_address="2001:db8:0:1:ffff::1")
+    for subject in (here, neighbour):
+        refused = await world.log_in("mira", subject=subject)
+        assert refused["userErrors"][0]["message"] == "too many attempts; try again in 1 s"
+    # and nobody else does
+    assert codes(await world.log_in("mira", subject=Subject(None, client_address="192.0.2.1"))) == []
+    assert codes(await world.log_in("mira")) == []
+    world.later(seconds=1)
+    # a log-in that succeeds in between clears its own account alone
+    assert codes(await world.log_in("mira", subject=here)) == []
+    assert codes(await world.log_in("other", "wrong", here)) == ["BAD_CREDENTIALS"]
+    assert codes(await world.log_in("other", "wrong", here)) == ["THROTTLED"]
+
+
+async def test_guesses_of_one_account_from_elsewhere_do_not_lock_its_owner_out_at_once(world: World) -> None:
+    await world.person("mira")
+    for _ in range(FAILURES_FREE + 1):
+        await world.log_in("mira", "wrong", Subject(None, client_address="192.0.2.66"))
+    assert codes(await world.log_in("mira", subject=Subject(None, client_address="192.0.2.1"))) == []
 
 
 async def test_a_wait_is_never_longer_than_15_minutes(world: World) -> None:
