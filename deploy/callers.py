@@ -102,7 +102,7 @@ class Callers:
 
 @dataclass(frozen=True, slots=True)
 class Issuer:
-    """An issuer whose tokens are taken: under these terms, by the keys that `source`, a file or URL, names."""
+    """An issuer whose tokens are taken: under these terms, by the keys of `source`, a file or URL."""
 
     terms: TokenTerms
     source: str

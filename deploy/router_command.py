@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import logging
 import sys
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
@@ -78,51 +78,108 @@ def router_command(
     if not jwks and (issuer or audience or revocations):
         fail("`--issuer` and `--audience` say whose tokens are taken: name their keys with `--jwks`")
     environment = settings_with(issuer=issuer, audience=audience)
-    settings = _settings(config, forward_header or [], introspection=introspection)
-    sdl = read_text_file(supergraph, "supergraph")
-    registered = _registered(persisted) if persisted else {}
-    callers = _callers(jwks, environment, revocations) if jwks else None
-    hooked = _hooks(hooks) if hooks else None
-    _serve(
-        supergraph, sdl, settings,
-        host=host, port=port, registered=registered, poll=poll, callers=callers, hooks=hooked,
-        environment=environment, workers=workers,
+    files = _Files(
+        supergraph=supergraph, config=config, persisted=persisted, hooks=hooks, jwks=tuple(jwks or ()),
+        revocations=revocations, forwarded=tuple(forward_header or ()), introspection=introspection,
+        poll=poll,
     )  # fmt: skip
+    _serve(files, environment, host=host, port=port, workers=workers)
 
 
-def _serve(
-    path: Path,
-    sdl: str,
-    settings: RouterConfig,
-    *,
-    host: str,
-    port: int,
-    registered: dict[str, str],
-    poll: bool,
-    callers: Callers | None,
-    environment: Settings,
-    hooks: Hooks | None,
-    workers: int,
-) -> None:
-    from deploy.subgraph_side import subgraph_side
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Files:
+    """What the command line names: read at the start, and anew by each worker of a rolling restart."""
+
+    supergraph: Path
+    config: Path | None
+    persisted: Path | None
+    hooks: str | None
+    jwks: tuple[str, ...]
+    revocations: str | None
+    forwarded: tuple[str, ...]
+    introspection: bool
+    poll: bool
+
+    def read(self, environment: Settings) -> _Read:
+        """All of them; one clear line and exit code 1 where one cannot be used."""
+        settings = _settings(self.config, list(self.forwarded), introspection=self.introspection)
+        sdl = read_text_file(self.supergraph, "supergraph")
+        return _Read(
+            settings=settings,
+            registered=_registered(self.persisted) if self.persisted else {},
+            callers=_callers(list(self.jwks), environment, self.revocations) if self.jwks else None,
+            hooks=_hooks(self.hooks) if self.hooks else None,
+            snapshot=load_snapshot(sdl, self.supergraph, settings),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Read:
+    """What the files say."""
+
+    settings: RouterConfig
+    registered: dict[str, str]
+    callers: Callers | None
+    hooks: Hooks | None
+    snapshot: Snapshot
+
+
+def _serve(files: _Files, environment: Settings, *, host: str, port: int, workers: int) -> None:
     from deploy.surroundings import surroundings
     from deploy.telemetry import set_up_log
-    from router.edge.app import build_app
+    from router.edge.listener_tls import CertificateUnusable, ListenerTls
     from router.edge.serve import AddressUnusable, listen, run
-    from router.hooks import HookedRouter
-    from router.operation.authorize import NO_RIGHTS
-    from router.pipeline import Router
 
-    snapshot = load_snapshot(sdl, path, settings)
+    read = files.read(environment)
+    settings = read.settings
     try:
+        if settings.tls.certificate_file:
+            ListenerTls(settings.tls)
         around = surroundings(settings, environment, workers=workers)
         first = listen(host, port, shared=workers > 1)
         port = first.getsockname()[1]
         listening = [first, *(listen(host, port, shared=True) for _ in range(workers - 1))]
-    except AddressUnusable as error:
+    except (AddressUnusable, CertificateUnusable) as error:
         fail(str(error))
     set_up_log("info", json_lines=settings.telemetry.json_logs)
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    app = _app(files, read, environment, around, workers=workers)
+    scheme = "https" if settings.tls.certificate_file else "http"
+    address = f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}/graphql"
+
+    def ready() -> None:
+        typer.echo(f"Stadion's router answers at {address}")
+
+    if workers == 1:
+        run(app, first, settings, ready=ready)
+        return
+
+    def serve(own: socket, worker_ready: Callable[[], None]) -> None:
+        around.worker = listening.index(own)
+        run(app, own, settings, ready=worker_ready)
+
+    def serve_anew(own: socket, worker_ready: Callable[[], None]) -> None:
+        around.worker = listening.index(own)
+        anew = files.read(environment)
+        built = _app(files, anew, environment, around, workers=workers)
+        run(built, own, anew.settings, ready=worker_ready)
+
+    from deploy.workers import run_workers
+
+    raise typer.Exit(run_workers(listening, serve, ready=ready, serve_anew=serve_anew))
+
+
+def _app(
+    files: _Files, read: _Read, environment: Settings, around: Surroundings, *, workers: int
+) -> Starlette:
+    """The router's app; one clear line and exit code 1 where something that it needs cannot be used."""
+    from deploy.subgraph_side import subgraph_side
+    from router.edge.app import build_app
+    from router.hooks import HookedRouter
+    from router.operation.authorize import NO_RIGHTS
+    from router.pipeline import Router
+
+    settings, snapshot, callers, hooks = read.settings, read.snapshot, read.callers, read.hooks
     side = subgraph_side(snapshot, settings, environment)
     if side.http.callbacks is not None and workers > 1:
         fail("subscriptions by callback need one process: a subgraph cannot choose the one that it calls")
@@ -133,45 +190,18 @@ def _serve(
         else Router(snapshot, transport, config=settings, rights=rights)
     )
     following = [*side.background, *around.background]
-    if poll:
-        following.append(lambda: follow(path, router, side.take))
+    if files.poll:
+        following.append(lambda: follow(files.supergraph, router, side.take))
     if callers:
         following.extend(callers.following)
-    address = f"http://{f'[{host}]' if ':' in host else host}:{port}/graphql"
-    app = build_app(
+    return build_app(
         router,
         credentials=callers.credentials if callers else None,
         background=tuple(following),
-        registered=registered,
+        registered=read.registered,
         routes=side.routes,
         rates=around.rates,
     )
-
-    def ready() -> None:
-        typer.echo(f"Stadion's router answers at {address}")
-
-    if workers == 1:
-        run(app, first, settings, ready=ready)
-    else:
-        raise typer.Exit(_serve_together(app, listening, settings, around, ready))
-
-
-def _serve_together(
-    app: Starlette,
-    listening: list[socket],
-    settings: RouterConfig,
-    around: Surroundings,
-    ready: Callable[[], None],
-) -> int:
-    """Each worker on its own socket of the one port: the kernel spreads connections."""
-    from deploy.workers import run_workers
-    from router.edge.serve import run
-
-    def serve(own: socket, worker_ready: Callable[[], None]) -> None:
-        around.worker = listening.index(own)
-        run(app, own, settings, ready=worker_ready)
-
-    return run_workers(listening, serve, ready=ready)
 
 
 async def follow(

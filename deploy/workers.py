@@ -8,81 +8,137 @@ import os
 import signal
 from collections.abc import Callable, Sequence
 from socket import socket
-from types import FrameType
+from typing import Final, TypeAlias
 
 log = logging.getLogger("stadion.workers")
 
-Serve = Callable[[socket, Callable[[], None]], None]
+Serve: TypeAlias = Callable[[socket, Callable[[], None]], None]
 """A worker's socket and what to call when requests are taken → serves until it is asked to stop."""
 
+_WATCHED: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD)
 
-def run_workers(listening: Sequence[socket], serve: Serve, *, ready: Callable[[], None]) -> int:
+
+def run_workers(
+    listening: Sequence[socket], serve: Serve, *, ready: Callable[[], None], serve_anew: Serve | None = None
+) -> int:
     """Fork a worker for each socket and wait for them; SIGINT and SIGTERM go to all. The exit code.
 
     `ready` is called once all of them take requests. Where one ends unasked, all end, with exit code 1:
     what restarts services restarts the whole. What was loaded before is shared until it is written to.
+
+    SIGHUP restarts them one after the other: a new process takes requests from the same socket, by
+    `serve_anew` where it is given, before the old one is asked to stop; no connection is refused meanwhile.
+    Where a new one does not get ready, the old ones stay.
     """
-    reading, writing = os.pipe()
     gc.collect()
     gc.freeze()
-    workers = {_fork(own, listening, serve, reading, writing) for own in listening}
-    os.close(writing)
-    for it in listening:
-        it.close()  # a socket lives as long as its worker: nobody else could accept from it
-    asked: list[int] = []
-
-    def pass_on(number: int, _: FrameType | None) -> None:
-        asked.append(number)
-        _tell(workers, signal.SIGTERM)
-
-    before = {number: signal.signal(number, pass_on) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _WATCHED)
     try:
-        if _all_ready(reading, len(listening)):
+        return _Workers(listening, serve, serve_anew or serve).run(ready)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+class _Workers:
+    """The processes: one in service for each socket, and those that were replaced and finish what they have.
+
+    The sockets stay open here until the end: what waits to be accepted is not lost with a worker's copy.
+    """
+
+    def __init__(self, listening: Sequence[socket], serve: Serve, serve_anew: Serve) -> None:
+        self._listening = listening
+        self._serve = serve
+        self._serve_anew = serve_anew
+        self._serving: dict[int, socket] = {}
+        self._retired: set[int] = set()
+        self._asked = self._failed = False
+
+    def run(self, ready: Callable[[], None]) -> int:
+        started = [(own, *self._fork(own, self._serve)) for own in self._listening]
+        self._serving = {pid: own for own, pid, _ in started}
+        words = [_is_ready(reading) for _, _, reading in started]
+        if all(words):
             ready()
-        failed = False
-        while workers:
-            pid, status = os.wait()
-            workers.discard(pid)
-            if not asked or os.waitstatus_to_exitcode(status) != 0:
-                failed = True
-                _tell(workers, signal.SIGTERM)
-        return int(failed)
-    finally:
-        os.close(reading)
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        while self._serving or self._retired:
+            match signal.sigwait(_WATCHED):
+                case signal.SIGCHLD:
+                    self._reap()
+                case signal.SIGHUP:
+                    self._restart()
+                case _:
+                    self._asked = True
+                    self._stop()
+        return int(self._failed)
+
+    def _fork(self, own: socket, serve: Serve) -> tuple[int, int]:
+        """The new process's id, and where it says that it is ready."""
+        reading, writing = os.pipe()
+        pid = os.fork()
+        if pid:
+            os.close(writing)
+            return pid, reading
+        code = 1
+        try:
+            os.close(reading)
+            for other in self._listening:
+                if other is not own:
+                    other.close()
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _WATCHED)
+            serve(own, lambda: os.close(writing) if os.write(writing, b".") else None)
+            code = 0
+        except Exception:
+            log.exception("a worker failed")
+        except SystemExit:
+            log.error("a worker could not start")
+        finally:
+            os._exit(code)
+
+    def _restart(self) -> None:
+        """Each worker by a new one. A stop that is asked for meanwhile comes after."""
+        if self._asked:
+            return
+        for old, own in list(self._serving.items()):
+            new, reading = self._fork(own, self._serve_anew)
+            if not _is_ready(reading):
+                log.error("a new worker did not get ready: the workers of before stay")
+                self._retired.add(new)  # whatever is left of it ends for itself
+                _tell([new], signal.SIGTERM)
+                return
+            self._serving[new] = self._serving.pop(old)
+            self._retired.add(old)
+            _tell([old], signal.SIGTERM)
+        log.info("all workers were restarted")
+
+    def _reap(self) -> None:
+        """Take note of all that have ended: several may have, for one signal."""
+        while self._serving or self._retired:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+            if not pid:
+                return
+            if pid in self._retired:
+                self._retired.remove(pid)
+                continue
+            if self._serving.pop(pid, None) is None:
+                continue
+            if not self._asked or os.waitstatus_to_exitcode(status) != 0:
+                self._failed = True
+                self._stop()
+
+    def _stop(self) -> None:
+        for it in self._listening:
+            it.close()  # nobody waits for a process that has none left
+        _tell([*self._serving, *self._retired], signal.SIGTERM)
 
 
-def _fork(own: socket, listening: Sequence[socket], serve: Serve, reading: int, writing: int) -> int:
-    pid = os.fork()
-    if pid:
-        return pid
-    code = 1
+def _is_ready(reading: int) -> bool:
+    """Wait for a worker's word; none comes where it ended before."""
     try:
-        os.close(reading)
-        for other in listening:
-            if other is not own:
-                other.close()
-        serve(own, lambda: os.close(writing) if os.write(writing, b".") else None)
-        code = 0
-    except Exception:
-        log.exception("a worker failed")
+        return bool(os.read(reading, 1))
     finally:
-        os._exit(code)
+        os.close(reading)
 
 
-def _all_ready(reading: int, count: int) -> bool:
-    """Wait for a byte from each; fewer come where a worker ended before it was ready."""
-    seen = 0
-    while seen < count:
-        found = os.read(reading, count)
-        if not found:
-            return False
-        seen += len(found)
-    return True
-
-
-def _tell(workers: set[int], number: int) -> None:
+def _tell(workers: Sequence[int], number: int) -> None:
     for pid in workers:
         try:
             os.kill(pid, number)

@@ -15,6 +15,7 @@ from starlette.applications import Starlette
 
 from router.config import RouterConfig
 from router.edge.drain import Drain
+from router.edge.listener_tls import ListenerTls
 from router.edge.quick_http import QuickProtocol
 
 BACKLOG_CONNECTIONS_MAX = 2_048
@@ -27,8 +28,12 @@ class AddressUnusable(OSError):
 class _DrainingServer(uvicorn.Server):
     """Ends streams before it waits for what is under way."""
 
-    def __init__(self, config: uvicorn.Config, drain: Drain, ready: Callable[[], None]) -> None:
+    def __init__(
+        self, config: uvicorn.Config, drain: Drain, ready: Callable[[], None], tls: ListenerTls | None
+    ) -> None:
         super().__init__(config)
+        self._tls = tls
+        self._following: asyncio.Task[None] | None = None
         self._drain = drain
         self._ready = ready
 
@@ -50,9 +55,13 @@ class _DrainingServer(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
+            if self._tls is not None:
+                self._following = asyncio.create_task(self._tls.follow())
             self._ready()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        if self._following is not None:
+            self._following.cancel()
         self._drain.stop()
         await super().shutdown(sockets)
 
@@ -81,7 +90,9 @@ def draining_server(
     """A server for the app; `ready` is called when requests are taken.
 
     Asked to stop: not ready any more, no new connection, streams end, requests have `drain_ms_max`.
+    Errors: CertificateUnusable.
     """
+    tls = ListenerTls(config.tls) if config.tls.certificate_file else None
     settings = uvicorn.Config(
         app,
         log_config=None,
@@ -94,8 +105,9 @@ def draining_server(
         ws_max_size=config.streams.message_bytes_max,
         timeout_keep_alive=75,
         timeout_graceful_shutdown=max(config.drain_ms_max // 1_000, 1),
+        ssl_context_factory=(lambda *_: tls.context) if tls is not None else None,
     )
-    return _DrainingServer(settings, app.state.drain, ready)
+    return _DrainingServer(settings, app.state.drain, ready, tls)
 
 
 def run(app: Starlette, listening: socket.socket, config: RouterConfig, *, ready: Callable[[], None]) -> None:
