@@ -152,6 +152,7 @@ class RouterConfig:
     csrf_prevention: Annotated[bool, "refuse what another site's form could send"] = True
     compression: Annotated[bool, "compress answers over 1 KiB (gzip)"] = False
     expose_subgraph_errors: Annotated[bool, "show subgraphs' messages and extensions to clients"] = True
+    null_reasons: Annotated[bool, "tell which fetch left which null, in `extensions.nullReasons`"] = False
     forward_headers: Annotated[tuple[str, ...], "request headers handed on to subgraphs, lower case"] = ()
     trusted_preflight_headers: Annotated[
         tuple[str, ...], "one of them proves that a browser asked for permission first"

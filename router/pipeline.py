@@ -198,6 +198,7 @@ class Router:
             if (trace_id := request_trace_id.get())
             else request.headers,
             expose_subgraph_errors=self.config.expose_subgraph_errors,
+            null_reasons=self.config.null_reasons,
         )
 
     async def _compiled(self, document: Document, subject: Subject, graph: Snapshot) -> CompiledPlan:

@@ -45,6 +45,11 @@ def needs(later: PlanNode, under: Path, earlier: PlanNode, earlier_under: Path) 
     )
 
 
+def brought_keys(fetch: Fetch) -> frozenset[str]:
+    """The response keys that the fetch adds to the objects that it is for."""
+    return frozenset(keys[0] for keys in _brought(fetch, ()))
+
+
 def keys_of(path: Sequence[PathStep]) -> Keys:
     """The path without list marks."""
     return tuple(it.key for it in path if isinstance(it, PathKey))

@@ -13,6 +13,7 @@ from authz.identity.subject import Subject
 from router.errors import PlanInvariantBroken, SubgraphCallFailed
 from router.execution.compiled import CompiledPlan
 from router.execution.explain import Explanation, visible_path
+from router.execution.null_reasons import null_reasons
 from router.execution.projection import Projection
 from router.execution.response import GraphQLResponse
 from router.execution.run import DEFAULT_OPTIONS, ExecutionOptions, Run
@@ -125,6 +126,10 @@ def explained(
         if explanation.refusals and not errors and not explanation.denials:
             extensions["valueCompletion"] = explanation.refusals
         errors += explanation.denials
+    if run.reasons:
+        reasons = null_reasons(run.reasons, run.root, data, projection.shape)
+        if reasons:
+            extensions["nullReasons"] = reasons
     return GraphQLResponse(data=data, errors=tuple(errors), extensions=extensions)
 
 

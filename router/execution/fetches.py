@@ -6,11 +6,13 @@ Source: `federation.md` (g) 2-4.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 from typing import Any, Final
 
 from router.errors import SubgraphCallFailed
 from router.execution.merge import merge_object
+from router.execution.null_reasons import Why, note
 from router.execution.paths import ResponsePath, TreePath
 from router.execution.representations import Asked, Representations, identity_of
 from router.execution.rewrites import CONDITION, compile_rewrites, renamed_keys
@@ -50,8 +52,7 @@ class RootFetch:
             return
         response = await self._response(run, whole=False)
         if response is None:
-            for target in targets:
-                run.mark_failed(target)
+            _lose(run, self.fetch, targets)
             return
         self.merge(run, response, targets)
 
@@ -62,6 +63,8 @@ class RootFetch:
             return response.json
         if response is not None:
             self.merge(run, response, [run.root])
+        else:
+            _lose(run, self.fetch, [run.root])
         return None
 
     async def _response(self, run: Run, *, whole: bool) -> SubgraphResponse | None:
@@ -83,8 +86,7 @@ class RootFetch:
         if response.data is None:
             if not response.errors:
                 report_failure(run, _no_data(service), self._under.label)
-            for target in targets:
-                run.mark_failed(target)
+            _lose(run, self.fetch, targets)
             return
         if self._rewrite is not None:
             self._rewrite(response.data)
@@ -133,6 +135,10 @@ class EntityFetch:
 
     def _asked_of(self, run: Run, found: Sequence[dict[str, Any]]) -> Asked | None:
         asked = self._representations.of_all(found, run.failed)
+        if run.reasons is not None:
+            sent = {id(it) for group in asked.groups for it in group}
+            skipped = [it for it in found if id(it) not in sent and self._representations.are_for(it)]
+            note(run.reasons, skipped, Why.SKIPPED, self.fetch)
         return asked if asked.representations else None
 
     async def ask(self, run: Run, asked: Asked, extra: Mapping[str, Any] = _NOTHING) -> None:
@@ -157,11 +163,13 @@ class EntityFetch:
             if not errors or entities is not None:
                 self.fail(run, _wrong_length(self.fetch.service, entities, len(groups)), groups)
             else:
-                _mark_failed(run, groups)
+                _lose(run, self.fetch, chain.from_iterable(groups))
             return
         rewrite, objects = self._rewrite, self._objects
         for entity, group in zip(entities, groups, strict=True):
             if entity.__class__ is not dict:
+                if run.reasons is not None:
+                    note(run.reasons, group, Why.NO_ENTITY, self.fetch)
                 continue
             if rewrite is not None:
                 rewrite(entity)
@@ -172,7 +180,7 @@ class EntityFetch:
         """Nothing came for any of these; told once for each place that now lacks something."""
         for label in dict.fromkeys(path.label for path in self._paths):
             report_failure(run, failure, label)
-        _mark_failed(run, groups)
+        _lose(run, self.fetch, chain.from_iterable(groups))
 
     def _place_errors(self, run: Run, errors: Sequence[dict[str, Any]], groups: Groups) -> None:
         places: dict[int, list[ResponsePath]] = {}
@@ -261,10 +269,13 @@ def client_variables(names: Sequence[str], run: Run) -> dict[str, Any]:
     return {name: variables[name] for name in names if name in variables}
 
 
-def _mark_failed(run: Run, groups: Groups) -> None:
-    for group in groups:
-        for it in group:
-            run.mark_failed(it)
+def _lose(run: Run, fetch: Fetch, objects: Iterable[dict[str, Any]]) -> None:
+    """The fetch brought nothing for these objects."""
+    lost = tuple(objects)
+    for it in lost:
+        run.mark_failed(it)
+    if run.reasons is not None:
+        note(run.reasons, lost, Why.FAILED, fetch)
 
 
 def _common(paths: Sequence[TreePath]) -> ResponsePath:

@@ -21,7 +21,7 @@ class PortionRun(Run):
         super().__init__(
             variables=base.variables, subject=base.subject, transport=base.transport, options=base.options
         )
-        self.root, self.failed = base.root, base.failed
+        self.root, self.failed, self.reasons = base.root, base.failed, base.reasons
         self.ranges = ranges
         self._finished: set[int] = set()
         self._over = False

@@ -156,6 +156,10 @@ class Representations:
             return None
         return representation
 
+    def are_for(self, it: dict[str, Any]) -> bool:
+        """Whether the fetch is for objects of this runtime type."""
+        return self._recipe_for(it.get("__typename") or self._only_type) is not None
+
     def _recipe_for(self, typename: Any) -> _Recipe | None:
         if typename.__class__ is not str:
             return None

@@ -24,13 +24,15 @@ class ExecutionOptions:
 
     `deadline_s` is a point of `clock`'s time that all fetches share; each gets the smaller of
     `subgraph_timeout_s` and what is left. `forwarded` are headers that go to every subgraph. With
-    `expose_subgraph_errors` off, subgraphs' messages and extensions stay in the log.
+    `expose_subgraph_errors` off, subgraphs' messages and extensions stay in the log. With `null_reasons` on,
+    the answer says which fetch left which null.
     """
 
     deadline_s: float | None = None
     subgraph_timeout_s: float | None = 30.0
     forwarded: Mapping[str, str] = field(default_factory=dict)
     expose_subgraph_errors: bool = True
+    null_reasons: bool = False
     clock: Callable[[], float] = time.monotonic
 
 
@@ -40,7 +42,17 @@ DEFAULT_OPTIONS: Final = ExecutionOptions()
 class Run:
     """The state of one execution. `root` is the response tree that fetches read from and merge into."""
 
-    __slots__ = ("errors", "errors_lost", "failed", "options", "root", "subject", "transport", "variables")
+    __slots__ = (
+        "errors",
+        "errors_lost",
+        "failed",
+        "options",
+        "reasons",
+        "root",
+        "subject",
+        "transport",
+        "variables",
+    )
 
     def __init__(
         self,
@@ -59,13 +71,15 @@ class Run:
         self.transport = transport
         self.failed: set[int] = set()
         """Identities of objects that a fetch failed for; stable, because objects live as long as the run."""
+        self.reasons: dict[int, list[Any]] | None = {} if options.null_reasons else None
+        """By the same identities, what did not come and why; see `null_reasons`."""
 
     def within(self, root: dict[str, Any]) -> Run:
         """This run on a view of its tree: what is fetched and what goes wrong is this run's."""
         run = Run(
             variables=self.variables, subject=self.subject, transport=self.transport, options=self.options
         )
-        run.root, run.errors, run.failed = root, self.errors, self.failed
+        run.root, run.errors, run.failed, run.reasons = root, self.errors, self.failed, self.reasons
         return run
 
     async def call(self, request: SubgraphRequest) -> SubgraphResponse:
