@@ -19,6 +19,8 @@ COMMANDS = (
     "migrate_command",
     "backup_command",
     "restore_command",
+    "copy_command",
+    "operations_command",
     "config_command",
 )
 

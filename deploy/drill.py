@@ -15,12 +15,12 @@ import sqlalchemy as sa
 from pydantic import SecretStr
 from sqlalchemy import Connection
 
-from datastores.backup.errors import TargetNotEmpty
 from datastores.backup.repository import Entry, Repository
 from datastores.backup.safe import Escrow, Safe
 from datastores.backup.tables import Advance, difference
 from datastores.errors import StoreError
 from datastores.lifecycle import opened
+from datastores.relational.copying import TargetNotEmpty
 from datastores.relational.opening import open_relational
 from datastores.relational.port import Relational
 from deploy.backup import STORES_IN_ORDER, TIMEOUT_S
@@ -64,7 +64,7 @@ async def drill(
     with tempfile.TemporaryDirectory(prefix="stadion-drill-") as name:
         url = None if server_url is None else SecretStr(server_url)
         place = {"data_folder": Path(name) / "data", "relational_url": url, "vault_url": url}
-        target = settings.model_copy(update={**place, "events_url": None})
+        target = settings.model_copy(update={**place, "events_url": None, "blobs_url": None})
         try:
             async with _thrown_away(server_url):
                 await restore(target, repository, safe, entry, advance=advance)

@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from datastores.backup.errors import BackupDamaged, TargetNotEmpty
+from datastores.backup.errors import BackupDamaged
 from datastores.backup.repository import Entry, Repository
 from datastores.backup.safe import Escrow, Safe
 from datastores.backup.tables import Advance, KeptStore, KeptTable, restore_store
@@ -20,6 +20,7 @@ from datastores.errors import NotFound
 from datastores.events.outbox import RelationalOutbox
 from datastores.folder import DataFolder
 from datastores.lifecycle import opened
+from datastores.relational.copying import TargetNotEmpty
 from datastores.vault import key_rows
 from deploy.backup import STORES_IN_ORDER, TIMEOUT_S
 from deploy.keys import kept_secret

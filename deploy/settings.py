@@ -32,6 +32,7 @@ class Region(BaseModel):
     vault_keys_url: SecretStr | None = None
     blobs_url: SecretStr | None = None
     events_url: SecretStr | None = None
+    series_url: SecretStr | None = None
     backup_url: SecretStr | None = None
     backup_safe: Path | None = None
 

@@ -5,7 +5,3 @@ from datastores.errors import StoreError
 
 class BackupDamaged(StoreError):
     """A part of a backup is missing, was changed, or is sealed under another key. Nothing was restored."""
-
-
-class TargetNotEmpty(StoreError):
-    """A restore or a copy would mix with what is there already. Nothing was changed."""

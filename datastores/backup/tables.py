@@ -11,8 +11,9 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection, Table
 from sqlalchemy.util import await_only
 
-from datastores.backup.errors import BackupDamaged, TargetNotEmpty
+from datastores.backup.errors import BackupDamaged
 from datastores.backup.repository import Repository
+from datastores.relational.copying import TargetNotEmpty
 from datastores.relational.port import Relational
 from datastores.relational.rows import (
     ROWS_PER_PAGE,

@@ -61,20 +61,22 @@ def tables_of(connection: Connection, schemas: Sequence[Schema]) -> list[Table]:
 
 def read_pages(connection: Connection, table: Table, *, after: Row | None = None) -> Iterator[list[Row]]:
     """All rows behind the key `after`, by primary key, at most 500 at a time."""
+    while page := read_page(connection, table, after=after):
+        yield page
+        if len(page) < ROWS_PER_PAGE:
+            return
+        after = key_of(table, page[-1])
+
+
+def read_page(connection: Connection, table: Table, *, after: Row | None = None) -> list[Row]:
+    """The next rows behind the key `after`, by primary key, at most 500."""
     key = list(table.primary_key.columns)
     if not key:
         raise StoreError(f"the table `{table.name}` has no primary key: it cannot be carried")
-    places = [list(table.columns).index(column) for column in key]
-    while True:
-        query = sa.select(table).order_by(*key).limit(ROWS_PER_PAGE)
-        if after is not None:
-            query = query.where(_behind(key, after))
-        page = [tuple(row) for row in connection.execute(query)]
-        if page:
-            yield page
-        if len(page) < ROWS_PER_PAGE:
-            return
-        after = tuple(page[-1][place] for place in places)
+    query = sa.select(table).order_by(*key).limit(ROWS_PER_PAGE)
+    if after is not None:
+        query = query.where(_behind(key, after))
+    return [tuple(row) for row in connection.execute(query)]
 
 
 def key_of(table: Table, row: Row) -> Row:

@@ -15,12 +15,13 @@ import sqlalchemy as sa
 from pydantic import SecretStr
 
 from authz.trail import TOPIC, Access, Outcome, Touched
-from datastores.backup.errors import BackupDamaged, TargetNotEmpty
+from datastores.backup.errors import BackupDamaged
 from datastores.backup.safe import Safe
 from datastores.blobs.files import FileBlobs
 from datastores.errors import NotFound, StoreError, Unavailable
 from datastores.events.outbox import new_event
 from datastores.lifecycle import opened
+from datastores.relational.copying import TargetNotEmpty
 from datastores.relational.port import Relational
 from deploy import backup as backup_module
 from deploy.assemble import Platform, platform

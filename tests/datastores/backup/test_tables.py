@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from datastores.backup.errors import BackupDamaged, TargetNotEmpty
+from datastores.backup.errors import BackupDamaged
 from datastores.backup.repository import Repository
 from datastores.backup.tables import difference, keep_store, restore_store
 from datastores.blobs.files import FileBlobs
@@ -19,6 +19,7 @@ from datastores.errors import SchemaBehind, SchemaTooNew, StoreError
 from datastores.events import outbox
 from datastores.events.outbox import RelationalOutbox, new_event
 from datastores.relational.columns import UtcDateTime
+from datastores.relational.copying import TargetNotEmpty
 from datastores.relational.opening import open_relational
 from datastores.relational.port import Relational
 from datastores.relational.rows import packed, unpacked
@@ -33,7 +34,8 @@ revision, down_revision = "0001", None
 def upgrade():
     op.create_table("people", sa.Column("id", sa.String(36), primary_key=True),
         sa.Column("at", UtcDateTime()), sa.Column("born", sa.Date), sa.Column("height", sa.Float),
-        sa.Column("yes", sa.Boolean), sa.Column("body", sa.LargeBinary), sa.Column("more", sa.JSON), sa.Column("count", sa.BigInteger))
+        sa.Column("yes", sa.Boolean), sa.Column("body", sa.LargeBinary),
+        sa.Column("more", sa.JSON), sa.Column("count", sa.BigInteger))
     op.create_table("laps", sa.Column("person", sa.String(36), sa.ForeignKey("people.id"), primary_key=True),
         sa.Column("index", sa.Integer, primary_key=True), sa.Column("name", sa.Text))
 def downgrade():
