@@ -48,7 +48,8 @@ Where the policy shows a shortened view (`summary`, `trimmed`, …), the field s
 masks={"trimmed": without_its_ends})`; a view it has no mask for is a refusal. A value type without an owner
 is guarded by the fields that lead to it, which must then have its class. `PurposeOfUse` is the enum of
 purposes. An argument that chooses by a field's content says which (`reads("Activity.sport")`), one that
-chooses nothing says `shapes()`, and a mutation's argument what it `sets(…)`: checked before a resolver runs. In tests: `await subgraph.execute(query, variables, None, Subject(...))`.
+chooses nothing says `shapes()`, and a mutation's argument what it `sets(…)`: checked before a resolver runs.
+In tests: `await subgraph.execute(query, variables, None, Subject(...))`.
 """
 
 from subgraphs.kit.classification import NotClassified, classified, resolved, shown_whole

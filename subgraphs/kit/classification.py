@@ -164,9 +164,12 @@ class FederatedSchema(strawberry.federation.Schema):
     def schema_directives_in_use(self) -> list[object]:
         """Also those that a type's class puts on its fields, which the collector does not see there."""
         found = super().schema_directives_in_use
-        if any(isinstance(each, Classified) for each in found):
-            return found
-        return [*found, classified(DataClass.PUBLIC)]
+        unseen = [
+            each
+            for each in (classified(DataClass.PUBLIC), Authenticated())
+            if not any(isinstance(one, type(each)) for one in found)
+        ]
+        return [*found, *unseen]
 
     def get_fields(self, type_definition: StrawberryObjectDefinition) -> list[StrawberryField]:
         """The type's fields with the directives that follow from their class; the domain's are untouched."""

@@ -33,6 +33,7 @@ class RowAccess:
     visibility: Visibility | None = None
     metric: str | None = None
     created_by: str | None = None
+    approved_by: str | None = None
     region: str | None = None
     resource_type: str | None = None
 
@@ -51,6 +52,7 @@ class RowAccess:
             visibility=self.visibility,
             metric=self.metric,
             created_by=self.created_by,
+            approved_by=self.approved_by,
             region=self.region,
             resource_type=self.resource_type,
         )
