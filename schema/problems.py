@@ -245,7 +245,7 @@ HINTS = {
 NOT_GIVEN = {
     "QUERY_ROOT_MISSING": "`NO_QUERIES` says it",
     "UNSUPPORTED_FEATURE": "`UNSUPPORTED_LINKED_FEATURE` names the links that are not known",
-    "INVALID_FEDERATION_SUPERGRAPH": "composition reads no supergraphs; their reader says what is wrong",
+    "INVALID_FEDERATION_SUPERGRAPH": "the reader of supergraphs refuses with it; composition writes them",
     "UNSUPPORTED_FEDERATION_VERSION": "`UNKNOWN_FEDERATION_LINK_VERSION` says it",
     "UNSUPPORTED_FEDERATION_DIRECTIVE": "`INVALID_LINK_DIRECTIVE_USAGE` and `INVALID_GRAPHQL` say it",
 }

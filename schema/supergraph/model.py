@@ -15,6 +15,8 @@ from schema.supergraph.field_sets import FieldSet
 class InvalidSupergraph(ValueError):
     """The text is not a supergraph that can be served; the message says why and where."""
 
+    code = "INVALID_FEDERATION_SUPERGRAPH"
+
 
 class TypeKind(StrEnum):
     """The kinds of the GraphQL type system, spelled as in introspection."""

@@ -22,6 +22,7 @@ from schema.supergraph.features import check_features, is_feature_element
 from schema.supergraph.implied import add_implied_joins
 from schema.supergraph.model import InvalidSupergraph, Subgraph, Supergraph, TypeDefinition, TypeKind
 from schema.supergraph.read_types import read_type
+from schema.supergraph.sound import check_document, check_joins
 
 _ROOT_DEFAULTS: Final = {"query": "Query", "mutation": "Mutation", "subscription": "Subscription"}
 
@@ -29,19 +30,24 @@ _ROOT_DEFAULTS: Final = {"query": "Query", "mutation": "Mutation", "subscription
 def read_supergraph(sdl: str) -> Supergraph:
     """The supergraph that `sdl` describes.
 
-    Errors: InvalidSupergraph where the text is not GraphQL, has no `join__Graph`, names an unknown
-    subgraph, or links a feature `for: SECURITY` or `EXECUTION` that is not known.
+    Errors: InvalidSupergraph (`INVALID_FEDERATION_SUPERGRAPH`) where the text is not GraphQL, has no
+    `join__Graph`, names a subgraph, type or key field that is not there, defines something twice, or links
+    a feature `for: SECURITY` or `EXECUTION` that is not known.
     """
     try:
         document = parse(sdl, no_location=True)
     except GraphQLSyntaxError as error:
         raise InvalidSupergraph(f"the supergraph is not valid GraphQL: {error.message}") from error
+    except RecursionError:
+        raise InvalidSupergraph("the supergraph is nested too deeply") from None
+    check_document(document)
     features = check_features(document)
     subgraphs = _read_subgraphs(document)
     types: dict[str, TypeDefinition] = {}
     for node in document.definitions:
         if isinstance(node, TypeDefinitionNode) and not is_feature_element(node.name.value, features):
             types[node.name.value] = read_type(node, tuple(subgraphs))
+    check_joins(types, subgraphs, document)
     add_implied_joins(types)
     root_types = _read_root_types(document, types)
     if "query" not in root_types:

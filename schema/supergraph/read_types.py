@@ -10,6 +10,7 @@ from graphql import (
     EnumTypeDefinitionNode,
     EnumValueDefinitionNode,
     FieldDefinitionNode,
+    GraphQLSyntaxError,
     InputObjectTypeDefinitionNode,
     InputValueDefinitionNode,
     InterfaceTypeDefinitionNode,
@@ -146,7 +147,7 @@ def _field_join(
         external = False  # the key of an extension: marked external, resolved there all the same
     return FieldJoin(
         graph=graph,
-        type=_type_ref(parse_type(type_text, no_location=True)) if type_text else merged,
+        type=_written_type(type_text, name) if type_text else merged,
         external=external,
         requires=_field_set(requires, name) if requires else (),
         provides=_field_set(provides, name) if provides else (),
@@ -217,6 +218,13 @@ def _type_ref(node: TypeNode) -> TypeRef:
     while not isinstance(inner, NamedTypeNode):
         inner = inner.type  # type: ignore[attr-defined]  # list and non-null nodes alone have it
     return TypeRef(text=print_ast(node), name=inner.name.value)
+
+
+def _written_type(text: str, name: str) -> TypeRef:
+    try:
+        return _type_ref(parse_type(text, no_location=True))
+    except GraphQLSyntaxError as error:
+        raise InvalidSupergraph(f"on `{name}`: `{text}` is no type") from error
 
 
 def _field_set(text: str, owner: str) -> FieldSet:

@@ -16,6 +16,8 @@ OTHER_CODES = {
     "bad_external_on_interface": "the peer adds that the field is unused, which follows",
     "bad_invalid_graphql_default_holds_itself": "the peer ends in an exception: maximum call stack size"
     " exceeded",
+    "bad_invalid_graphql_null_scopes": "the peer refuses nulls inside the list, and takes null for the whole"
+    " list, which then demands nothing",
     "bad_invalid_graphql_syntax": "the peer leaves parsing to its caller, who gets an exception",
     "bad_invalid_link_identifier": "the link specification demands a usable name; the peer does not look",
     "bad_invalid_tag_name": "the tag specification says what a name is made of; the peer does not look",

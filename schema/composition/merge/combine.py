@@ -31,12 +31,11 @@ def every(values: list[ValueNode]) -> ValueNode | None:
 
 def conjunction(values: list[ValueNode]) -> ValueNode | None:
     """`[[a], [b]]` means a or b; two requirements together mean both, so alternatives multiply."""
-    merged = [frozenset[str]()]
-    for value in values:
-        alternatives = alternatives_of(value)
-        if alternatives:
-            merged = simplest([a | b for a, b in product(merged, alternatives)])
-    return alternatives_node(merged if merged != [frozenset()] else [])
+    merged: list[frozenset[str]] = []
+    for alternatives in filter(None, map(alternatives_of, values)):
+        both = [a | b for a, b in product(merged, alternatives)] if merged else alternatives
+        merged = simplest(both)
+    return alternatives_node(merged)
 
 
 def alternatives_of(value: ValueNode) -> list[frozenset[str]]:

@@ -161,3 +161,33 @@ def test_field_sets_print_as_they_mean() -> None:
 def test_other_text_is_no_field_set(text: str) -> None:
     with pytest.raises(InvalidFieldSet):
         parse_field_set(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("type Query { a: Int }", "no enum `join__Graph`"),
+        ("{", "not valid GraphQL"),
+        (HEAD + "type Item { x: " + "[" * 20_000 + "Int" + "]" * 20_000 + " }", "nested too deeply"),
+        (HEAD, "`Query.items` is of the type `Item`, which is not defined"),
+        (HEAD + ITEM + "type Item { sku: ID! }", "the type `Item` is defined more than once"),
+        (HEAD + ITEM + "type T { a: Int a: Int }", "the field `T.a` is defined more than once"),
+        (HEAD + ITEM + "enum E { A A }", "the value `E.A` is defined more than once"),
+        (HEAD + ITEM + "schema { query: Query }", "more than one `schema`"),
+        (HEAD + ITEM + "type T @join__type(graph: NOBODY) { a: Int }", "joined to unknown subgraph `NOBODY`"),
+        (
+            HEAD + ITEM + "type T { a: Int @join__field(graph: NOBODY) }",
+            "`T.a` is joined to unknown subgraph",
+        ),
+        (HEAD + ITEM + 'type T { a: Int @join__field(graph: OLD, type: "[") }', "`[` is no type"),
+        (HEAD + ITEM + 'union U @join__unionMember(graph: OLD, member: "X") = Item', "the type `X`"),
+        (HEAD + ITEM + "type T implements I { a: Int }", "the type `I`, which is not defined"),
+        (HEAD + ITEM + 'type T @join__type(graph: OLD, key: "b") { a: Int }', "a key needs `T.b`"),
+        (HEAD + ITEM + 'type T @join__type(graph: OLD, key: "a {") { a: Int }', "on `T`"),
+    ],
+)
+def test_bad_supergraphs_are_refused_under_their_code(text: str, said: str) -> None:
+    with pytest.raises(InvalidSupergraph) as refused:
+        read_supergraph(text)
+    assert refused.value.code == "INVALID_FEDERATION_SUPERGRAPH"
+    assert said in str(refused.value)

@@ -1,6 +1,7 @@
 """Defaults and directive arguments are values of their types (GraphQL: Values of Correct Type).
 
-As existing composers do, a directive's argument may be null, save those of `@tag` and `@override`.
+As existing composers do, a directive's argument may be null, save where null would change what the
+directive is for: `@tag`, `@override`, and what demands authorization.
 """
 
 from collections.abc import Iterator, Mapping
@@ -19,7 +20,7 @@ _BUILT_IN: Mapping[str, Mapping[str, TypeRef]] = {
     "deprecated": {"reason": Named("String")},
     "specifiedBy": {"url": Named("String")},
 }
-_NEVER_NULL = frozenset({"tag", "override"})
+_NEVER_NULL = frozenset({"tag", "override", "requiresScopes", "policy"})
 _SHOWN_CHARACTERS_MAX = 60
 
 
