@@ -22,6 +22,7 @@ from graphql import (
     get_nullable_type,
     is_leaf_type,
 )
+from strawberry.execution import optimized_is_awaitable
 from strawberry.federation.schema_directives import External, Key
 from strawberry.types.base import StrawberryObjectDefinition
 from strawberry.types.field import StrawberryField
@@ -164,17 +165,26 @@ async def resolve_entities(
             "TOO_MANY_REPRESENTATIONS",
             f"{len(representations)} representations in one call; the limit is {REPRESENTATIONS_MAX}",
         )
-    return await asyncio.gather(
-        *(_resolve_one(entities, each, strawberry_info) for each in representations), return_exceptions=True
-    )
+    found = [_resolution(entities, each, strawberry_info) for each in representations]
+    waiting = [place for place, each in enumerate(found) if optimized_is_awaitable(each)]
+    if waiting:
+        arrived = await asyncio.gather(*(found[place] for place in waiting), return_exceptions=True)
+        for place, value in zip(waiting, arrived, strict=True):
+            found[place] = value
+    return found
 
 
-async def _resolve_one(entities: Mapping[str, EntityType], representation: Any, info: Info) -> Any:
-    if not isinstance(representation, Mapping):
-        raise PublicError("BAD_REPRESENTATION", "a representation is an object with `__typename` and a key")
-    name = representation.get("__typename")
-    entity = entities.get(name) if isinstance(name, str) else None
-    if entity is None:
-        raise PublicError("UNKNOWN_ENTITY", "this subgraph has no entity of that `__typename`")
-    found = entity.resolve(info=info, **entity.arguments(representation))
-    return await found if inspect.isawaitable(found) else found
+def _resolution(entities: Mapping[str, EntityType], representation: Any, info: Info) -> Any:
+    """What the domain's function gives for one representation, which may have to be awaited, or its fault."""
+    try:
+        if not isinstance(representation, Mapping):
+            raise PublicError(
+                "BAD_REPRESENTATION", "a representation is an object with `__typename` and a key"
+            )
+        name = representation.get("__typename")
+        entity = entities.get(name) if isinstance(name, str) else None
+        if entity is None:
+            raise PublicError("UNKNOWN_ENTITY", "this subgraph has no entity of that `__typename`")
+        return entity.resolve(info=info, **entity.arguments(representation))
+    except Exception as fault:
+        return fault

@@ -135,7 +135,7 @@ class Fence:
 
         async def decides(value: Any, asked: set[Asked], guard: FieldGuard, needs: frozenset[Need]) -> Any:
             await guard.prepare(asked)
-            self._settle(value, guard, needs)
+            self.settle(value, guard, needs)
             return value
 
         def resolve_prepared(source: Any, info: GraphQLResolveInfo[Any], **arguments: Any) -> Any:
@@ -146,7 +146,7 @@ class Fence:
                 return arrives(value, info)
             guard: FieldGuard = info.context.guard
             needs = self.needs(info, target)
-            asked = self._settle(value, guard, needs)
+            asked = self.settle(value, guard, needs)
             return decides(value, asked, guard, needs) if asked else value
 
         return resolve_prepared
@@ -155,12 +155,12 @@ class Fence:
         """Decide at once what `info` selects on the objects of `value` (one object, or a list)."""
         guard: FieldGuard = info.context.guard
         needs = self.needs(info, target)
-        asked = self._settle(value, guard, needs)
+        asked = self.settle(value, guard, needs)
         if asked:
             await guard.prepare(asked)
-            self._settle(value, guard, needs)
+            self.settle(value, guard, needs)
 
-    def _settle(self, value: Any, guard: FieldGuard, needs: frozenset[Need]) -> set[Asked]:
+    def settle(self, value: Any, guard: FieldGuard, needs: frozenset[Need]) -> set[Asked]:
         """Note which objects of `value` are open whole; what is not decided yet is given back."""
         unknown: set[Asked] = set()
         if value is None or not needs:

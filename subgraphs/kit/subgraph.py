@@ -39,6 +39,7 @@ from authz.trail import Access, Touched
 from subgraphs.kit.classification import FederatedSchema, NotClassified, problems_of, rules_of
 from subgraphs.kit.entities import entity_types, resolve_entities
 from subgraphs.kit.errors import PublicError, Unauthenticated, formatted, trace_id
+from subgraphs.kit.executor import SelectionExecutor, Selections
 from subgraphs.kit.fence import Fence
 from subgraphs.kit.guard import FieldGuard, Needs, RowAccess
 from subgraphs.kit.scalars import schema_config
@@ -93,10 +94,12 @@ class AuthorizesRequests(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _Prepared:
-    """A document that was parsed and validated once. `needs` is the guard's memory of its selections."""
+    """A document that was parsed and validated once, with what its selections compile to. `needs` is the
+    guard's memory of them."""
 
     document: DocumentNode | None
     errors: tuple[GraphQLError, ...]
+    selections: Selections | None = None
     needs: Needs = field(default_factory=dict)
 
 
@@ -134,7 +137,6 @@ class Subgraph(Generic[C]):
             federation_version="2.9",
         )
         self.schema = self._strawberry._schema
-        self._executor_class = self._strawberry.execution_context_class
         rules = rules_of(self.schema)
         problems = problems_of(self.schema, rules)
         if problems:
@@ -231,7 +233,7 @@ class Subgraph(Generic[C]):
         subject: Subject,
     ) -> AsyncIterable[Any] | ExecutionResult:
         assert prepared.document is not None  # noqa: S101 - the caller has looked
-        executor = self._executor_class.build(
+        executor = SelectionExecutor.build(
             self.schema,
             prepared.document,
             context_value=self._request_context(subject, prepared),
@@ -266,10 +268,11 @@ class Subgraph(Generic[C]):
                 context_value=context,
                 variable_values=dict(variables or {}),
                 operation_name=operation_name,
-                executor_class=self._executor_class,
+                executor_class=SelectionExecutor,
                 is_awaitable=_is_awaitable,
                 hide_suggestions=True,
                 operation_extensions=None,
+                selections=prepared.selections,
             )
             result = result if isinstance(result, ExecutionResult) else await result
         finally:
@@ -324,7 +327,7 @@ class Subgraph(Generic[C]):
                 return _Prepared(None, tuple(validate(self.schema, placed, _RULES, hide_suggestions=True)))
         except GraphQLError as error:
             return _Prepared(None, (error,))
-        return _Prepared(document, ())
+        return _Prepared(document, (), Selections(self._fence, document))
 
     def _lay_federation_fields(self) -> None:
         """Put our own resolvers behind `_service` and `_entities`."""

@@ -1,0 +1,221 @@
+"""Compiled selection sets against Strawberry's own execution: equal data and order, errors and records."""
+
+import asyncio
+import datetime as dt
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from authz.identity.subject import Subject
+from tests.kit_subgraphs.gallery import Frame, Kind, Ordinary, Piece, Plain, Wall, gallery
+
+CALLER = Subject(id="open-caller", acr=1)
+OWNERS = ("open-caller", "open-other", "masked-other", "closed")
+ODD = st.one_of(
+    st.builds(ValueError, st.just("broken")),
+    st.sampled_from([object(), float("nan"), 2**40, "3", True, b"x", (), {}]),
+)
+"""What an attribute should not hold: mostly it serialises wrongly, sometimes it is a fault itself."""
+
+
+def either(usual: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    return st.one_of(usual, usual, st.none(), ODD)
+
+
+texts = st.sampled_from(["", "a", "Über", "long text"])
+frames = st.builds(
+    Frame,
+    name=either(texts),
+    width=either(st.floats(0, 5)),
+    wood=either(texts),
+)
+walls = st.builds(Wall, number=either(st.integers(0, 5)), frames=st.lists(either(frames), max_size=2))
+
+
+def pieces_of(depth: int) -> st.SearchStrategy[Any]:
+    below = either(pieces_of(depth - 1)) if depth else st.none()
+    around = st.lists(either(st.one_of(frames, walls)), max_size=3)
+    if depth:
+        around = st.one_of(around, st.lists(pieces_of(depth - 1), max_size=2))
+    return st.builds(
+        Piece,
+        id=st.sampled_from(["p0", "p1", "p2"]),
+        owner_id=st.sampled_from(OWNERS),
+        row_access=st.none(),
+        title=either(texts),
+        kind=either(st.sampled_from(Kind)),
+        weight=either(st.floats(0, 5)),
+        price=either(st.integers(-5, 5)),
+        diagnosis=either(texts),
+        place=either(texts),
+        sold=either(st.booleans()),
+        grid=either(st.lists(either(st.lists(either(st.integers(0, 3)), max_size=2)), max_size=2)),
+        made=either(st.just(dt.datetime(2026, 1, 2, tzinfo=dt.UTC))),
+        tags=either(st.lists(either(texts), max_size=2)),
+        frame=either(frames),
+        backing=either(frames),
+        twin=below,
+        around=either(around),
+    )
+
+
+LEAVES = {
+    "Piece": (
+        *("id", "title", "kind", "weight", "price", "diagnosis", "place", "sold", "grid", "made", "tags"),
+        *("label", "note", "note(length: 5)", "__typename"),
+    ),
+    "Frame": ("name", "width", "wood", "__typename"),
+    "Wall": ("number", "__typename"),
+    "Named": ("name", "__typename"),
+    "Thing": ("__typename",),
+}
+LINKS = {
+    "Piece": {"frame": "Frame", "backing": "Frame", "twin": "Piece", "around": "Thing"},
+    "Wall": {"frames": "Frame"},
+}
+NARROWER = {"Thing": ("Piece", "Frame", "Wall"), "Named": ("Frame",)}
+CONDITIONS = ("", "", "", " @skip(if: $a)", " @include(if: $b)", " @include(if: true)")
+
+
+@st.composite
+def selection_of(draw: st.DrawFn, of: str, depth: int) -> str:
+    parts = []
+    for number in range(draw(st.integers(1, 4))):
+        condition = draw(st.sampled_from(CONDITIONS))
+        kinds = ["leaf", "leaf"]
+        if depth and of in LINKS:
+            kinds.append("link")
+        if of in NARROWER or depth:
+            kinds.append("fragment")
+        match draw(st.sampled_from(kinds)):
+            case "leaf":
+                name = draw(st.sampled_from(LEAVES[of]))
+                # An alias that tells the field, so that no two selections conflict.
+                alias = f"{name.partition('(')[0].strip('_')}{len(name)}{number}: "
+                parts.append(
+                    f"{draw(st.sampled_from(['', alias])) if '(' not in name else alias}{name}{condition}"
+                )
+            case "link":
+                name, target = draw(st.sampled_from(sorted(LINKS[of].items())))
+                parts.append(f"{name}{condition} {{ {draw(selection_of(target, depth - 1))} }}")
+            case _:
+                target = draw(st.sampled_from(NARROWER.get(of, (of,))))
+                parts.append(
+                    f"... on {target}{condition} {{ {draw(selection_of(target, max(0, depth - 1)))} }}"
+                )
+    return " ".join(parts)
+
+
+ROOTS = (
+    ("pieces", "Piece"),
+    ("first", "Piece"),
+    ("frames", "Named"),
+    (
+        '_entities(representations: [{__typename: "Piece", id: "p0"}, {__typename: "Piece", id: "p9"}, 7])',
+        "Piece",
+    ),
+)
+
+
+@st.composite
+def documents(draw: st.DrawFn) -> str:
+    root, of = draw(st.sampled_from(ROOTS))
+    selection = draw(selection_of(of, 3))
+    if root.startswith("_entities"):
+        selection = f"... on Piece {{ {selection} }}"
+    used = "used: __typename @skip(if: $a) @include(if: $b)"
+    return f"query ($a: Boolean!, $b: Boolean!) {{ {root} {{ {selection} }} {used} }}"
+
+
+def told(answer: dict[str, Any]) -> tuple[str, list[str]]:
+    """The data in its order, and the errors without their trace ids."""
+    errors = [
+        {**error, "extensions": {k: v for k, v in error["extensions"].items() if k != "traceId"}}
+        for error in answer.get("errors", [])
+    ]
+    return json.dumps(answer["data"]), sorted(json.dumps(error) for error in errors)
+
+
+cases = given(documents(), st.lists(pieces_of(2), max_size=4), st.booleans(), st.booleans())
+
+
+@settings(deadline=None, max_examples=60)
+@cases
+def test_compiled_selections_answer_as_strawberry_does(
+    document: str, objects: list[Any], a: bool, b: bool
+) -> None:
+    compare(document, objects, a=a, b=b)
+
+
+@pytest.mark.nightly
+@settings(deadline=None, max_examples=3_000)
+@cases
+def test_compiled_selections_answer_as_strawberry_does_for_long(
+    document: str, objects: list[Any], a: bool, b: bool
+) -> None:
+    compare(document, objects, a=a, b=b)
+
+
+def compare(document: str, objects: list[Any], *, a: bool, b: bool) -> None:
+    """Three runs each, the first before anything is compiled, the second with other conditions."""
+    rows = {f"p{number}": each for number, each in enumerate(objects)}
+    variables = {"a": a, "b": b}
+
+    async def run(kind: Any) -> list[Any]:
+        subgraph, kept = gallery(kind, rows)
+        found = []
+        for given_variables in (variables, {"a": b, "b": a}, variables):
+            answer = await subgraph.execute(document, given_variables, None, CALLER)
+            touched = [each for access in kept.accesses for each in access.touched]
+            kept.accesses.clear()
+            found.append((*told(answer), sorted(map(repr, touched))))
+        return found
+
+    measure, compiled = asyncio.run(run(Ordinary)), asyncio.run(run(Plain))
+    assert compiled == measure
+    assert not any(
+        "Syntax" in error or "Cannot query" in error for _, errors, _ in measure for error in errors
+    )
+
+
+async def test_a_document_is_compiled_from_its_second_run_on() -> None:
+    frame = Frame(name="oak", width=1.0, wood=None)
+    rows = {
+        f"p{number}": Piece(
+            id=f"p{number}",
+            owner_id="open-other",
+            row_access=None,
+            title="A",
+            kind=Kind.INK,
+            weight=1.5,
+            price=3,
+            diagnosis="d",
+            place="here",
+            sold=False,
+            grid=[[1]],
+            made=None,
+            tags=[],
+            frame=frame,
+            backing=None,
+            twin=None,
+            around=[frame],
+        )
+        for number in range(3)
+    }
+    subgraph, _ = gallery(Plain, rows)
+    query = "{ pieces { id kind title frame { width } around { ... on Frame { name } } } }"
+    answers = [await subgraph.execute(query, {}, None, CALLER) for _ in range(3)]
+    assert answers[0] == answers[1] == answers[2]
+    assert answers[0]["data"]["pieces"][0] == {
+        "id": "p0",
+        "kind": "INK",
+        "title": "A",
+        "frame": {"width": 1.0},
+        "around": [{"name": "oak"}],
+    }
+    selections = subgraph._prepare(query).selections
+    assert selections is not None
+    assert {each and each.rest for each in selections._projections.values()} == {()}
