@@ -20,7 +20,6 @@ COMMANDS = (
     "backup_command",
     "restore_command",
     "copy_command",
-    "operations_command",
     "config_command",
 )
 
