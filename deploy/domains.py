@@ -64,8 +64,7 @@ def build_domains(shared: Shared) -> Domains:
         """The store whose writes carry the record of the mutation they belong to; it has all the rest too."""
         return cast(Store, TrailedWrites(store, stores.events.outbox))
 
-    def fenced(store: Store) -> Store:
-        """The same, for a domain whose migrations lay the fence in the database."""
+    def fenced(store: Store) -> Store:  # for domains whose migrations lay the fence in the database
         return trailed(cast(Store, FencedRows(store)))
 
     training_ports = TrainingPorts(
