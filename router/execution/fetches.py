@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from router.errors import SubgraphCallFailed
 from router.execution.merge import merge_object
@@ -94,8 +94,15 @@ class RootFetch:
             merge_object(target, response.data, self._objects)
 
 
+When: TypeAlias = tuple[tuple[str, bool], ...]
+"""Variables with the values that they must have for a fetch to be made."""
+
+
 class EntityFetch:
-    """A fetch of entities: one representation for each different object under its paths."""
+    """A fetch of entities: one representation for each different object under its paths.
+
+    It is made where the client's variables are as `when` says.
+    """
 
     __slots__ = (
         "_objects",
@@ -105,11 +112,13 @@ class EntityFetch:
         "_representations_name",
         "_rewrite",
         "_variables",
+        "_when",
         "fetch",
     )
 
-    def __init__(self, fetch: Fetch, paths: Sequence[TreePath], facts: TypeFacts) -> None:
+    def __init__(self, fetch: Fetch, paths: Sequence[TreePath], facts: TypeFacts, when: When = ()) -> None:
         self.fetch = fetch
+        self._when = when
         self._paths = tuple(paths)
         self._representations = Representations(fetch, facts)
         self._rewrite = compile_rewrites(fetch.output_rewrites, facts)
@@ -128,6 +137,9 @@ class EntityFetch:
 
     def asked(self, run: Run) -> Asked | None:
         """What there is to ask for now; None where that is nothing."""
+        for variable, value in self._when:
+            if bool(run.variables.get(variable)) is not value:
+                return None
         found = self._paths[0].collect(run.root)
         for path in self._paths[1:]:
             found += path.collect(run.root)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from router.execution.fetches import EntityFetch
+from router.execution.fetches import EntityFetch, When
 from router.execution.joined import PARTS_MAX, JoinedFetch
 from router.execution.paths import TreePath
 from router.execution.run import Run
@@ -39,8 +39,8 @@ class Place:
 
     @property
     def joinable(self) -> Fetch | None:
-        """The fetch, where it can be a part of a joined one."""
-        fetch = self.node
+        """The fetch, where it can be a part of a joined one; also under conditions."""
+        fetch, _, _ = _unwrapped(self.node)
         if isinstance(fetch, Fetch) and fetch.requires and fetch.entity_selection:
             return None if fetch.context_rewrites else fetch
         return None
@@ -191,16 +191,32 @@ def _step(places: Sequence[Place], facts: TypeFacts) -> Step:
             return compile_fetch(only.node, facts, only.path)
         return compile_node(only.node, facts, only.path)
     parts = [
-        EntityFetch(fetch, [TreePath(path, facts) for path in paths], facts)
-        for fetch, paths in _by_question(places)
+        EntityFetch(fetch, [TreePath(path, facts) for path in paths], facts, when)
+        for fetch, paths, when in _by_question(places)
     ]
     return parts[0] if len(parts) == 1 else JoinedFetch(parts)
 
 
-def _by_question(places: Iterable[Place]) -> list[tuple[Fetch, list[Path]]]:
-    found: dict[tuple[Any, ...], tuple[Fetch, list[Path]]] = {}
+def _by_question(places: Iterable[Place]) -> list[tuple[Fetch, list[Path], When]]:
+    """Each question once, with the paths on which it is asked and the conditions under which it is."""
+    found: dict[tuple[Any, ...], tuple[Fetch, list[Path], When]] = {}
     for place in places:
-        fetch = place.joinable
-        if fetch is not None:
-            found.setdefault(_question(fetch), (fetch, []))[1].append(place.path)
+        fetch, further, when = _unwrapped(place.node)
+        if isinstance(fetch, Fetch):
+            one = found.setdefault((*_question(fetch), when), (fetch, [], when))
+            one[1].append((*place.path, *further))
     return list(found.values())
+
+
+def _unwrapped(node: PlanNode) -> tuple[PlanNode, Path, When]:
+    """What is within conditions of which one branch has something: it, its path there, the conditions."""
+    path: Path = ()
+    when: When = ()
+    while True:
+        if isinstance(node, plan.Flatten) and when:
+            path, node = (*path, *node.path), node.node
+        elif isinstance(node, plan.ConditionNode) and (node.if_clause is None) != (node.else_clause is None):
+            when = (*when, (node.variable, node.if_clause is not None))
+            node = node.if_clause or node.else_clause or node
+        else:
+            return node, path, when

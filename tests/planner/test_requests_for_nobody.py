@@ -60,3 +60,39 @@ def test_past_eight_occasions_the_request_is_made_in_any_case() -> None:
     plan = plan_of(federation_of(SUBGRAPHS).supergraph, f"query ({declared}) {{ {fields} }}")
     ((_, _, conditions),) = fetches(plan.node)
     assert conditions == ()
+
+
+PETS = [
+    MockSubgraph(
+        "a",
+        LINK
+        + "type Query { pets: [Pet] } interface Pet { id: ID! }"
+        + ' type Cat implements Pet @key(fields: "id") { id: ID! }'
+        + ' type Dog implements Pet @key(fields: "id") { id: ID! }',
+        root={"pets": [{"__typename": "Cat", "id": "c"}, {"__typename": "Dog", "id": "d"}]},
+    ),
+    MockSubgraph(
+        "b",
+        LINK
+        + 'type Cat @key(fields: "id") { id: ID! lives: Int }'
+        + ' type Dog @key(fields: "id") { id: ID! age: Int }',
+        rows={"Cat": [{"id": "c", "lives": 9}], "Dog": [{"id": "d", "age": 4}]},
+    ),
+]
+
+
+@pytest.mark.parametrize(("x", "y"), BOOLEANS)
+async def test_types_under_different_conditions_share_a_request(x: bool, y: bool) -> None:
+    federation = federation_of(PETS)
+    for subgraph in PETS:
+        subgraph.calls.clear()
+    query = (
+        "query ($x: Boolean!, $y: Boolean!) { pets {"
+        " ... on Cat { lives @include(if: $x) } ... on Dog { age @skip(if: $y) } } }"
+    )
+    answer = await federation.ask(query, {"x": x, "y": y})
+    assert answer.errors == ()
+    assert answer.data == {"pets": [{"lives": 9} if x else {}, {} if y else {"age": 4}]}
+    assert federation.calls() == {"a": 1} | ({"b": 1} if x or not y else {})
+    sent = [one for call in PETS[1].calls for one in call.variables.values() if isinstance(one, list)]
+    assert sum(len(one) for one in sent) == x + (not y)
