@@ -20,6 +20,7 @@ COMMANDS = (
     "backup_command",
     "restore_command",
     "copy_command",
+    "operations_command",
     "config_command",
 )
 

@@ -74,7 +74,8 @@ def check_command(
     old: Annotated[Path, typer.Argument(help="The schema or supergraph that clients have now.")],
     new: Annotated[Path, typer.Argument(help="The one that shall replace it.")],
     operations: Annotated[
-        Path | None, typer.Option(help="A folder of operations that must go on working.")
+        Path | None,
+        typer.Option(help="What must go on working: a folder of operations, or the manifest of clients."),
     ] = None,
     form: Annotated[str, typer.Option("--format", help="How to report: text or json.")] = "text",
 ) -> None:
@@ -84,15 +85,11 @@ def check_command(
     """
     if form not in ("text", "json"):
         _fail(f"`--format` is text or json, not `{form}`")
-    if operations is not None and not operations.is_dir():
-        _fail(f"`{operations}` is no folder of operations")
+    if operations is not None and not operations.exists():
+        _fail(f"`{operations}` is no folder of operations, and no manifest of them")
     try:
         before, after = (read_schema(path.read_text(encoding="utf-8")) for path in (old, new))
-        registered = [
-            Operation(str(path.relative_to(folder)), path.read_text(encoding="utf-8"))
-            for folder in ([operations] if operations else [])
-            for path in sorted(folder.rglob("*.graphql"))
-        ]
+        registered = _registered(operations) if operations else []
     except (OSError, UnicodeDecodeError, SchemaUnreadable) as error:
         _fail(str(error))
     changes = compare(before, after)
@@ -109,6 +106,27 @@ def check_command(
     else:
         typer.echo(_check_text(changes, broken, len(registered) if operations else None))
     raise typer.Exit(1 if breaks else 0)
+
+
+def _registered(operations: Path) -> list[Operation]:
+    """The operations of a folder, by file, or of a manifest, by client and id."""
+    if operations.is_dir():
+        return [
+            Operation(str(path.relative_to(operations)), path.read_text(encoding="utf-8"))
+            for path in sorted(operations.rglob("*.graphql"))
+        ]
+    from router.edge.persisted import ManifestInvalid, read_manifest
+
+    try:
+        found = read_manifest(operations.read_bytes())
+    except ManifestInvalid as error:
+        _fail(f"`{operations}`: {error}")
+    own = [Operation(id_, text) for id_, text in found.for_all.items()]
+    return own + [
+        Operation(f"{client}: {id_}", text)
+        for client, documents in found.for_client.items()
+        for id_, text in documents.items()
+    ]
 
 
 def _check_text(changes: Sequence[Change], broken: Sequence[BrokenOperation], checked: int | None) -> str:

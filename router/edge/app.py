@@ -20,6 +20,7 @@ from router.edge.drain import Drain
 from router.edge.explorer import explorer_files
 from router.edge.http import GraphQLEndpoint
 from router.edge.parts import parts_of
+from router.edge.persisted import Registered
 from router.edge.rate import SharedRates
 from router.edge.websocket import SocketEndpoint
 from router.pipeline import Router
@@ -55,13 +56,14 @@ def build_app(
     drain: Drain | None = None,
     routes: tuple[BaseRoute, ...] = (),
     background: tuple[Background, ...] = (),
-    registered: Mapping[str, str] | None = None,
+    registered: Registered | Mapping[str, str] | None = None,
     rates: SharedRates | None = None,
 ) -> Starlette:
     """The router as an app: `/graphql`, `/health/live`, `/health/ready`, the explorer and `routes`.
 
     `registered` are persisted documents by id. `rates` count for several routers together. `background`
-    runs as long as the app does. The app closes `router` when it shuts down. `app.state.drain` is its Drain.
+    runs as long as the app does. The app closes `router` when it shuts down. `app.state.drain` is its Drain,
+    `app.state.persisted` its PersistedDocuments.
     """
     parts = parts_of(router, credentials, drain, registered or {}, rates)
     drain, endpoint = parts.drain, GraphQLEndpoint(parts)
@@ -90,7 +92,7 @@ def build_app(
         middleware=cors_of(router),
         lifespan=lifespan,
     )
-    app.state.drain = drain
+    app.state.drain, app.state.persisted = drain, parts.persisted
     return app
 
 

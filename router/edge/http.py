@@ -34,6 +34,7 @@ from router.edge.sharing import key_of
 from router.edge.streams import answers, watched
 from router.edge.uploads import from_form, uploads_of
 from router.errors import ClientError
+from router.execution.answer_cache.freshness import collecting
 from router.operation.model import OperationKind
 from router.pipeline import GraphQLRequest
 from router.snapshot import Document, Snapshot
@@ -93,6 +94,7 @@ class GraphQLEndpoint:
         self._router = parts.router
         self._config = parts.config
         self._forwarding = Forwarding(parts.config)
+        self._keeps_answers = parts.config.subgraphs.keeps_answers
         self._drain = parts.drain
         self._door = parts.door
         self._shared = parts.shared
@@ -218,7 +220,9 @@ class GraphQLEndpoint:
     ) -> Answer | Stream:
         if self._router.on_request is not None:
             request = await self._router.on_request(request, subject)
-        request = self._persisted.resolved(request, self._door.safelist(subject))
+        request = self._persisted.resolved(
+            request, self._door.safelist(subject), client=subject.client_id
+        )
         graph = self._router.snapshot
         document = await self._router.read(request, graph)
         self._door.check_operation(request, document.normal.name)
@@ -273,7 +277,13 @@ class GraphQLEndpoint:
     async def _answer(
         self, request: GraphQLRequest, document: Document, subject: Subject, graph: Snapshot
     ) -> Answer:
-        return Answer((await self._router.answer(request, document, subject, graph)).body())
+        if not self._keeps_answers:
+            return Answer((await self._router.answer(request, document, subject, graph)).body())
+        with collecting() as collected:
+            response = await self._router.answer(request, document, subject, graph)
+        known = document.kind is OperationKind.QUERY and not response.errors
+        shared = subject.id is None  # what a caller sees depends on that caller's rights
+        return Answer(response.body(), cache_control=collected.header(shared=shared) if known else None)
 
     async def _send(
         self,
@@ -289,7 +299,8 @@ class GraphQLEndpoint:
         else:
             status, text = 200, b"[" + b",".join(one.text() for one in outcome) + b"]"
         exchange.status = str(status)
-        headers = _headers(exchange, CONTENT_TYPES[wire])
+        kept = outcome.cache_control if isinstance(outcome, Answer) else None
+        headers = _headers(exchange, CONTENT_TYPES[wire], kept or "no-store")
         headers += _advice(status, exchange.method, retry_after_s)
         if self._config.compression and len(text) >= COMPRESSED_BYTES_MIN and _takes_gzip(exchange.headers):
             text = gzip.compress(text, compresslevel=1)
@@ -334,12 +345,12 @@ def headers_of(scope: Scope) -> dict[str, str]:
     return headers
 
 
-def _headers(exchange: Exchange, content_type: str) -> list[tuple[bytes, bytes]]:
+def _headers(exchange: Exchange, content_type: str, kept: str = "no-store") -> list[tuple[bytes, bytes]]:
     return [
         (b"content-type", content_type.encode()),
         (b"stadion-trace-id", exchange.trace_id.encode()),
-        (b"cache-control", b"no-store"),
-        (b"vary", b"accept, accept-encoding"),
+        (b"cache-control", kept.encode()),
+        (b"vary", b"accept, accept-encoding, authorization"),
     ]
 
 

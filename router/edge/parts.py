@@ -10,7 +10,7 @@ from router.edge.addresses import Addresses
 from router.edge.credentials import Credentials
 from router.edge.door import Door
 from router.edge.drain import Drain
-from router.edge.persisted import PersistedDocuments
+from router.edge.persisted import PersistedDocuments, Registered
 from router.edge.rate import Rate, SharedRates
 from router.edge.sharing import SharedQueries
 from router.edge.streams import Watch
@@ -40,7 +40,7 @@ def parts_of(
     router: Router,
     credentials: Credentials | None,
     drain: Drain | None,
-    registered: Mapping[str, str],
+    registered: Registered | Mapping[str, str],
     rates: SharedRates | None = None,
 ) -> Parts:
     """The parts as the router's settings ask for them."""

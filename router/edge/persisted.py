@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import orjson
 
@@ -26,45 +27,80 @@ class ManifestInvalid(ValueError):
     """A manifest that names no documents; the text says what is wrong with it."""
 
 
-def read_manifest(text: bytes) -> dict[str, str]:
-    """Document id → text, from an operation manifest (`operations: [{id, body}]`) or a map of id to text.
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """Registered documents: `for_all` by id, and those of one client alone by client and id."""
 
-    Errors: ManifestInvalid.
+    for_all: Mapping[str, str] = field(default_factory=dict)
+    for_client: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+
+    def find(self, id_: str, client: str | None) -> str | None:
+        """The text that a client may name by this id."""
+        own = self.for_client.get(client) if client is not None else None
+        found = own.get(id_) if own is not None else None
+        return self.for_all.get(id_) if found is None else found
+
+
+def read_manifest(text: bytes) -> Registered:
+    """The documents of a manifest of operations (`[{id, body, clientName?}]`) or of a map of id to text.
+
+    Source: Apollo's persisted query manifest; Relay's persisted queries. Errors: ManifestInvalid.
     """
     try:
         decoded = orjson.loads(text)
     except orjson.JSONDecodeError as error:
         raise ManifestInvalid(f"the manifest is not JSON: {error}") from None
-    if isinstance(decoded, dict) and isinstance(decoded.get("operations"), list):
-        entries = [
-            (one.get("id"), one.get("body")) if isinstance(one, dict) else (None, None)
-            for one in decoded["operations"]
-        ]
-    else:
-        entries = list(decoded.items()) if isinstance(decoded, dict) else [(None, None)]
-    documents = {id_: body for id_, body in entries if isinstance(id_, str) and isinstance(body, str)}
-    if len(documents) != len(entries):
-        raise ManifestInvalid("every document of the manifest needs its own id and a text")
-    return documents
+    if not isinstance(decoded, dict):
+        raise ManifestInvalid("the manifest is neither `operations` nor a map of id to text")
+    for_all: dict[str, str] = {}
+    for_client: dict[str, dict[str, str]] = {}
+    for id_, body, client in _entries(decoded):
+        known = for_all if client is None else for_client.setdefault(client, {})
+        if not isinstance(id_, str) or not isinstance(body, str) or id_ in known:
+            raise ManifestInvalid("every document of the manifest needs its own id and a text")
+        known[id_] = body
+    return Registered(for_all, for_client)
+
+
+def _entries(decoded: dict[str, Any]) -> Iterator[tuple[object, object, str | None]]:
+    operations = decoded.get("operations")
+    if not isinstance(operations, list):
+        yield from ((id_, body, None) for id_, body in decoded.items())
+        return
+    for one in operations:
+        if not isinstance(one, dict) or not isinstance(one.get("clientName"), str | None):
+            raise ManifestInvalid("every document of the manifest needs its own id and a text")
+        yield one.get("id"), one.get("body"), one.get("clientName")
 
 
 class PersistedDocuments:
-    """The documents that clients may name. `registered` are the manifest's, by id."""
+    """The documents that clients may name. `registered` are the manifest's; `take` puts others in force."""
 
-    def __init__(self, config: PersistedConfig, registered: Mapping[str, str], *, entries_max: int) -> None:
+    def __init__(
+        self, config: PersistedConfig, registered: Registered | Mapping[str, str], *, entries_max: int
+    ) -> None:
         self._config = config
-        self._registered = registered
-        self._texts = frozenset(registered.values())
         self._remembered: Cache[str, str] = Cache("persisted", entries_max=entries_max)
+        self.take(registered if isinstance(registered, Registered) else Registered(registered))
 
-    def resolved(self, request: GraphQLRequest, safelist: Safelist | None = None) -> GraphQLRequest:
+    def take(self, registered: Registered) -> None:
+        """Put a manifest in force, whole."""
+        self._registered = registered
+        self._texts = frozenset(registered.for_all.values())
+        self._texts_of = {
+            client: frozenset(documents.values()) for client, documents in registered.for_client.items()
+        }
+
+    def resolved(
+        self, request: GraphQLRequest, safelist: Safelist | None = None, *, client: str | None = None
+    ) -> GraphQLRequest:
         """The request with its text, as far as the safelist lets it through (the general one by default).
 
         Errors: PERSISTED_QUERY_NOT_FOUND (send the text once), _NOT_SUPPORTED, _HASH_MISMATCH,
         _ID_REQUIRED, _NOT_IN_LIST, QUERY_NOT_IN_SAFELIST, CANNOT_SEND_PQ_ID_AND_BODY, BAD_REQUEST.
         """
         id_ = request.document_id or _sha256_of(request)
-        registered = self._registered.get(id_) if id_ else None
+        registered = self._registered.find(id_, client) if id_ else None
         if registered is not None:
             if request.text not in {"", registered}:
                 raise ClientError(
@@ -72,14 +108,16 @@ class PersistedDocuments:
                     code="CANNOT_SEND_PQ_ID_AND_BODY",
                 )
             return replace(request, text=registered)
-        self._check_safelist(request, id_, safelist or self._config.safelist)
+        self._check_safelist(request, id_, safelist or self._config.safelist, client)
         if id_ is None:
             return request
         if request.document_id is not None:
             raise _not_in_list()
         return self._automatic(request, id_)
 
-    def _check_safelist(self, request: GraphQLRequest, id_: str | None, safelist: Safelist) -> None:
+    def _check_safelist(
+        self, request: GraphQLRequest, id_: str | None, safelist: Safelist, client: str | None
+    ) -> None:
         match safelist:
             case Safelist.OFF:
                 return
@@ -87,11 +125,14 @@ class PersistedDocuments:
                 raise ClientError("send the id of a registered document", code="PERSISTED_QUERY_ID_REQUIRED")
             case Safelist.IDS_ONLY:
                 raise _not_in_list()
-            case Safelist.KNOWN_TEXTS if request.text not in self._texts:
+            case Safelist.KNOWN_TEXTS if not self._is_registered(request.text, client):
                 raise ClientError("the document is not registered", code="QUERY_NOT_IN_SAFELIST")
-            case Safelist.LOG_UNKNOWN if request.text not in self._texts:
+            case Safelist.LOG_UNKNOWN if not self._is_registered(request.text, client):
                 # the hash alone: a text may hold literals that are nobody's business
                 log.warning("unregistered document %s (%s)", _hash(request.text), request.operation_name)
+
+    def _is_registered(self, text: str, client: str | None) -> bool:
+        return text in self._texts or text in self._texts_of.get(client or "", ())
 
     def _automatic(self, request: GraphQLRequest, sha256: str) -> GraphQLRequest:
         if not self._config.automatic:

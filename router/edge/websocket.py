@@ -258,7 +258,7 @@ class _Connection:
         if self.parts.router.on_request is not None:
             request = await self.parts.router.on_request(request, subject)
         door = self.parts.door
-        request = self.parts.persisted.resolved(request, door.safelist(subject))
+        request = self.parts.persisted.resolved(request, door.safelist(subject), client=subject.client_id)
         graph = self.parts.router.snapshot
         document = await self.parts.router.read(request, graph)
         door.check_operation(request, document.normal.name)

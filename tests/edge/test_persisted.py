@@ -7,8 +7,11 @@ import logging
 
 import pytest
 
+from authz.identity.subject import Subject
+from router.admission import ClientClass
 from router.config import PersistedConfig, RouterConfig, Safelist
-from router.edge.persisted import ManifestInvalid, read_manifest
+from router.edge.credentials import Credentials
+from router.edge.persisted import ManifestInvalid, Registered, read_manifest
 from tests.kit_edge.running import Running, running
 
 pytestmark = pytest.mark.timeout(20)
@@ -82,9 +85,54 @@ async def test_an_unknown_id_is_404_and_automatic_hashes_can_be_off() -> None:
 
 def test_both_kinds_of_manifest_are_read() -> None:
     listed = b'{"format": "x", "version": 1, "operations": [{"id": "a", "type": "query", "body": "{ a }"}]}'
-    assert read_manifest(listed) == {"a": "{ a }"}
-    assert read_manifest(b'{"a": "{ a }", "b": "{ b }"}') == {"a": "{ a }", "b": "{ b }"}
-    assert read_manifest(b"{}") == {}
+    assert read_manifest(listed) == Registered({"a": "{ a }"})
+    assert read_manifest(b'{"a": "{ a }", "b": "{ b }"}') == Registered({"a": "{ a }", "b": "{ b }"})
+    assert read_manifest(b"{}") == Registered()
+
+
+def test_a_manifest_may_have_documents_of_one_client_alone() -> None:
+    found = read_manifest(
+        b"""{"operations": [
+          {"id": "a", "body": "{ a }", "clientName": "app"},
+          {"id": "a", "body": "{ b }", "clientName": "web"},
+          {"id": "c", "body": "{ c }"}
+        ]}"""
+    )
+    assert [found.find("a", client) for client in ("app", "web", "other", None)] == [
+        "{ a }",
+        "{ b }",
+        None,
+        None,
+    ]
+    assert [found.find("c", client) for client in ("app", None)] == ["{ c }", "{ c }"]
+
+
+async def test_each_client_runs_its_own_documents_and_each_class_by_its_own_rules() -> None:
+    async def authenticate(token: str) -> Subject:
+        return Subject(token, client_id=token)
+
+    config = RouterConfig(
+        client_classes={
+            "partner": ClientClass(client_ids=("acme",), safelist=Safelist.IDS_ONLY),
+            "web": ClientClass(client_ids=("web",), safelist=Safelist.KNOWN_TEXTS),
+        }
+    )
+    registered = Registered(for_client={"acme": {"1": "{ hello }"}, "web": {"1": "{ me }"}})
+    async with running(config, Credentials(authenticate=authenticate), registered) as router:
+
+        async def code(client: str, **request: object) -> str | None:
+            _, body, _ = await router.post(request, accept=GRAPHQL_JSON, authorization=f"Bearer {client}")
+            return body["errors"][0]["extensions"]["code"] if "errors" in body else None
+
+        assert [await code(client, documentId="1") for client in ("acme", "web")] == [None, None]
+        assert await code("acme", query="{ hello }") == "PERSISTED_QUERY_ID_REQUIRED"
+        assert await code("web", query="{ me }") is None
+        assert await code("web", query="{ hello }") == "QUERY_NOT_IN_SAFELIST"
+        assert await code("admin", query="{ hello }") is None
+        assert await code("admin", documentId="1") == "PERSISTED_QUERY_NOT_IN_LIST"
+        router.app.state.persisted.take(Registered(for_client={"acme": {"2": "{ hello }"}}))
+        assert await code("acme", documentId="2") is None
+        assert await code("acme", documentId="1") == "PERSISTED_QUERY_NOT_IN_LIST"
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from starlette.applications import Starlette
 from router.config import RouterConfig
 from router.edge.app import Background, build_app
 from router.edge.credentials import Credentials
+from router.edge.persisted import Registered
 from router.edge.serve import draining_server, listen
 from router.execution.transport import SubgraphTransport
 from router.execution.transports.in_process import InProcessTransport
@@ -52,7 +53,7 @@ def router_of(hall: Hall, config: RouterConfig, transport: SubgraphTransport | N
 async def running(
     config: RouterConfig | None = None,
     credentials: Credentials | None = None,
-    registered: Mapping[str, str] | None = None,
+    registered: Mapping[str, str] | Registered | None = None,
     *,
     transport: SubgraphTransport | None = None,
     background: tuple[Background, ...] = (),

@@ -109,7 +109,7 @@ def test_a_change_that_breaks_no_registered_operation_passes(tmp_path: Path) -> 
     ("options", "said"),
     [
         (["--format", "xml"], "`--format` is text or json, not `xml`"),
-        (["--operations", "nowhere"], "`nowhere` is no folder of operations"),
+        (["--operations", "nowhere"], "`nowhere` is no folder of operations, and no manifest of them"),
     ],
 )
 def test_options_that_cannot_be_used_are_refused(tmp_path: Path, options: list[str], said: str) -> None:
