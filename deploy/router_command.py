@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from deploy.settings import Settings
     from deploy.surroundings import Surroundings
     from router.config import RouterConfig
+    from router.edge.persisted import Registered
     from router.hooks import Hooks
     from router.pipeline import Router
     from router.snapshot import Snapshot
@@ -49,7 +50,9 @@ def router_command(
     persisted: Annotated[
         Path | None, typer.Option(help="manifest of registered documents (JSON); see `persisted.safelist`")
     ] = None,
-    poll: Annotated[bool, typer.Option("--poll", help="load the file anew when it changes")] = False,
+    poll: Annotated[
+        bool, typer.Option("--poll", help="load the supergraph and the manifest anew when they change")
+    ] = False,
     introspection: Annotated[bool, typer.Option(help="answer `__schema` and `__type`")] = True,
     jwks: Annotated[
         list[str] | None,
@@ -102,11 +105,14 @@ class _Files:
 
     def read(self, environment: Settings) -> _Read:
         """All of them; one clear line and exit code 1 where one cannot be used."""
+        from deploy.manifests import registered_in
+        from router.edge.persisted import Registered
+
         settings = _settings(self.config, list(self.forwarded), introspection=self.introspection)
         sdl = read_text_file(self.supergraph, "supergraph")
         return _Read(
             settings=settings,
-            registered=_registered(self.persisted) if self.persisted else {},
+            registered=registered_in(self.persisted) if self.persisted else Registered(),
             callers=_callers(list(self.jwks), environment, self.revocations) if self.jwks else None,
             hooks=_hooks(self.hooks) if self.hooks else None,
             snapshot=load_snapshot(sdl, self.supergraph, settings),
@@ -118,7 +124,7 @@ class _Read:
     """What the files say."""
 
     settings: RouterConfig
-    registered: dict[str, str]
+    registered: Registered
     callers: Callers | None
     hooks: Hooks | None
     snapshot: Snapshot
@@ -173,6 +179,7 @@ def _app(
     files: _Files, read: _Read, environment: Settings, around: Surroundings, *, workers: int
 ) -> Starlette:
     """The router's app; one clear line and exit code 1 where something that it needs cannot be used."""
+    from deploy.manifests import follow_manifest
     from deploy.subgraph_side import subgraph_side
     from router.edge.app import build_app
     from router.hooks import HookedRouter
@@ -192,9 +199,12 @@ def _app(
     following = [*side.background, *around.background]
     if files.poll:
         following.append(lambda: follow(files.supergraph, router, side.take))
+    if files.poll and files.persisted:
+        manifest = files.persisted
+        following.append(lambda: follow_manifest(manifest, app.state.persisted))
     if callers:
         following.extend(callers.following)
-    return build_app(
+    app = build_app(
         router,
         credentials=callers.credentials if callers else None,
         background=tuple(following),
@@ -202,6 +212,7 @@ def _app(
         routes=side.routes,
         rates=around.rates,
     )
+    return app
 
 
 async def follow(
@@ -293,15 +304,6 @@ def _hooks(named: str) -> Hooks:
     if not isinstance(found, Hooks):
         fail(f"`--hooks {named}`: write MODULE:NAME, where NAME is a `router.hooks.Hooks`")
     return found
-
-
-def _registered(path: Path) -> dict[str, str]:
-    from router.edge.persisted import ManifestInvalid, read_manifest
-
-    try:
-        return read_manifest(read_text_file(path, "manifest").encode())
-    except ManifestInvalid as error:
-        fail(f"`{path}`: {error}")
 
 
 def load_snapshot(sdl: str, path: Path, settings: RouterConfig | None = None) -> Snapshot:
