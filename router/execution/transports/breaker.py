@@ -32,8 +32,8 @@ class Breaker:
     """Asked before each call (`lets_through`), told after each one that was let through (`record`)."""
 
     __slots__ = (
-        "_calls", "_failures", "_now_s", "_on_change", "_open_until_s", "_policy", "_slice", "_trials_begun",
-        "_trials_well", "state",
+        "_calls", "_counts", "_failures", "_now_s", "_on_change", "_open_until_s", "_place", "_policy",
+        "_slice", "_slice_ends_s", "_slice_s", "_trials_begun", "_trials_well", "state",
     )  # fmt: skip
 
     def __init__(
@@ -49,7 +49,10 @@ class Breaker:
         self.state = State.CLOSED
         self._open_until_s = 0.0
         self._trials_begun = self._trials_well = 0
-        self._slice = 0
+        self._counts = policy.failures_percent_max > 0
+        self._slice_s = max(policy.window_ms, 1) / 1_000 / SLICES
+        self._slice = self._place = 0
+        self._slice_ends_s = 0.0
         self._calls = [0] * SLICES
         self._failures = [0] * SLICES
 
@@ -69,10 +72,11 @@ class Breaker:
 
     def record(self, outcome: Outcome) -> None:
         """A call that was let through has ended."""
-        if self.state is State.HALF_OPEN:
+        if self.state is State.CLOSED:
+            if outcome is not Outcome.UNKNOWN and self._counts:
+                self._count(outcome)
+        elif self.state is State.HALF_OPEN:
             self._record_trial(outcome)
-        elif self.state is State.CLOSED and outcome is not Outcome.UNKNOWN:
-            self._count(outcome)
 
     def _record_trial(self, outcome: Outcome) -> None:
         if outcome is Outcome.FAILED:
@@ -86,15 +90,12 @@ class Breaker:
                 self._change(State.CLOSED)
 
     def _count(self, outcome: Outcome) -> None:
-        if not self._policy.failures_percent_max:
-            return
-        now = int(self._now_s() * 1_000 * SLICES / max(self._policy.window_ms, 1))
-        if now != self._slice:
-            self._move_to(now)
-        place = now % SLICES
-        self._calls[place] += 1
+        now_s = self._now_s()
+        if now_s >= self._slice_ends_s:
+            self._move_to(int(now_s / self._slice_s))
+        self._calls[self._place] += 1
         if outcome is Outcome.FAILED:
-            self._failures[place] += 1
+            self._failures[self._place] += 1
             calls = sum(self._calls)
             limit = self._policy.failures_percent_max * calls
             if calls >= self._policy.calls_min and sum(self._failures) * 100 > limit:
@@ -103,7 +104,8 @@ class Breaker:
     def _move_to(self, now: int) -> None:
         for passed in range(max(self._slice + 1, now - SLICES + 1), now + 1):
             self._calls[passed % SLICES] = self._failures[passed % SLICES] = 0
-        self._slice = now
+        self._slice, self._place = now, now % SLICES
+        self._slice_ends_s = (now + 1) * self._slice_s
 
     def _open(self) -> None:
         self._open_until_s = self._now_s() + self._policy.open_ms / 1_000

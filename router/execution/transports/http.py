@@ -118,7 +118,12 @@ class HttpTransport:
         try:
             return await self._under_way.answer(
                 key,
-                lambda: self._called(lane, request, headers, body),
+                lambda: lane.call(
+                    lambda: self._signed(request, headers, body),
+                    body,
+                    is_query=True,
+                    timeout_s=request.timeout_s,
+                ),
                 timeout_s=timeout_s,
                 shared=lambda: shared_fetches_count.add(1, {SERVICE: request.service}),
             )

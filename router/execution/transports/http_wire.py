@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 import ssl
 import zlib
 from collections.abc import Callable, Mapping
@@ -14,6 +15,7 @@ TlsContext: TypeAlias = Callable[[], ssl.SSLContext]
 """The TLS settings for a connection that is opened now."""
 
 _FORBIDDEN: Final = ("\r", "\n", "\0")
+_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,256}")
 _DECODERS: Final[dict[str, int]] = {"gzip": 31, "x-gzip": 31, "deflate": 47}
 
 
@@ -95,8 +97,13 @@ def system_tls() -> ssl.SSLContext:
 
 
 def is_line(name: str, value: str) -> bool:
-    """Whether a header stays within its line."""
-    return not any(it in name or it in value for it in _FORBIDDEN)
+    """Whether a header is one: its name is a token, its value stays within its line.  Source: RFC 9110 §5."""
+    return _is_name(name) and not any(it in value for it in _FORBIDDEN)
+
+
+@functools.lru_cache(maxsize=1_024)
+def _is_name(name: str) -> bool:
+    return _NAME.fullmatch(name) is not None
 
 
 def plain_body(body: bytes, encoding: str, bytes_max: int) -> bytes:

@@ -14,6 +14,7 @@ from router.execution.transports.header_rules import HeaderRules
 from router.execution.transports.http_client import HttpClient
 from router.execution.transports.http_wire import (
     AnswerTooLong,
+    CallFailed,
     ConnectFailed,
     ConnectionLost,
     Endpoint,
@@ -96,9 +97,19 @@ class Lane:
         began = time.monotonic()
         own_s = self.timeout_s if timeout_s is None else min(self.timeout_s, timeout_s)
         outcome = Outcome.UNKNOWN
+        self._budget.earn()
         try:
-            answer = await self._tries(headers, body, is_query=is_query, until_s=began + own_s)
-            outcome = _outcome(answer)
+            try:
+                answer = await self._client.post(self._endpoint, headers(), body, timeout_s=own_s)
+            except (ConnectFailed, ConnectionLost) as failure:
+                if not is_query:
+                    raise
+                answer = await self._again(headers, body, failure, until_s=began + own_s)
+            else:
+                self._door.is_open()
+                if is_query and answer.status in RETRIED_STATUSES:
+                    answer = await self._again(headers, body, answer, until_s=began + own_s)
+            outcome = Outcome.WELL if answer.status == 200 else _outcome(answer)
         except (TimeoutError, ConnectFailed, ConnectionLost, AnswerTooLong, NotHttp) as error:
             cut = isinstance(error, TimeoutError) and own_s < self.timeout_s * _CUT_SHORT_OF
             outcome = Outcome.UNKNOWN if cut else Outcome.FAILED
@@ -108,43 +119,46 @@ class Lane:
             call_duration_s.record(time.monotonic() - began, self._attributes)
         return answer
 
-    async def _tries(self, headers: Headers, body: bytes, *, is_query: bool, until_s: float) -> HttpAnswer:
-        policy, budget, tries = self.traffic.retry, self._budget, 0
-        budget.earn()
+    async def _again(
+        self, headers: Headers, body: bytes, last: HttpAnswer | CallFailed, *, until_s: float
+    ) -> HttpAnswer:
+        """What further tries bring after the first one's outcome; the last outcome where none is left."""
+        tries = 1
         while True:
-            tries += 1
-            last = not is_query or tries >= policy.attempts_max
-            retry_after = ""
-            try:
-                answer = await self._try(headers(), body, until_s)
-            except ConnectFailed as failure:
+            if isinstance(last, ConnectFailed):
                 # nothing was sent: this is waiting for the subgraph, and no retry of a call that it had
-                if not (is_query and failure.refused and await self._door.wait(until_s=until_s)):
-                    raise
-                tries -= 1
-                continue
-            except ConnectionLost:
-                if last or not budget.take():
-                    raise
-                reason = "lost"
+                if not (last.refused and await self._door.wait(until_s=until_s)):
+                    raise last
+            elif await self._pauses(last, tries, until_s):
+                tries += 1
+            elif isinstance(last, CallFailed):
+                raise last
             else:
-                self._door.is_open()
-                if last or answer.status not in RETRIED_STATUSES or not budget.take():
-                    return answer
-                reason, retry_after = str(answer.status), answer.retry_after
-            pause = pause_s(policy, tries, retry_after)
-            if time.monotonic() + pause >= until_s:
-                if reason == "lost":
-                    raise ConnectionLost
-                return answer
-            retries_count.add(1, {SERVICE: self.service, "reason": reason})
-            await asyncio.sleep(pause)
+                return last
+            left_s = until_s - time.monotonic()
+            if left_s <= 0:
+                raise TimeoutError
+            try:
+                last = await self._client.post(self._endpoint, headers(), body, timeout_s=left_s)
+            except (ConnectFailed, ConnectionLost) as failure:
+                last = failure
+                continue
+            self._door.is_open()
+            if last.status not in RETRIED_STATUSES:
+                return last
 
-    async def _try(self, headers: Mapping[str, str], body: bytes, until_s: float) -> HttpAnswer:
-        left_s = until_s - time.monotonic()
-        if left_s <= 0:
-            raise TimeoutError
-        return await self._client.post(self._endpoint, headers, body, timeout_s=left_s)
+    async def _pauses(self, last: HttpAnswer | CallFailed, tries: int, until_s: float) -> bool:
+        """Wait before another try, where one is left, in time and within the budget."""
+        reason, retry_after = "lost", ""
+        if isinstance(last, HttpAnswer):
+            reason, retry_after = str(last.status), last.retry_after
+        policy = self.traffic.retry
+        pause = pause_s(policy, tries, retry_after)
+        if tries >= policy.attempts_max or time.monotonic() + pause >= until_s or not self._budget.take():
+            return False
+        retries_count.add(1, {SERVICE: self.service, "reason": reason})
+        await asyncio.sleep(pause)
+        return True
 
     @property
     def stream_url(self) -> str:

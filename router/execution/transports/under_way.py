@@ -15,13 +15,29 @@ Answered = TypeVar("Answered")
 _WORTH_ANOTHER_S: Final = 0.1
 
 
+class _Flight(Generic[Answered]):
+    """A fetch under way. Its future is made for the first who waits: most fetches are nobody else's."""
+
+    __slots__ = ("until_s", "waited")
+
+    def __init__(self, until_s: float) -> None:
+        self.until_s = until_s
+        self.waited: asyncio.Future[Answered] | None = None
+
+    def landing(self) -> asyncio.Future[Answered]:
+        """What those who share it wait for."""
+        if self.waited is None:
+            self.waited = asyncio.get_running_loop().create_future()
+        return self.waited
+
+
 class FetchesUnderWay(Generic[Answered]):
     """Fetches by key. Who asks first makes it; if that one's client leaves, the next one does."""
 
     __slots__ = ("_mutations_seen", "_under_way")
 
     def __init__(self) -> None:
-        self._under_way: dict[Hashable, tuple[asyncio.Future[Answered], float]] = {}
+        self._under_way: dict[Hashable, _Flight[Answered]] = {}
         self._mutations_seen = 0
 
     def mutated(self) -> None:
@@ -41,36 +57,38 @@ class FetchesUnderWay(Generic[Answered]):
         Errors: those of `make`; TimeoutError where another's fetch takes longer than this one may.
         """
         key, until_s = (key, self._mutations_seen), time.monotonic() + timeout_s
-        while (found := self._under_way.get(key)) is not None:
-            under_way, its_until_s = found
+        while (flight := self._under_way.get(key)) is not None:
+            landing = flight.landing()
             try:
-                answered = await asyncio.wait_for(asyncio.shield(under_way), until_s - time.monotonic())
+                answered = await asyncio.wait_for(asyncio.shield(landing), until_s - time.monotonic())
             except asyncio.CancelledError:
-                if not under_way.cancelled():
+                if not landing.cancelled():
                     raise  # this client left; the one who makes the fetch did not
                 continue
             except Exception:
-                if under_way.done() and until_s > its_until_s + _WORTH_ANOTHER_S:
+                if landing.done() and until_s > flight.until_s + _WORTH_ANOTHER_S:
                     continue  # that one had less time: its failure need not be ours
                 raise
             shared()
             return answered
-        return await self._make(key, make, until_s)
-
-    async def _make(self, key: Hashable, make: Callable[[], Awaitable[Answered]], until_s: float) -> Answered:
-        under_way: asyncio.Future[Answered] = asyncio.get_running_loop().create_future()
-        self._under_way[key] = under_way, until_s
+        flight = self._under_way[key] = _Flight(until_s)
         try:
             answered = await make()
-        except asyncio.CancelledError:
-            under_way.cancel()
-            raise
         except BaseException as failure:
-            under_way.set_exception(failure)
-            under_way.exception()  # seen, even if nobody shares it
-            raise
-        else:
-            under_way.set_result(answered)
-            return answered
-        finally:
             del self._under_way[key]
+            _tell_failure(flight.waited, failure)
+            raise
+        del self._under_way[key]
+        if flight.waited is not None:
+            flight.waited.set_result(answered)
+        return answered
+
+
+def _tell_failure(waited: asyncio.Future[Answered] | None, failure: BaseException) -> None:
+    if waited is None:
+        return
+    if isinstance(failure, asyncio.CancelledError):
+        waited.cancel()
+        return
+    waited.set_exception(failure)
+    waited.exception()  # seen, even if all who waited have left

@@ -1,0 +1,176 @@
+"""Kept answers from the outside: the client's `Cache-Control`, `/invalidation`, and two viewers of one URL."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from authz.classes import Role
+from authz.errors import InvalidToken
+from authz.identity.subject import Subject
+from datastores.cache.opening import open_cache
+from deploy.settings import Settings
+from deploy.subgraph_side import subgraph_side
+from router.config import read_config
+from router.edge.app import build_app
+from router.edge.credentials import Credentials
+from router.edge.invalidation import NoInvalidation, invalidation_route, tags_of
+from router.edge.serve import draining_server, listen
+from router.execution.answer_cache.cached import AnswerCache
+from router.pipeline import Router
+from router.snapshot import snapshot_of
+from tests.kit_edge.supergraphs import supergraph_of
+
+pytestmark = pytest.mark.timeout(30)
+KEY = "a key that nobody guesses"
+SETTINGS = {
+    "forward_headers": ["x-viewer"],
+    "subgraphs": {"by_name": {"only": {"cache": {"on": True}}}},
+}
+
+
+@dataclass
+class Running:
+    """A router that keeps answers, and what its subgraph was asked."""
+
+    url: str
+    http: aiohttp.ClientSession
+    asked: list[str] = field(default_factory=list)
+    cache_control: str = "public, max-age=60"
+
+    async def ask(self, query: str = "{ hello }", **headers: str) -> tuple[Any, str]:
+        async with self.http.post(self.url, json={"query": query}, headers=headers) as answer:
+            return (await answer.json())["data"], answer.headers["cache-control"]
+
+    async def forget(self, body: Any, authorization: str | None = KEY) -> int:
+        headers = {"authorization": authorization} if authorization is not None else {}
+        url = self.url.replace("/graphql", "/invalidation")
+        async with self.http.post(url, json=body, headers=headers) as answer:
+            return answer.status
+
+
+async def authenticate(token: str) -> Subject:
+    if token not in {"mira", "tomas"}:
+        raise InvalidToken
+    return Subject(token, roles=frozenset({Role.ATHLETE}))
+
+
+@asynccontextmanager
+async def running() -> AsyncIterator[Running]:
+    found = Running("", aiohttp.ClientSession())
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        text = (await request.json())["query"]
+        found.asked.append(text)
+        viewer = request.headers.get("x-viewer")
+        data = {"hello": f"answer {len(found.asked)} for {viewer}"}
+        return web.json_response({"data": data}, headers={"cache-control": found.cache_control})
+
+    app = web.Application()
+    app.router.add_post("/graphql", answer)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    config = read_config(SETTINGS)
+    text = supergraph_of(
+        "type Query { hello: String } type Mutation { hello: String }",
+        url=f"http://127.0.0.1:{runner.addresses[0][1]}/graphql",
+    )
+    snapshot = snapshot_of(text, config)
+    side = subgraph_side(snapshot, config, Settings(cache_invalidation_key=KEY))  # type: ignore[arg-type]
+    serving_app = build_app(
+        Router(snapshot, side.transport, config=config),
+        credentials=Credentials(authenticate=authenticate),
+        routes=side.routes,
+        background=side.background,
+    )
+    listening, ready = listen("127.0.0.1", 0), asyncio.Event()
+    server = draining_server(serving_app, config, ready=ready.set)
+    serving = asyncio.create_task(server.serve(sockets=[listening]))
+    await ready.wait()
+    found.url = f"http://127.0.0.1:{listening.getsockname()[1]}/graphql"
+    try:
+        yield found
+    finally:
+        await found.http.close()
+        server.should_exit = True
+        await serving
+        listening.close()
+        await runner.cleanup()
+
+
+async def test_a_kept_answer_says_how_long_it_is_good() -> None:
+    async with running() as router:
+        first, said = await router.ask()
+        assert said == "max-age=60, public"
+        second, said = await router.ask()
+        assert second == first
+        assert said in {"max-age=60, public", "max-age=59, public"}
+        _, said = await router.ask(authorization="Bearer mira")
+        assert said.endswith(", private")  # what a caller sees depends on that caller's rights
+        _, said = await router.ask("mutation { hello }")
+        assert said == "no-store"
+        async with router.http.post(router.url, json={"query": "{ none }"}) as refused:
+            assert refused.headers["cache-control"] == "no-store"
+    assert len(router.asked) == 2
+
+
+async def test_two_viewers_of_a_private_answer_never_meet() -> None:
+    async with running() as router:
+        router.cache_control = "private, max-age=60"
+        seen = {}
+        for _ in range(2):
+            for who in ("mira", "tomas"):
+                headers = {"authorization": f"Bearer {who}", "x-viewer": who}
+                data, said = await router.ask(**headers)
+                assert data["hello"].endswith(f"for {who}")
+                assert said.endswith("private")
+                assert seen.setdefault(who, data) == data
+    assert len(router.asked) == 2
+
+
+async def test_the_endpoint_forgets_for_those_who_hold_the_key() -> None:
+    subgraph = [{"kind": "subgraph", "subgraph": "only"}]
+    async with running() as router:
+        await router.ask()
+        for authorization in (None, "", "guess", "Bearer guess", f"Basic {KEY}"):
+            assert await router.forget(subgraph, authorization) == 401
+        await router.ask()
+        assert len(router.asked) == 1
+        assert await router.forget([{"kind": "subgraph", "subgraph": "other"}]) == 202
+        await router.ask()
+        assert len(router.asked) == 1
+        for number, authorization in enumerate((KEY, f"Bearer {KEY}"), start=2):
+            assert await router.forget(subgraph, authorization) == 202
+            await router.ask()
+            assert len(router.asked) == number
+        assert await router.forget([{"kind": "type", "subgraph": "only", "type": "Query"}]) == 202
+        await router.ask()
+        assert len(router.asked) == 4
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        None, {}, [], [1], [{}], [{"kind": "subgraph"}], [{"kind": "all"}],
+        [{"kind": "type", "subgraph": "a"}],
+        [{"kind": "cache_tag", "subgraphs": [], "cache_tag": "x"}],
+        [{"kind": "cache_tag", "subgraphs": [1], "cache_tag": "x"}],
+        [{"kind": "cache_tag", "subgraphs": ["a"], "cache_tag": str(n)} for n in range(10_001)],
+    ],
+)  # fmt: skip
+def test_what_names_nothing_to_forget_is_refused(body: Any) -> None:
+    with pytest.raises(NoInvalidation):
+        tags_of(body)
+
+
+def test_a_key_that_could_be_guessed_is_refused() -> None:
+    with pytest.raises(ValueError, match="16 bytes"):
+        invalidation_route(AnswerCache(open_cache("memory://")), key="short")
