@@ -10,8 +10,16 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from schema.checks import BrokenOperation, Change, Impact, Operation, broken_operations, compare
-from schema.checks.changes import SchemaUnreadable, read_schema
+from schema.checks import (
+    BrokenOperation,
+    Change,
+    Impact,
+    Operation,
+    broken_operations,
+    compare_versions,
+    read_version,
+)
+from schema.checks.changes import SchemaUnreadable
 from schema.composition import CompositionResult, compose
 from schema.composition.config import ConfigInvalid, load_supergraph_yaml
 from schema.composition.contracts import Contract, ContractEmpty, apply_contract
@@ -88,12 +96,12 @@ def check_command(
     if operations is not None and not operations.exists():
         _fail(f"`{operations}` is no folder of operations, and no manifest of them")
     try:
-        before, after = (read_schema(path.read_text(encoding="utf-8")) for path in (old, new))
+        before, after = (read_version(path.read_text(encoding="utf-8")) for path in (old, new))
         registered = _registered(operations) if operations else []
     except (OSError, UnicodeDecodeError, SchemaUnreadable) as error:
         _fail(str(error))
-    changes = compare(before, after)
-    broken = broken_operations(before, after, registered)
+    changes = compare_versions(before, after)
+    broken = broken_operations(before.api, after.api, registered)
     breaks = bool(broken if operations else [c for c in changes if c.impact is Impact.BREAKING])
     if form == "json":
         report = {

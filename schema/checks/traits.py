@@ -1,4 +1,5 @@
-"""Changes beside names and types: roots, deprecations, one-of inputs, specified scalars."""
+"""Changes beside names and types: roots, deprecations, one-of inputs, specified scalars, what is required now
+and what an interface can be now."""
 
 from __future__ import annotations
 
@@ -6,13 +7,18 @@ from collections.abc import Iterator, Mapping
 from typing import Protocol
 
 from graphql import (
+    GraphQLArgument,
     GraphQLEnumType,
+    GraphQLInputField,
     GraphQLInputObjectType,
     GraphQLInterfaceType,
     GraphQLNamedType,
     GraphQLObjectType,
     GraphQLScalarType,
     GraphQLSchema,
+    is_non_null_type,
+    is_required_argument,
+    is_required_input_field,
 )
 
 from schema.checks.model import Change, Impact
@@ -22,9 +28,13 @@ class _Deprecatable(Protocol):
     deprecation_reason: str | None
 
 
+_Required = GraphQLArgument | GraphQLInputField
+
+
 def trait_changes(old: GraphQLSchema, new: GraphQLSchema) -> Iterator[Change]:
     """Every such change between the two schemas, types in order of name."""
     yield from _roots(old, new)
+    yield from _new_implementations(old, new)
     for name in sorted(old.type_map.keys() & new.type_map.keys()):
         before, after = old.type_map[name], new.type_map[name]
         if not name.startswith("__") and type(before) is type(after):
@@ -48,6 +58,30 @@ def _roots(old: GraphQLSchema, new: GraphQLSchema) -> Iterator[Change]:
             )
 
 
+def _new_implementations(old: GraphQLSchema, new: GraphQLSchema) -> Iterator[Change]:
+    """New types where clients may know all that there were."""
+    for name in sorted(new.type_map.keys() - old.type_map.keys()):
+        for interface in getattr(new.type_map[name], "interfaces", ()):
+            if interface.name in old.type_map:
+                message = f"{name} was added to the types that {interface.name} can be."
+                yield Change(Impact.DANGEROUS, "TYPE_ADDED_TO_INTERFACE", message)
+
+
+def _now_required(
+    owner: str, before: Mapping[str, _Required], after: Mapping[str, _Required], kind: str
+) -> Iterator[Change]:
+    """What could be left out for its default, and has none any more."""
+    for name in sorted(before.keys() & after.keys()):
+        was, is_now = (_is_required(each) for each in (before[name], after[name]))
+        if is_now and not was and is_non_null_type(before[name].type):
+            message = f"{owner}.{name} has no default any more and must be given."
+            yield Change(Impact.BREAKING, f"{kind}_NOW_REQUIRED", message)
+
+
+def _is_required(item: _Required) -> bool:
+    return is_required_argument(item) if isinstance(item, GraphQLArgument) else is_required_input_field(item)
+
+
 def _of_type(before: GraphQLNamedType, after: GraphQLNamedType) -> Iterator[Change]:
     name = before.name
     if isinstance(before, GraphQLScalarType) and isinstance(after, GraphQLScalarType):
@@ -56,13 +90,16 @@ def _of_type(before: GraphQLNamedType, after: GraphQLNamedType) -> Iterator[Chan
         yield from _deprecations(name, before.values, after.values)
     elif isinstance(before, GraphQLInputObjectType) and isinstance(after, GraphQLInputObjectType):
         yield from _one_of(before, after)
+        yield from _now_required(name, before.fields, after.fields, "INPUT_FIELD")
         yield from _deprecations(name, before.fields, after.fields)
     elif isinstance(before, GraphQLObjectType | GraphQLInterfaceType) and isinstance(
         after, GraphQLObjectType | GraphQLInterfaceType
     ):
         yield from _deprecations(name, before.fields, after.fields)
         for field in sorted(before.fields.keys() & after.fields.keys()):
-            yield from _deprecations(f"{name}.{field}", before.fields[field].args, after.fields[field].args)
+            arguments = before.fields[field].args, after.fields[field].args
+            yield from _deprecations(f"{name}.{field}", *arguments)
+            yield from _now_required(f"{name}.{field}", *arguments, "ARG")
 
 
 def _specification(before: GraphQLScalarType, after: GraphQLScalarType) -> Iterator[Change]:

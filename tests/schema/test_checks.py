@@ -8,7 +8,15 @@ import typer
 from typer.testing import CliRunner
 
 from deploy.compose_command import register
-from schema.checks import Impact, Operation, broken_operations, compare
+from schema.checks import (
+    Impact,
+    Operation,
+    SchemaVersion,
+    broken_operations,
+    compare,
+    compare_versions,
+    read_version,
+)
 from schema.checks.changes import SchemaUnreadable, read_schema
 from schema.composition import compose
 from schema.sources import SubgraphSource
@@ -156,3 +164,94 @@ def test_roots_that_come_go_and_are_renamed() -> None:
     assert [c.impact for c in compare(both, one)] == [Impact.BREAKING]
     assert [(c.impact, c.kind) for c in compare(one, both)] == [(Impact.SAFE, "ROOT_ADDED")]
     assert [(c.impact, c.kind) for c in compare(one, other)] == [(Impact.DANGEROUS, "ROOT_RENAMED")]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "found"),
+    [
+        ("a(x: Int! = 1): Int", "a(x: Int!): Int", ("breaking", "ARG_NOW_REQUIRED")),
+        (
+            "a: Int } input I { x: Int! = 1",
+            "a: Int } input I { x: Int!",
+            ("breaking", "INPUT_FIELD_NOW_REQUIRED"),
+        ),
+        ("a(x: Int = 1): Int", "a(x: Int = 2): Int", ("dangerous", "ARG_DEFAULT_VALUE_CHANGE")),
+        (
+            "a: Int } input I { x: Int = 1",
+            "a: Int } input I { x: Int = 2",
+            ("dangerous", "INPUT_FIELD_DEFAULT_VALUE_CHANGE"),
+        ),
+        (
+            "i: I } interface I { x: Int",
+            "i: I } type A implements I { x: Int } interface I { x: Int",
+            ("dangerous", "TYPE_ADDED_TO_INTERFACE"),
+        ),
+    ],
+)
+def test_changes_of_defaults_and_of_what_an_interface_can_be(
+    old: str, new: str, found: tuple[str, str]
+) -> None:
+    before, after = (read_schema(f"type Query {{ {text} }}") for text in (old, new))
+    assert found in [(c.impact.value, c.kind) for c in compare(before, after)]
+
+
+SPEC = 'extend schema @link(url: "https://specs.apollo.dev/federation/v2.9", import: ["@authenticated",'
+SPEC += ' "@requiresScopes", "@policy", "@tag", "@cost", "@listSize", "@inaccessible"])\n'
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "found"),
+    [
+        ("", "@authenticated", [("breaking", "AUTHENTICATION_ADDED")]),
+        ("@authenticated", "", [("dangerous", "AUTHENTICATION_REMOVED")]),
+        ("", '@requiresScopes(scopes: [["a"]])', [("breaking", "SCOPES_ADDED")]),
+        ('@requiresScopes(scopes: [["a"]])', "", [("dangerous", "SCOPES_REMOVED")]),
+        (
+            '@requiresScopes(scopes: [["a"]])',
+            '@requiresScopes(scopes: [["a", "b"]])',
+            [("breaking", "SCOPES_CHANGED")],
+        ),
+        (
+            '@requiresScopes(scopes: [["a"]])',
+            '@requiresScopes(scopes: [["b"]])',
+            [("breaking", "SCOPES_CHANGED")],
+        ),
+        (
+            '@requiresScopes(scopes: [["a"]])',
+            '@requiresScopes(scopes: [["a"], ["b"]])',
+            [("dangerous", "SCOPES_LOOSENED")],
+        ),
+        ('@requiresScopes(scopes: [["a", "b"]])', '@requiresScopes(scopes: [["b", "a"]])', []),
+        ('@policy(policies: [["a"]])', '@policy(policies: [["b"]])', [("breaking", "POLICY_CHANGED")]),
+        ("", '@policy(policies: [["a"]])', [("breaking", "POLICY_ADDED")]),
+        ('@tag(name: "x")', '@tag(name: "y")', [("dangerous", "TAG_ADDED"), ("dangerous", "TAG_REMOVED")]),
+        ("@cost(weight: 1)", "@cost(weight: 2)", [("dangerous", "COST_CHANGED")]),
+        ("@listSize(assumedSize: 1)", "", [("dangerous", "LIST_SIZE_CHANGED")]),
+        ("", "@inaccessible", [("breaking", "FIELD_REMOVED")]),
+        ("@inaccessible", "", [("safe", "FIELD_ADDED")]),
+    ],
+)
+def test_changes_of_who_may_ask_and_of_what_it_costs(
+    old: str, new: str, found: list[tuple[str, str]]
+) -> None:
+    def version(directives: str) -> SchemaVersion:
+        sdl = f"{SPEC} type Query {{ a: [Int] {directives} b: Int }}"
+        return read_version(compose([SubgraphSource("s", "", sdl)]).unwrap())
+
+    changes = compare_versions(version(old), version(new))
+    assert [(c.impact.value, c.kind) for c in changes] == found
+    assert all(
+        c.message.startswith(("Query.a", "@", "Field", "Tag")) or "Query.a" in c.message for c in changes
+    )
+
+
+def test_a_directive_of_ones_own_and_one_on_a_type_an_argument_and_a_value() -> None:
+    own = "directive @mine(x: Int) on OBJECT | ARGUMENT_DEFINITION | ENUM_VALUE | ENUM "
+    old = own + "type Query @mine(x: 1) { a(b: Int @mine): E } enum E { A @mine(x: 1) }"
+    new = own + "type Query @mine(x: 2) { a(b: Int): E } enum E { A }"
+    changes = compare_versions(read_version(old), read_version(new))
+    assert [(c.kind, c.message.split(" was ")[0]) for c in changes] == [
+        ("DIRECTIVE_CHANGED", "@mine of E.A"),
+        ("DIRECTIVE_CHANGED", "@mine of Query"),
+        ("DIRECTIVE_CHANGED", "@mine of Query.a(b:)"),
+    ]
