@@ -27,7 +27,7 @@ from datastores.regions.errors import RegionUnknown
 from datastores.relational.opening import open_relational
 from deploy.regional_subgraph import Homes, RegionalSubgraph, names_in
 from deploy.regions import RegionalLedger, Regions, regional_endpoint, regional_platform
-from deploy.settings import Region, Settings
+from deploy.settings import Region, Settings, settings_with
 from tests.kit_platform.client import LOG_IN
 from tests.kit_platform.process import ROOT
 from tests.servers.absent import absent
@@ -392,3 +392,18 @@ def test_a_region_has_its_own_stores_and_folder_and_backups(tmp_path: Path) -> N
     assert (eu.backup_safe, us.backup_safe) == (Path("safe-eu"), None)
     assert eu.data_folder != us.data_folder
     assert eu.regions == {}
+
+
+def test_a_command_works_on_the_one_region_that_the_environment_names(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    regions = {"eu": {"relational_url": "postgresql://h/eu", "backup_safe": "safe-eu"}, "us": {}}
+    monkeypatch.setenv("STADION_REGIONS", json.dumps(regions))
+    monkeypatch.setenv("STADION_HOME_REGION", "us")
+    assert settings_with(data_folder=tmp_path).data_folder == tmp_path
+    monkeypatch.setenv("STADION_REGION", "eu")
+    found = settings_with(data_folder=tmp_path)
+    assert found.data_folder == tmp_path / "regions" / "eu"
+    assert found.backup_safe == Path("safe-eu")
+    assert found.relational_url is not None
+    assert found.relational_url.get_secret_value() == "postgresql://h/eu"
