@@ -23,14 +23,17 @@ class MemoryLimits:
 
 
 class MemoryEntries:
-    """`Entries` in a dictionary. One process has one, so it needs no claims beyond the caller's own."""
+    """`Entries` in a dictionary. One process has one, so it needs no claims beyond the caller's own.
+
+    `clock_s` only ever goes forward: a step of the machine's clock neither ends an entry nor keeps it.
+    """
 
     def __init__(
-        self, *, limits: MemoryLimits | None = None, clock_s: Callable[[], float] = time.time
+        self, *, limits: MemoryLimits | None = None, clock_s: Callable[[], float] = time.monotonic
     ) -> None:
         self._limits = limits or MemoryLimits()
         self._clock_s = clock_s
-        self._entries: OrderedDict[str, Entry] = OrderedDict()
+        self._entries: OrderedDict[str, tuple[Entry, float]] = OrderedDict()
         self._bytes = 0
         self._open = False
 
@@ -59,10 +62,11 @@ class MemoryEntries:
         now_s = self._clock_s()
         found = {}
         for key in keys:
-            entry = self._entries.get(key)
-            if entry is None:
+            kept = self._entries.get(key)
+            if kept is None:
                 continue
-            if entry.expires_at_s <= now_s:
+            entry, ends_at_s = kept
+            if ends_at_s <= now_s:
                 self._drop(key)
                 continue
             self._entries.move_to_end(key)
@@ -72,9 +76,10 @@ class MemoryEntries:
     async def write(self, entries: Mapping[str, Entry], *, ttl_s: float) -> None:
         """Put `entries`; what has ended goes first, then what was not read for longest."""
         self._check_open()
+        ends_at_s = self._clock_s() + ttl_s
         for key, entry in entries.items():
             self._drop(key)
-            self._entries[key] = entry
+            self._entries[key] = (entry, ends_at_s)
             self._bytes += _size_bytes(key, entry)
         if self._is_full():
             self._drop_ended()
@@ -104,13 +109,13 @@ class MemoryEntries:
 
     def _drop_ended(self) -> None:
         now_s = self._clock_s()
-        for key in [key for key, entry in self._entries.items() if entry.expires_at_s <= now_s]:
+        for key in [key for key, (_, ends_at_s) in self._entries.items() if ends_at_s <= now_s]:
             self._drop(key)
 
     def _drop(self, key: str) -> None:
-        entry = self._entries.pop(key, None)
-        if entry is not None:
-            self._bytes -= _size_bytes(key, entry)
+        kept = self._entries.pop(key, None)
+        if kept is not None:
+            self._bytes -= _size_bytes(key, kept[0])
 
 
 def _size_bytes(key: str, entry: Entry) -> int:

@@ -17,7 +17,7 @@ from tests.kit_datastores import postgresql_schema, postgresql_url
 from tests.kit_datastores.kms import running_key_service
 from tests.kit_datastores.memcached import memcached_url, own_memcached
 from tests.kit_datastores.mongodb import mongodb_url
-from tests.kit_datastores.neo4j import neo4j_url
+from tests.kit_datastores.neo4j import neo4j_server, neo4j_url
 from tests.kit_datastores.redis import own_redis, redis_cluster_url, redis_url
 from tests.kit_datastores.s3 import s3_url
 from tests.kit_datastores.timescaledb import timescaledb_url
@@ -25,6 +25,7 @@ from tests.kit_datastores.timescaledb import timescaledb_url
 __all__ = [
     "memcached_url",
     "mongodb_url",
+    "neo4j_server",
     "neo4j_url",
     "own_memcached",
     "own_redis",

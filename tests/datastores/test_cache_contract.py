@@ -362,3 +362,31 @@ async def test_an_entry_with_a_value_over_what_memcached_takes_is_a_miss_and_so_
     await cache.set_many({"a": bytes(VALUE_BYTES_MAX), "b": bytes(1_000_000)}, ttl_s=60)
     assert await cache.get_many(["a", "b"]) == {"b": bytes(1_000_000)}
     await cache.close()
+
+
+@pytest.mark.parametrize("step_s", [-86_400.0, 86_400.0])
+async def test_a_step_of_the_machines_clock_neither_ends_a_value_in_memory_nor_keeps_it(
+    step_s: float,
+) -> None:
+    wall_s, ticking_s = [1_000_000.0], [50.0]
+    entries = MemoryEntries(clock_s=lambda: ticking_s[0])
+    cache = SharedCache(entries, clock_s=lambda: wall_s[0])
+    await cache.open()
+    await cache.set_many({"a": b"1"}, ttl_s=60)
+    wall_s[0] += step_s
+    ticking_s[0] += 59
+    assert await cache.get_many(["a"]) == {"a": b"1"}
+    ticking_s[0] += 1
+    assert await cache.get_many(["a"]) == {}
+    await cache.close()
+
+
+async def test_a_step_back_of_the_machines_clock_does_not_outlive_the_servers_end(redis_url: str) -> None:
+    wall_s = [time.time()]
+    places = RedisEntries(redis_url, prefix=f"{secrets.token_hex(6)}:")
+    cache = SharedCache(places, clock_s=lambda: wall_s[0])
+    await cache.open()
+    await cache.set_many({"a": b"1"}, ttl_s=0.02)
+    wall_s[0] -= 86_400
+    await until_gone(cache, "a")
+    await cache.close()

@@ -82,6 +82,36 @@ async def test_of_many_who_replace_one_version_one_wins(documents: Documents) ->
     assert (await documents.get("meals", ["d"]))["d"] == Document("d", {"n": winner}, 2)
 
 
+async def test_a_hundred_writers_of_one_id_have_one_winner(documents: Documents) -> None:
+    tries = [documents.insert("meals", [Document("d", {"n": n})]) for n in range(100)]
+    answers = await asyncio.gather(*tries, return_exceptions=True)
+    [winner] = [number for number, answer in enumerate(answers) if answer is None]
+    assert {type(answer) for answer in answers} == {type(None), Conflict}
+    assert (await documents.get("meals", ["d"]))["d"] == Document("d", {"n": winner})
+
+
+async def test_a_hundred_writers_of_one_counter_count_exactly(documents: Documents) -> None:
+    if isinstance(documents, MongodbDocuments) and "STADION_TEST_MONGODB_URL" not in os.environ:
+        pytest.skip(
+            "FerretDB 1.24 lets two writers win one version: STADION_TEST_MONGODB_URL proves this one"
+        )
+    await documents.insert("meals", [Document("d", {"n": 0})])
+
+    async def count() -> None:
+        while True:
+            there = (await documents.get("meals", ["d"]))["d"]
+            try:
+                await documents.replace(
+                    "meals", [Document("d", {"n": there.content["n"] + 1}, there.version)]
+                )
+            except Conflict:
+                continue
+            return
+
+    await asyncio.gather(*(count() for _ in range(100)))
+    assert (await documents.get("meals", ["d"]))["d"] == Document("d", {"n": 100}, 101)
+
+
 async def test_deleting_tells_how_many_were_there(documents: Documents) -> None:
     await documents.insert("meals", MEALS)
     assert await documents.delete("meals", ["m1", "m3", "missing"]) == 2

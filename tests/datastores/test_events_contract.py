@@ -133,7 +133,9 @@ async def test_topic_and_key_choose(events: AnyEvents, store: Relational) -> Non
     assert await take(stream, 2) == [1, 2]
 
 
-async def test_events_come_in_the_order_of_their_commits(events: AnyEvents, store: Relational) -> None:
+async def test_events_of_a_hundred_writers_come_once_each_in_the_order_of_their_commits(
+    events: AnyEvents, store: Relational
+) -> None:
     stream = events.subscribe(["thing.changed"])
     committed: list[int] = []
 
@@ -141,10 +143,10 @@ async def test_events_come_in_the_order_of_their_commits(events: AnyEvents, stor
         await publish(events, store, event(number))
         committed.append(number)
 
-    await asyncio.gather(*(one(number) for number in range(60)))
-    received = await take(stream, 60)
-    assert sorted(received) == list(range(60))
-    in_store = await store.read(lambda c: rows.events_after(c, 0, limit=100))
+    await asyncio.gather(*(one(number) for number in range(100)))
+    received = await take(stream, 100)
+    assert sorted(received) == list(range(100))
+    in_store = await store.read(lambda c: rows.events_after(c, 0, limit=200))
     assert received == [e.payload["number"] for _, e in in_store]
 
 

@@ -64,14 +64,19 @@ class PostgresqlServer:
                 self._process.wait(0.05)
         raise RuntimeError((self.folder / "server.log").read_text())
 
+    def has_ended(self) -> bool:
+        """Whether it has stopped by itself, as it does where it cannot write its log."""
+        return self._process is None or self._process.poll() is not None
+
     def stop(self, *, kill: bool = False) -> None:
         """Stop at once: cleanly, or as a crash would (`kill`)."""
         if self._process is None:
             return
-        if kill:
-            os.killpg(self._process.pid, signal.SIGKILL)
-        else:
-            self._process.send_signal(signal.SIGINT)
+        with contextlib.suppress(ProcessLookupError):
+            if kill:
+                os.killpg(self._process.pid, signal.SIGKILL)
+            else:
+                self._process.send_signal(signal.SIGINT)
         self._process.wait(20)
         self._process = None
 
