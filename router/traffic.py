@@ -148,7 +148,7 @@ class CachedAnswers:
     """Whether what a subgraph answers is kept. Only what says how long it is good is kept: by its
     `Cache-Control`, or by `@cacheControl` in the supergraph; `ttl_s_default` speaks for neither."""
 
-    on: Annotated[bool, "keep answers that may be kept"] = False
+    enabled: Annotated[bool, "keep answers that may be kept"] = False
     ttl_s_default: Annotated[int, "seconds for answers that do not say how long they are good"] = 0
     ttl_s_max: Annotated[int, "seconds for which any answer is kept, at most"] = 86_400
 
@@ -200,7 +200,7 @@ class Traffic:
     @property
     def keeps_answers(self) -> bool:
         """Whether answers of some subgraph are kept."""
-        return any(one.cache.on for one in self.each())
+        return any(one.cache.enabled for one in self.each())
 
     def each(self) -> tuple[SubgraphTraffic, ...]:
         """The settings for all, and every subgraph's own."""

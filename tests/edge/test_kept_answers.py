@@ -1,4 +1,4 @@
-"""Kept answers from the outside: the client's `Cache-Control`, `/invalidation`, and two viewers of one URL."""
+"""Kept answers from outside: the client's `Cache-Control`, `/invalidation`, and two viewers of one URL."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ pytestmark = pytest.mark.timeout(30)
 KEY = "a key that nobody guesses"
 SETTINGS = {
     "forward_headers": ["x-viewer"],
-    "subgraphs": {"by_name": {"only": {"cache": {"on": True}}}},
+    "subgraphs": {"by_name": {"only": {"cache": {"enabled": True}}}},
 }
 
 

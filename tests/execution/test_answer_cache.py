@@ -99,7 +99,7 @@ class Books:
 async def cached(books: Books, supergraph: Supergraph, **policy: Any) -> AsyncIterator[CachedTransport]:
     store = open_cache("memory://")
     await store.open()
-    traffic = Traffic(all=SubgraphTraffic(cache=CachedAnswers(on=True, **policy)))
+    traffic = Traffic(all=SubgraphTraffic(cache=CachedAnswers(enabled=True, **policy)))
     yield CachedTransport(books, AnswerCache(store), supergraph, traffic)
     await store.close()
 
@@ -310,7 +310,7 @@ class Lossy:
 
 async def test_without_its_store_everything_is_asked_for_and_answered(supergraph: Supergraph) -> None:
     books = Books()
-    traffic = Traffic(all=SubgraphTraffic(cache=CachedAnswers(on=True)))
+    traffic = Traffic(all=SubgraphTraffic(cache=CachedAnswers(enabled=True)))
     transport = CachedTransport(books, AnswerCache(Lossy()), supergraph, traffic)
     for _ in range(2):
         assert (await transport.fetch(ask())).data
@@ -379,7 +379,7 @@ async def test_a_default_lifetime_is_private(supergraph: Supergraph) -> None:
 async def test_a_subgraph_whose_cache_is_off_is_always_asked(supergraph: Supergraph) -> None:
     books, store = Books(), open_cache("memory://")
     await store.open()
-    traffic = Traffic(by_name={"others": SubgraphTraffic(cache=CachedAnswers(on=True))})
+    traffic = Traffic(by_name={"others": SubgraphTraffic(cache=CachedAnswers(enabled=True))})
     transport = CachedTransport(books, AnswerCache(store), supergraph, traffic)
     for _ in range(2):
         await transport.fetch(ask())

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import pytest
+import yaml
 
 from router.config import ConfigError, RouterConfig, read_config
 
@@ -93,3 +97,48 @@ def test_classes_of_clients_and_limits_by_subgraph_are_read() -> None:
     assert config.client_classes["partner"].roles == ("partner",)
     assert config.client_classes["partner"].cost_max == 50
     assert config.demand.subgraph_cost_max == {"all": 5, "medical": 1}
+
+
+def test_the_readmes_example_of_subgraphs_is_good() -> None:
+    readme = (Path(__file__).parents[2] / "router" / "README.md").read_text(encoding="utf-8")
+    example = readme.split("## Towards subgraphs")[1].split("```yaml\n")[1].split("```")[0]
+    traffic = read_config(yaml.safe_load(example)).subgraphs
+    assert traffic.of("others").timeout_ms_max == traffic.of("reviews").timeout_ms_max == 5_000
+    assert traffic.of("reviews").headers == traffic.all.headers
+    assert traffic.of("reviews").cache.enabled
+    assert not traffic.all.cache.enabled
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({"all": {"headers": [{}]}}, r"`subgraphs\.all\.headers\[0\]`: a header rule is one of"),
+        ({"all": {"headers": [{"insert": {"value": "x"}}]}}, "`insert` needs the `name`"),
+        ({"all": {"headers": [{"remove": {"matching": "("}}]}}, "is not a regular expression"),
+        ({"all": {"headers": [{"propagate": {"named": "a", "matching": "b"}}]}}, "not both"),
+        ({"by_name": {"a": {"tls": {"key_file": "k"}}}}, "a certificate needs its key"),
+        ({"by_name": {"a": {"retries": {}}}}, r"did you mean `subgraphs\.by_name\.a\.retry`"),
+        ({"by_name": {"a": 3}}, r"`subgraphs\.by_name` must be a mapping"),
+        ({"by_name": {"a": {}}, "all": 3}, r"`subgraphs\.all` must be a mapping"),
+        ({"all": {"subscriptions": {"protocol": "callback"}}}, "need `callback_url`"),
+    ],
+)
+def test_settings_of_subgraphs_that_cannot_be_are_told(settings: dict[str, Any], says: str) -> None:
+    with pytest.raises(ConfigError, match=says):
+        read_config({"subgraphs": settings})
+
+
+def test_a_subgraph_has_what_differs_from_all_and_its_rules_after_theirs() -> None:
+    first, second = ({"insert": {"name": one, "value": "x"}} for one in ("a", "b"))
+    traffic = read_config(
+        {
+            "subgraphs": {
+                "by_name": {"one": {"retry": {"attempts_max": 1}, "headers": [second]}},
+                "all": {"timeout_ms_max": 7, "retry": {"pause_ms_base": 3}, "headers": [first]},
+            }
+        }
+    ).subgraphs
+    one = traffic.of("one")
+    assert (one.timeout_ms_max, one.retry.pause_ms_base, one.retry.attempts_max) == (7, 3, 1)
+    assert [rule.insert.name for rule in one.headers] == ["a", "b"]
+    assert traffic.of("another") is traffic.all

@@ -151,7 +151,7 @@ class CachedTransport:
     async def fetch(self, request: SubgraphRequest) -> SubgraphResponse:
         """As the port says; what is kept is as good as what was fetched."""
         policy = self._traffic.of(request.service).cache
-        if not policy.on or request.kind is not OperationKind.QUERY:
+        if not policy.enabled or request.kind is not OperationKind.QUERY:
             tell(STALE)
             return await self.inner.fetch(request)
         query = self._query(request.query)
