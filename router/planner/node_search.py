@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from router.planner.breadth import ALTERNATIVES_STEPS_MAX
@@ -135,10 +135,10 @@ def _sorted_out(search: Search, state: State, selections: Selections) -> tuple[l
         return fields, []
     narrowed: list[Item] = [field for field in fields if field.name == "__typename" and not field.purpose]
     fields = [field for field in fields if field.name != "__typename"]
-    keys = {field.key for field in fields}
+    taken = {field.key: field for field in fields}
     for type_name, inner, conditions in _narrowing(search, state, selections, ()):
-        if isinstance(inner, Field) and _same_here(search, state, type_name, inner, keys):
-            keys.add(inner.key)
+        if isinstance(inner, Field) and _same_here(search, state, type_name, inner, taken):
+            taken.setdefault(inner.key, inner)
             fields.append(search.pool.with_(inner, conditions=conditions))
             inner = search.pool.typename(state.type_name)
             narrowed.append(inner)
@@ -165,12 +165,20 @@ def _narrowing(
                 yield item.type_condition, inner, whole
 
 
-def _same_here(search: Search, state: State, type_name: str, field: Field, keys: set[str]) -> bool:
+def _same_here(
+    search: Search, state: State, type_name: str, field: Field, taken: Mapping[str, Field]
+) -> bool:
     """Whether an implementation has this field only through this interface object: then it is fetched
-    for every object, and the true type decides afterwards who shows it."""
+    for every object, and the true type decides afterwards who shows it.
+
+    Not where `taken`, the fields fetched so already, has another one under its key.
+    """
     type_ = search.graph.supergraph.types.get(type_name)
     definition = type_.fields.get(field.name) if type_ is not None else None
-    if definition is None or not definition.from_interface_object or field.key in keys:
+    if definition is None or not definition.from_interface_object:
+        return False
+    known = taken.get(field.key, field)
+    if (known.name, known.arguments, known.selections) != (field.name, field.arguments, field.selections):
         return False
     join = search.graph.resolves(state.type_name, state.graph, field.name, state.provided)
     return join is not None and not join.requires
