@@ -8,19 +8,24 @@ import os
 import re
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from pydantic import SecretStr
+from sqlalchemy.engine import make_url
+
+from datastores.backup.clusters import keep_base
 from datastores.backup.repository import Entry, Repository, chunk_names
 from datastores.backup.safe import Escrow, Safe
 from datastores.backup.tables import Advance, keep_store
 from datastores.blobs.files import FileBlobs
 from datastores.blobs.opening import open_blobs
 from datastores.blobs.port import Blobs
+from datastores.config import StoreUrlProblem
 from datastores.errors import NotFound, StoreError, Unavailable
 from datastores.lifecycle import opened
 from datastores.relational.port import Relational
@@ -85,18 +90,54 @@ async def back_up(
     Rows of each store are one snapshot of it. Files that the last backup has by the same key are not read
     again, unless `every_file`. Errors: StoreError, after the failure is noted.
     """
-    at = now()
-    entry = Entry(
-        kind="backup",
-        backup_id=f"{at:%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}",
-        at_utc=at.isoformat(),
-        took_s=0.0,
-        ok=False,
+    return await _noted(
+        "backup",
+        repository,
+        _kept(settings, repository, safe, every_file=every_file, advance=advance),
+        now(),
     )
+
+
+async def back_up_cluster(
+    settings: Settings,
+    repository: Repository,
+    *,
+    advance: Advance = lambda _name, _count: None,
+    now: Callable[[], datetime] = lambda: datetime.now(UTC),
+) -> Entry:
+    """The cluster of `relational_url`, whole, as the start of recovery to a moment.
+
+    Errors: StoreUrlProblem where rows are no PostgreSQL's, or the vault's keys would be in the copy.
+    """
+    url = settings.relational_url
+    if url is None or not url.get_secret_value().startswith("postgresql"):
+        raise StoreUrlProblem(
+            "`STADION_RELATIONAL_URL` names no PostgreSQL: a cluster is backed up whole there"
+        )
+    if settings.vault_url is None or _server(settings.vault_url) != _server(url):
+        return await _noted(
+            "base", repository, keep_base(url.get_secret_value(), repository, advance=advance), now()
+        )
+    raise StoreUrlProblem(
+        "the vault is in the same cluster, and its keys would be in the copy for good: give it its own"
+    )
+
+
+def _server(url: SecretStr) -> tuple[str | None, int]:
+    parts = make_url(url.get_secret_value())
+    return parts.host, parts.port or 5432
+
+
+async def _noted(
+    kind: str, repository: Repository, keeping: Awaitable[dict[str, Any]], at: datetime
+) -> Entry:
+    """What `keeping` gives, as a manifest; its entry in the catalogue, or its failure's, which is raised."""
+    backup_id = f"{at:%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
+    entry = Entry(kind=kind, backup_id=backup_id, at_utc=at.isoformat(), took_s=0.0, ok=False)
     begun_s = time.monotonic()
     try:
-        manifest = await _kept(settings, repository, safe, every_file=every_file, advance=advance)
-        digest = await repository.put_manifest(entry.backup_id, {"id": entry.backup_id, **manifest})
+        manifest = await keeping
+        digest = await repository.put_manifest(backup_id, {"id": backup_id, **manifest})
     except StoreError as error:
         await repository.note(_with(entry, took_s=time.monotonic() - begun_s, told=str(error)))
         raise
@@ -126,7 +167,7 @@ async def prune(repository: Repository, *, keep: int) -> int:
     """Remove all backups but the newest `keep`; how many went."""
     backups = await repository.backups()
     gone = backups[:-keep]
-    await repository.forget(gone, kept=backups[-keep:])
+    await repository.forget(gone, kept=[*backups[-keep:], *await repository.backups("base")])
     return len(gone)
 
 

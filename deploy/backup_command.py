@@ -37,6 +37,12 @@ def backup_command(
     only_keys: Annotated[
         bool, typer.Option("--only-keys", help="only put the keys, and who was erased, into the safe")
     ] = False,
+    cluster: Annotated[
+        bool, typer.Option("--cluster", help="the whole PostgreSQL of the rows, for recovery to a moment")
+    ] = False,
+    wal: Annotated[
+        Path | None, typer.Option("--wal", help="one segment of its log: what `archive_command` calls")
+    ] = None,
     listed: Annotated[bool, typer.Option("--list", help="only list what was done so far")] = False,
 ) -> None:
     """Back up rows and files, sealed; keys go into the safe. Works beside a running platform.
@@ -51,10 +57,12 @@ def backup_command(
     try:
         if listed:
             asyncio.run(_list(place, folder))
+        elif wal is not None:
+            asyncio.run(_keep_segment(place, folder, wal))
         elif only_keys:
             asyncio.run(_only_keys(settings, folder))
         else:
-            asyncio.run(_back_up(settings, place, folder, keep=keep, every_file=every_file))
+            asyncio.run(_back_up(settings, place, folder, keep=keep, every_file=every_file, cluster=cluster))
     except StoreError as error:
         fail(str(error))
 
@@ -79,10 +87,10 @@ def safe_folder(settings: Settings, given: Path | None) -> Path:
 
 
 async def _back_up(
-    settings: Settings, place: str, folder: Path, *, keep: int | None, every_file: bool
+    settings: Settings, place: str, folder: Path, *, keep: int | None, every_file: bool, cluster: bool
 ) -> None:
     from datastores.backup.safe import Safe
-    from deploy.backup import alone_at, back_up, opened_repository, prune
+    from deploy.backup import alone_at, back_up, back_up_cluster, opened_repository, prune
     from deploy.progress import shown_progress
 
     if settings.relational_url is None and not settings.data_folder.is_dir():
@@ -90,7 +98,10 @@ async def _back_up(
     safe = Safe(folder)
     with alone_at(folder), shown_progress("backing up") as advance:
         async with opened_repository(place, safe, create=True) as repository:
-            entry = await back_up(settings, repository, safe, every_file=every_file, advance=advance)
+            if cluster:
+                entry = await back_up_cluster(settings, repository, advance=advance)
+            else:
+                entry = await back_up(settings, repository, safe, every_file=every_file, advance=advance)
             removed = await prune(repository, keep=keep) if keep is not None else 0
     typer.echo(_line(entry))
     if removed:
@@ -106,6 +117,18 @@ async def _only_keys(settings: Settings, folder: Path) -> None:
     typer.echo(f"the keys are in the safe; {erased} people are erased")
 
 
+async def _keep_segment(place: str, folder: Path, file: Path) -> None:
+    from datastores.backup.clusters import keep_segment
+    from datastores.backup.safe import Safe
+    from deploy.backup import opened_repository
+
+    async with opened_repository(place, Safe(folder), create=False) as repository:
+        try:
+            await keep_segment(file, repository)
+        except (OSError, ValueError) as error:
+            fail(str(error))
+
+
 async def _list(place: str, folder: Path) -> None:
     from datastores.backup.safe import Safe
     from deploy.backup import opened_repository
@@ -119,7 +142,7 @@ def _line(entry: Entry) -> str:
     """What, when, how much, how it ended."""
     told = "ok" if entry.ok else f"FAILED: {entry.told}"
     head = f"{entry.at_utc[:19]}Z  {entry.kind:<7} {entry.backup_id}  {told}"
-    if entry.kind != "backup" or not entry.ok:
+    if entry.kind not in {"backup", "base"} or not entry.ok:
         return head
     size = f"{entry.bytes_whole / 1e6:.1f} MB, {entry.bytes_added / 1e6:.1f} MB new"
     proof = f"manifest {entry.manifest_sha256[:16]}"

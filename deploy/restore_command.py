@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -31,7 +32,17 @@ def register(app: typer.Typer) -> None:
 
 
 def restore_command(
-    place: Place = None, safe: SafeFolder = None, data: Folder = None, backup: Which = None
+    place: Place = None,
+    safe: SafeFolder = None,
+    data: Folder = None,
+    backup: Which = None,
+    *,
+    cluster: Annotated[
+        Path | None, typer.Option("--cluster", help="a new folder for a whole PostgreSQL, with its log")
+    ] = None,
+    until: Annotated[
+        datetime | None, typer.Option(help="recover the cluster to this moment, in UTC [the last one]")
+    ] = None,
 ) -> None:
     """Restore into a new data folder, or into the empty servers that the environment names.
 
@@ -43,7 +54,10 @@ def restore_command(
     settings = settings_with(data_folder=data)
     url, folder = backup_place(settings, place, "--from"), safe_folder(settings, safe)
     try:
-        asyncio.run(_restore(settings, url, folder, backup))
+        if cluster is not None:
+            asyncio.run(_restore_cluster(url, folder, backup, cluster, until))
+        else:
+            asyncio.run(_restore(settings, url, folder, backup))
     except StoreError as error:
         servers = settings.relational_url or settings.vault_url
         fail(f"{error}{'; drop what was written to the servers before you try again' if servers else ''}")
@@ -77,7 +91,6 @@ def drill_command(
 
 async def _restore(settings: Settings, url: str, folder: Path, backup_id: str | None) -> None:
     from dataclasses import replace
-    from datetime import UTC, datetime
 
     from datastores.backup.safe import Safe
     from deploy.backup import opened_repository
@@ -93,6 +106,25 @@ async def _restore(settings: Settings, url: str, folder: Path, backup_id: str | 
         noted = replace(entry, kind="restore", at_utc=at.isoformat(), took_s=took_s, bytes_added=0)
         await repository.note(noted)
     typer.echo(f"restored {entry.backup_id}: {entry.rows} rows and {entry.blobs} files, counted and hashed")
+
+
+async def _restore_cluster(
+    url: str, folder: Path, backup_id: str | None, cluster: Path, until: datetime | None
+) -> None:
+    from datastores.backup.clusters import restore_base
+    from datastores.backup.safe import Safe
+    from deploy.backup import opened_repository
+    from deploy.progress import shown_progress
+    from deploy.restore import chosen
+
+    until_utc = None if until is None else until.replace(tzinfo=UTC)
+    async with opened_repository(url, Safe(folder), create=False) as repository:
+        entry = chosen(await repository.backups("base"), backup_id)
+        with shown_progress("restoring") as advance:
+            count = await restore_base(repository, entry, cluster, until_utc=until_utc, advance=advance)
+    typer.echo(
+        f"restored {entry.backup_id} and {count} segments: start PostgreSQL on `{cluster}`, it recovers"
+    )
 
 
 async def _drill(

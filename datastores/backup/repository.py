@@ -33,7 +33,8 @@ _FIRST = "0" * 64
 class Entry:
     """One line of the catalogue: what was done when, to which backup, how it ended.
 
-    `kind` is `backup`, `restore`, `drill` or `removed`; `told` is a sentence where it failed.
+    `kind` is `backup`, `base` (a whole cluster), `restore`, `drill` or `removed`; `told` is a sentence where
+    it failed.
     """
 
     kind: str
@@ -167,11 +168,11 @@ class Repository:
                 continue  # another process was first: after it, then
             return placed
 
-    async def backups(self) -> list[Entry]:
-        """The backups that can be restored, oldest first."""
+    async def backups(self, kind: str = "backup") -> list[Entry]:
+        """The backups that can be restored, oldest first; `base` are those of whole clusters."""
         entries = await self.catalogue()
         removed = {entry.backup_id for entry in entries if entry.kind == "removed"}
-        return [e for e in entries if e.kind == "backup" and e.ok and e.backup_id not in removed]
+        return [e for e in entries if e.kind == kind and e.ok and e.backup_id not in removed]
 
     async def forget(self, gone: Iterable[Entry], *, kept: Iterable[Entry]) -> int:
         """Delete backups, and the chunks that none of `kept` uses; how many chunks.
@@ -189,6 +190,23 @@ class Repository:
             self._known -= unneeded
             count += len(unneeded)
         return count
+
+    async def put_sealed(self, name: str, content: bytes) -> None:
+        """Keep `content` under a name of its own.  Errors: Conflict where the name is taken."""
+        await self._put(name, await asyncio.to_thread(self.key.seal, name, content))
+
+    async def read_sealed(self, name: str) -> bytes:
+        """What was kept under `name`.  Errors: BackupDamaged."""
+        sealed = await self._read(name, MANIFEST_BYTES_MAX)
+        if sealed is None:
+            raise BackupDamaged(f"`{name}` of the backup is missing")
+        return await asyncio.to_thread(self.key.unseal, name, sealed)
+
+    async def list_sealed(self, prefix: str) -> AsyncIterator[str]:
+        """The names that begin with `prefix`."""
+        async for name in self._blobs.list_keys():
+            if name.startswith(prefix):
+                yield name
 
     def know(self, names: Iterable[str]) -> None:
         """Spare asking for chunks that an earlier backup consists of."""

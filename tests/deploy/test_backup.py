@@ -18,6 +18,7 @@ from authz.trail import TOPIC, Access, Outcome, Touched
 from datastores.backup.errors import BackupDamaged
 from datastores.backup.safe import Safe
 from datastores.blobs.files import FileBlobs
+from datastores.config import StoreUrlProblem
 from datastores.errors import NotFound, StoreError, Unavailable
 from datastores.events.outbox import new_event
 from datastores.lifecycle import opened
@@ -25,7 +26,7 @@ from datastores.relational.copying import TargetNotEmpty
 from datastores.relational.port import Relational
 from deploy import backup as backup_module
 from deploy.assemble import Platform, platform
-from deploy.backup import alone_at, back_up, keep_keys, opened_repository, prune
+from deploy.backup import alone_at, back_up, back_up_cluster, keep_keys, opened_repository, prune
 from deploy.drill import drill
 from deploy.restore import chosen, restore
 from deploy.settings import Settings
@@ -352,3 +353,20 @@ def test_servers_are_backed_up_and_restored_too(place: Place, new_database: Call
             await place.restore(servers.model_copy(update={"data_folder": place.folder / "again"}))
 
     asyncio.run(run())
+
+
+@pytest.mark.parametrize(
+    ("rows", "vault", "told"),
+    [
+        (None, None, "names no PostgreSQL"),
+        ("postgresql://h:5432/a", "postgresql://h/b", "the vault is in the same cluster"),
+    ],
+)
+async def test_a_cluster_is_backed_up_whole_only_without_the_vault(
+    place: Place, rows: str | None, vault: str | None, told: str
+) -> None:
+    urls = {"relational_url": rows and SecretStr(rows), "vault_url": vault and SecretStr(vault)}
+    async with opened_repository(place.url, place.safe, create=True) as repository:
+        with pytest.raises(StoreUrlProblem, match=told):
+            await back_up_cluster(place.settings.model_copy(update=urls), repository)
+        assert await repository.catalogue() == []

@@ -1,0 +1,145 @@
+"""A whole PostgreSQL with its log: back to the last transaction, or to a moment before a mistake."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.engine import make_url
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from datastores.backup.clusters import keep_base, keep_segment, restore_base
+from datastores.backup.repository import Entry, Repository
+from datastores.blobs.files import FileBlobs
+from datastores.errors import Conflict, Unavailable
+from datastores.relational.copying import TargetNotEmpty
+from datastores.vault.keys import FileKeyProvider
+from tests.servers.absent import absent
+from tests.servers.postgresql import NoPostgresql, PostgresqlServer, running_postgresql
+from tests.servers.programs import free_port
+
+SEGMENT = re.compile(r"[0-9A-F]{24}")
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[PostgresqlServer]:
+    try:
+        with running_postgresql() as server:
+            yield server
+    except NoPostgresql as why:
+        absent(why)
+
+
+@pytest.fixture
+async def repository(tmp_path: Path) -> AsyncIterator[Repository]:
+    repository = Repository(
+        FileBlobs(tmp_path / "backups"), FileKeyProvider(tmp_path / "safe" / "backup.json")
+    )
+    await repository.open(create=True)
+    yield repository
+    await repository.close()
+
+
+async def sql(url: str, *statements: str) -> object:
+    """The last statement's first value."""
+    engine = create_async_engine(make_url(url), isolation_level="AUTOCOMMIT")
+    value = None
+    async with engine.connect() as connection:
+        for statement in statements:
+            found = await connection.execute(sa.text(statement))
+            value = found.scalar() if found.returns_rows else None
+    await engine.dispose()
+    return value
+
+
+async def archive(server: PostgresqlServer, repository: Repository) -> None:
+    """What the server's `archive_command` does with each finished segment."""
+    # Exactly at a boundary, the current segment is told as the one before it.
+    await sql(server.url, "SELECT pg_switch_wal()", "SELECT pg_logical_emit_message(false, 'on', 'wards')")
+    current = await sql(server.url, "SELECT pg_walfile_name(pg_current_wal_lsn())")
+    for file in sorted((server.folder / "cluster" / "pg_wal").iterdir()):
+        if SEGMENT.fullmatch(file.name) and file.name < str(current):
+            await keep_segment(file, repository)
+
+
+def server_on(original: PostgresqlServer, folder: Path) -> PostgresqlServer:
+    """A throw-away server on a restored cluster."""
+    port = free_port()
+    url = make_url(original.url).set(port=port).render_as_string(hide_password=False)
+    if original._account is not None:
+        for each in (folder, *folder.rglob("*")):
+            shutil.chown(each, original._account)
+    return PostgresqlServer(url, folder, port, original._bin, original._account)
+
+
+async def test_it_comes_back_to_the_end_of_the_log_or_to_a_moment(
+    server: PostgresqlServer, repository: Repository
+) -> None:
+    await sql(server.url, "CREATE TABLE t (n int)", "INSERT INTO t VALUES (1)")
+    part = await keep_base(server.url, repository, advance=lambda _name, _count: None)
+    digest = await repository.put_manifest("b1", part)
+    entry = await repository.note(Entry("base", "b1", "2026", 1.0, ok=True, manifest_sha256=digest))
+    await sql(server.url, "INSERT INTO t VALUES (2)")
+    moment = await sql(server.url, "SELECT clock_timestamp()")
+    assert isinstance(moment, datetime)
+    await sql(server.url, "DELETE FROM t", "INSERT INTO t VALUES (3)")
+    await archive(server, repository)
+    await archive(server, repository)  # the same segments again are nothing
+
+    for until, rows in ((moment, [1, 2]), (None, [3])):
+        home = server.folder / f"restored-{len(rows)}"
+        home.mkdir()
+        count = await restore_base(
+            repository,
+            entry,
+            home / "cluster",
+            until_utc=None if until is None else until.astimezone(UTC),
+            advance=lambda _name, _count: None,
+        )
+        assert count >= 1
+        restored = server_on(server, home)
+        restored.start()
+        try:
+            await sql(restored.url, "SELECT 1")
+            assert await sql(restored.url, "SELECT array_agg(n ORDER BY n) FROM t") == rows
+        finally:
+            restored.stop()
+
+    with pytest.raises(TargetNotEmpty, match="is not empty"):
+        await restore_base(repository, entry, home, until_utc=None, advance=lambda _name, _count: None)
+
+
+async def test_a_second_base_costs_only_what_changed(
+    server: PostgresqlServer, repository: Repository
+) -> None:
+    await keep_base(server.url, repository, advance=lambda _name, _count: None)
+    first, repository.bytes_added = repository.bytes_added, 0
+    await sql(server.url, "CREATE TABLE more (n int)", "INSERT INTO more VALUES (1)")
+    await keep_base(server.url, repository, advance=lambda _name, _count: None)
+    assert 0 < repository.bytes_added < first / 2
+
+
+async def test_another_segment_of_the_same_name_is_refused(repository: Repository, tmp_path: Path) -> None:
+    segment = tmp_path / ("0" * 23 + "1")
+    segment.write_bytes(b"one")
+    await keep_segment(segment, repository)
+    await keep_segment(segment, repository)
+    segment.write_bytes(b"two")
+    with pytest.raises(Conflict, match="is this another cluster"):
+        await keep_segment(segment, repository)
+    other = tmp_path / "passwords"
+    other.write_bytes(b"")
+    with pytest.raises(ValueError, match="`passwords` is no segment"):
+        await keep_segment(other, repository)
+
+
+async def test_a_server_that_is_away_is_told_of_without_its_password(repository: Repository) -> None:
+    url = f"postgresql+asyncpg://u:secret@127.0.0.1:{free_port()}/d"
+    with pytest.raises(Unavailable, match="pg_basebackup failed") as caught:
+        await keep_base(url, repository, advance=lambda _name, _count: None)
+    assert "secret" not in str(caught.value)
