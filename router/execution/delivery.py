@@ -52,6 +52,7 @@ class _Errand:
     begin: int = 0
     end: int = 0
     is_over: bool = False
+    told: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 class Delivery:
@@ -118,6 +119,9 @@ class Delivery:
     async def _fetch(self, errand: _Errand) -> None:
         portion, step = errand.portion, errand.portion.step
         left, around = portion.waits_for, errand.around
+        if portion.shares_objects and around is not None:
+            # an object that is told as null must not have come into the tree before that
+            await around.told.wait()
         while around is not None and left:
             await around.run.finished(left & around.portion.brings)
             left -= around.portion.brings
@@ -157,6 +161,7 @@ class Delivery:
         self._follow(root, found, payload)
         view.errors = self._told(root, root.run.errors, self._projection.shape, (), found)
         first = explained(self._compiled, view, self._projection, data)
+        root.told.set()
         if not self._open_count:
             return first
         if data is not None and any(it.overlaps for it in self._portions.by_increment.values()):
@@ -173,6 +178,7 @@ class Delivery:
                 self._due.remove(errand)
                 self._deliver_fragments(errand, payload)
                 self._deliver_items(errand, payload)
+                errand.told.set()
             ready = [it for it in self._due if it.is_over]
 
     def _deliver_fragments(self, errand: _Errand, payload: Payload) -> None:

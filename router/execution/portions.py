@@ -43,7 +43,8 @@ class Portion:
     """What is delivered at once. Built once a plan; `step` makes its fetches, None where it has none.
 
     `waits_for` and `brings` are fetch ids. `again` is the step for later items of a list around, where
-    some of the first one's fetches were for all items. `overlaps`: fields of it are in other portions too.
+    some of the first one's fetches were for all items. `overlaps`: fields of it are in other portions too;
+    `shares_objects`: so are objects that it selects from, which may turn out to be null there.
     """
 
     kind: PortionKind
@@ -58,6 +59,7 @@ class Portion:
     waits_for: frozenset[int] = frozenset()
     brings: frozenset[int] = frozenset()
     overlaps: bool = False
+    shares_objects: bool = False
 
     def around(self) -> Iterator[Portion]:
         """The portion and those that it is in, nearest first."""
@@ -121,9 +123,11 @@ def portions_of(node: PlanNode | None, operation: NormalOperation, facts: TypeFa
     for portion in tree.portions:
         _fill(portion, places[portion.owner.increment], _Compiler(facts, views))
         if portion.kind is PortionKind.DEFER:
-            everything = operation.kind is OperationKind.MUTATION
-            first = frozenset(_ids(places[ANSWER])) if everything else frozenset[int]()
-            portion.waits_for = first | _depends(node, portion.increment)
+            portion.waits_for = _depends(node, portion.increment)
+            if operation.kind is OperationKind.MUTATION:
+                portion.waits_for = portion.waits_for.union(
+                    *(it.brings for it in portion.around() if it is not portion)
+                )
     return Portions(tree.root, tree.late, tree.by_increment, views)
 
 
@@ -164,7 +168,7 @@ class _Tree:
         for it in selections:
             if isinstance(it, NormalField):
                 below = (*keys, it.response_key)
-                self._select(below, at)
+                self._select(below, at, is_object=bool(it.selections))
                 inside = at if it.stream is None else self._stream(it.stream, below, at)
                 self.grow(it.selections, below, inside)
             elif it.deferred and it.increment in self.late:
@@ -191,12 +195,14 @@ class _Tree:
             portion.parent.children.append(portion)
         return portion
 
-    def _select(self, keys: Keys, at: Portion) -> None:
+    def _select(self, keys: Keys, at: Portion, *, is_object: bool) -> None:
         portions = self._selected.setdefault(keys, set())
         portions.add(at.owner.increment)
         if len(portions) > 1:
             for it in self.portions:
-                it.overlaps = it.overlaps or it.increment in portions
+                if it.increment in portions:
+                    it.overlaps = True
+                    it.shares_objects = it.shares_objects or is_object
 
 
 def _find_streams(places: _Places, tree: _Tree, streams: Sequence[Portion]) -> None:

@@ -16,6 +16,7 @@ from tests.kit_federation.case_files import case_subgraphs, read_case
 from tests.kit_federation.faults import FaultyTransport, GatedTransport, unreachable
 from tests.kit_federation.federation import Federation, federation_of
 from tests.kit_federation.incremental_client import merged
+from tests.kit_federation.mock_subgraph import MockSubgraph
 from tests.kit_federation.shop import (
     SHOP,
     ScriptedTransport,
@@ -262,3 +263,30 @@ async def test_a_denied_field_in_a_deferred_part_is_told_there() -> None:
     assert "errors" not in parts[0]
     assert parts[1]["incremental"][0]["data"] == {"name": None, "left": 1}
     assert [it["path"] for it in parts[1]["incremental"][0]["errors"]] == [["item", "name"]]
+
+
+async def test_a_deferred_part_does_not_bring_back_what_is_null_around_it() -> None:
+    link = 'extend schema @link(url: "https://specs.apollo.dev/federation/v2.3", import: ["@shareable"])'
+
+    def refuse(_: Any) -> None:
+        raise ValueError("no")
+
+    left = MockSubgraph(
+        "left",
+        f"{link} type Query {{ a: A @shareable }} type A {{ x: Int }}",
+        resolvers={"Query.a": refuse},
+    )
+    right = MockSubgraph(
+        "right", f"{link} type Query {{ a: A @shareable }} type A {{ y: Int }}", root={"a": {"y": 2}}
+    )
+    federation = federation_of([left, right])
+    transport = GatedTransport(federation.in_process(), "left")
+    query = "{ a { x } ... @defer { a { y } } }"
+    stream = execute_incrementally(federation.compiled(query), {}, ANONYMOUS, transport, format_=PENDING)
+    first = asyncio.ensure_future(anext(stream))
+    await transport.asked("left")
+    transport.open("left")
+    parts = [(await first).body(), *[it.body() async for it in stream]]
+    assert parts[0]["data"] == {"a": None}
+    assert [it["path"] for it in parts[0]["errors"]] == [["a"]]
+    assert merged(parts, PENDING).data == {"a": None}
