@@ -9,10 +9,13 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
+from authz.classes import Role
 from authz.identity.subject import Subject
 from deploy.assemble import Platform
 from deploy.refusals import ledger_of, records_refusals
 from deploy.settings import Settings
+from deploy.surroundings import surroundings
+from router.admission import ClientClass, Safelist
 from router.config import RouterConfig
 from router.edge.app import build_app
 from router.edge.credentials import Credentials
@@ -32,8 +35,14 @@ def published_supergraph() -> str:
 
 
 def config_of(settings: Settings) -> RouterConfig:
-    """The router's settings for this platform."""
-    return RouterConfig(drain_ms_max=round(settings.drain_timeout_s * 1_000))
+    """The router's settings for this platform: each caller reads the schema that their rights can reach;
+    partners run registered documents alone, and read no schema at all."""
+    partner = ClientClass(roles=(Role.PARTNER.value,), safelist=Safelist.IDS_ONLY, introspection=False)
+    return RouterConfig(
+        drain_ms_max=round(settings.drain_timeout_s * 1_000),
+        introspection_by_caller=True,
+        client_classes={"partner": partner},
+    )
 
 
 def router_of(platform: Platform, transport: SubgraphTransport | None = None) -> Router:
@@ -67,10 +76,13 @@ def endpoint(platform: Platform, transport: SubgraphTransport | None = None) -> 
     async def start(_: Request) -> Response:
         return RedirectResponse("/graphql")
 
+    around = surroundings(config_of(platform.settings), platform.settings)
     return build_app(
-        router_of(platform, transport),
+        router_of(platform, around.traced(transport) if transport else None),
         credentials=credentials_of(platform),
+        background=around.background,
         routes=(jwks_route(platform), Route("/", start)),
+        rates=around.rates,
     )
 
 
