@@ -12,6 +12,7 @@ from authz.facts.store import OWNERS_PER_BATCH_MAX, UNRELATED, Facts, Standing
 from authz.facts.supposed import SupposedFacts
 from authz.identity.keys import Clock, now_utc
 from authz.identity.subject import Subject
+from authz.identity.surroundings import NO_ZONES, NetworkZones
 from authz.policies.case import AUTHENTICATED, Case, Party, actor_of, base_party, classed_by_labels, party_of
 from authz.policies.conditions import Depends
 from authz.policies.rules import Policy, Rule, stadion_policy
@@ -55,8 +56,16 @@ class Explanation:
 class Authorizer:
     """The policy of a process with its facts; one a process. `replace_policy` swaps it whole, at once."""
 
-    def __init__(self, facts: Facts, *, policy: Policy | None = None, clock: Clock = now_utc) -> None:
+    def __init__(
+        self,
+        facts: Facts,
+        *,
+        policy: Policy | None = None,
+        clock: Clock = now_utc,
+        zones: NetworkZones = NO_ZONES,
+    ) -> None:
         self._facts = facts
+        self._zones = zones
         self._clock = clock
         self._possible: dict[tuple[bool, frozenset[Role], frozenset[str], str, str], bool] = {}
         self._table = DecisionTable(policy or stadion_policy())
@@ -79,7 +88,8 @@ class Authorizer:
 
     def for_request(self, subject: Subject) -> RequestAuthorizer:
         """The decisions of one request, or of one event of a stream."""
-        return RequestAuthorizer(subject, facts=self._facts, table=self._table, clock=self._clock)
+        placed = self._zones.placed(subject)
+        return RequestAuthorizer(placed, facts=self._facts, table=self._table, clock=self._clock)
 
     def can_ever(self, subject: Subject, data_class: DataClass, action: str = "read") -> bool:
         """False only if no relation, consent or attribute could ever let this subject do it.

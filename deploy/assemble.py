@@ -15,6 +15,7 @@ from authz.identity.kept_revocations import KeptRevocations
 from authz.identity.keys import KeyRing, open_key_ring
 from authz.identity.revocation import TOPIC as SESSION_REVOKED
 from authz.identity.revocation import RevokedSessions
+from authz.identity.surroundings import network_zones
 from authz.identity.tokens import TokenIssuer, TokenTerms, TokenVerifier
 from authz.policies.kept import TOPIC as POLICY_CHANGED
 from authz.policies.kept import KeptPolicies, follow, take_newest
@@ -85,7 +86,8 @@ async def platform(
         revoked = RevokedSessions()
         kept = KeptRevocations(stores.facts_rows, revoked, clock=now)
         await kept.open()
-        authorizer = Authorizer(stores.facts, clock=now)
+        zones = network_zones(settings.network_zones)
+        authorizer = Authorizer(stores.facts, clock=now, zones=zones)
         shared = Shared(
             stores=stores,
             authorizer=authorizer,

@@ -64,6 +64,7 @@ class Settings(BaseSettings):
     home_region: str = ""
     region: str = ""
     directory_url: SecretStr | None = None
+    network_zones: Mapping[str, list[str]] = Field(default_factory=dict)
     internal_key: SecretStr | None = None
     cache_url: SecretStr | None = None
     cache_invalidation_key: SecretStr | None = None

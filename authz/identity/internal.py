@@ -150,6 +150,7 @@ def _subject_claims(subject: Subject) -> dict[str, Any]:
         "client_id": subject.client_id,
         "scope": " ".join(sorted(subject.scopes)),
         "region": subject.region,
+        "device": subject.device,
         "address": subject.client_address,
         "expires_at": None if subject.expires_at_utc is None else subject.expires_at_utc.timestamp(),
     }

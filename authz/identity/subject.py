@@ -12,6 +12,9 @@ from authz.classes import Role
 class Subject:
     """A caller. `id` is None for an anonymous one, who has no roles.
 
+    `network_zone` is the operator's name of the network that the call came from, `device` what is known of
+    the machine in use (`attested`, `compromised`); None: nothing is known.
+
     `acr` is the authentication level (1 password, 2 second factor). `expires_at_utc` ends open streams.
     `client_address` is the IP address that the call came from, as the router's edge found it; of no caller
     inside the platform.
@@ -25,6 +28,8 @@ class Subject:
     client_id: str | None = None
     scopes: frozenset[str] = frozenset()
     region: str | None = None
+    network_zone: str | None = None
+    device: str | None = None
     expires_at_utc: datetime | None = None
     client_address: str | None = None
 

@@ -177,6 +177,7 @@ def subject_from_claims(claims: Mapping[str, Any], *, expires_at_utc: datetime |
         client_id=_optional_text(claims.get("client_id")),
         scopes=frozenset(_text(claims["scope"]).split()) if claims.get("scope") else frozenset(),
         region=_optional_text(claims.get("region")),
+        device=_optional_text(claims.get("device")),
         expires_at_utc=expires_at_utc,
     )
 
@@ -190,6 +191,7 @@ def _claims_of(subject: Subject) -> dict[str, Any]:
         "client_id": subject.client_id,
         "scope": " ".join(sorted(subject.scopes)),
         "region": subject.region,
+        "device": subject.device,
     }
     return {name: value for name, value in claims.items() if value is not None and value != ""}
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, timedelta
 from enum import IntEnum
 
 from authz.classes import Purpose, Relation, Role, Visibility
@@ -74,7 +74,11 @@ def condition(text: str) -> Condition:
     if kind.arguments and argument not in kind.arguments:
         known = ", ".join(sorted(kind.arguments))
         raise UnknownCondition(f"the condition `{name}` knows no `{argument}`; use one of {known}")
-    return Condition(text, kind.make(argument), kind.depends, kind.obligation, kind.never_for)
+    try:
+        holds = kind.make(argument)
+    except ValueError as error:
+        raise UnknownCondition(f"the condition `{name}` takes no `{argument}`: {error}") from error
+    return Condition(text, holds, kind.depends, kind.obligation, kind.never_for)
 
 
 def conditions(text: str) -> tuple[Condition, ...]:
@@ -121,6 +125,30 @@ def _service_scope(_: str) -> Holds:
         return f"service:{case.question.data_class}:{case.question.action}" in case.subject.scopes
 
     return holds
+
+
+# --- where and when
+
+
+def _zone(argument: str) -> Holds:
+    return lambda case: case.subject.network_zone == argument
+
+
+def _device(argument: str) -> Holds:
+    return lambda case: case.subject.device == argument
+
+
+def _outside_hours(argument: str) -> Holds:
+    first, last = _hours(argument)
+    return lambda case: not first <= case.now.astimezone(UTC).hour < last
+
+
+def _hours(argument: str) -> tuple[int, int]:
+    """Errors: ValueError for anything but `08-18`."""
+    first, _, last = argument.partition("-")
+    if not (first.isdecimal() and last.isdecimal() and int(first) < int(last) <= 24):
+        raise ValueError("hours are written as `08-18`, in UTC")
+    return int(first), int(last)
 
 
 # --- the relation to the owner
@@ -257,6 +285,12 @@ KINDS: Mapping[str, Kind] = {
     "granted_metric": Kind(_granted_metric, Depends.ROW, "…for all metrics or this one", _ANY),
     "smart": Kind(_smart, Depends.ROW, "a SMART scope of the owner for the row's type", frozenset("cruds")),
     "service_scope": Kind(_service_scope, Depends.SUBJECT, "scope `service:CLASS:ACTION`"),
+    # Not settled by what a caller is: the same caller may stand elsewhere, or ask later.
+    "zone": Kind(_zone, Depends.OWNER, "the call comes from this network zone", _ANY),
+    "device": Kind(
+        _device, Depends.OWNER, "the device in use is known as this", frozenset({"attested", "compromised"})
+    ),
+    "outside_hours": Kind(_outside_hours, Depends.OWNER, "it is not between these hours of UTC", _ANY),
     "link": Kind(_link, Depends.OWNER, "a coach link with this scope", _ANY),
     "link_metric": Kind(_link_metric, Depends.ROW, "…for all metrics or this one", _ANY),
     "guardian_scope": Kind(_guardian_scope, Depends.OWNER, "guardianship with this scope", _ANY),

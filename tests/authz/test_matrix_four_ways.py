@@ -54,7 +54,7 @@ async def test_the_hand_written_cases_are_answered_four_times_alike(
     if not asked:
         return  # no field is read by changing what is PUBLIC, or by an action that no field has
     first = cases[0]
-    ways.situation.set(first.question, [*first.facts, *first.consents])
+    ways.situation.set(first.question, [*first.facts, *first.consents], now=first.now)
     for way in WAYS:
         told = await ways.ask(way, first.subject, list(asked))
         assert told == {cell: case.outcome for cell, case in asked.items()}, (way, first.where)

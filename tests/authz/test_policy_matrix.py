@@ -10,7 +10,6 @@ from authz.policies.case import Case, classed_by_labels, party_of
 from authz.policies.engine import PolicyEngine
 from authz.policies.rules import silent_classes, stadion_policy, unreachable
 from tests.kit_authz.cases import PolicyCase, outcome_of, policy_cases
-from tests.kit_authz.people import NOW
 
 CASES = policy_cases()
 OBLIGATIONS = {"STEP_UP", "CONSENT", "PURPOSE"}
@@ -23,7 +22,7 @@ each_line = pytest.mark.parametrize("cases", LINES.values(), ids=LINES.keys())
 def _authorizer(case: PolicyCase) -> Authorizer:
     facts = MemoryFacts()
     facts.put(*case.facts, *case.consents)
-    return Authorizer(facts, clock=lambda: NOW)
+    return Authorizer(facts, clock=lambda: case.now)
 
 
 @each_line
@@ -48,10 +47,10 @@ def engine() -> PolicyEngine:
 def test_casbin_says_the_same(engine, cases):
     for case in cases:
         question = classed_by_labels(case.question)
-        facts = tuple(fact for fact in case.facts if fact.in_force(NOW))
-        consents = tuple(consent for consent in case.consents if consent.in_force(NOW))
+        facts = tuple(fact for fact in case.facts if fact.in_force(case.now))
+        consents = tuple(consent for consent in case.consents if consent.in_force(case.now))
         party = party_of(case.subject, question.owner_id, facts)
-        decision = engine.decide(party, Case(case.subject, question, facts, consents, NOW))
+        decision = engine.decide(party, Case(case.subject, question, facts, consents, case.now))
         expected = "-" if case.outcome in OBLIGATIONS else case.outcome
         assert outcome_of(decision) == expected, (case.where, decision)
 

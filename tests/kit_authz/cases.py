@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from authz.classes import DataClass, Purpose, Relation, Role, Visibility
@@ -30,6 +30,7 @@ class PolicyCase:
     facts: tuple[RelationshipFact, ...]
     consents: tuple[ConsentFact, ...]
     outcome: str
+    now: datetime = NOW
 
 
 def outcome_of(decision: Decision) -> str:
@@ -84,14 +85,18 @@ def _case(line: str, cell: str, row: dict[str, str]) -> PolicyCase:
         purpose=Purpose(row["purpose"]) if row["purpose"] else None,
         resource_type="Observation",
     )
+    told = dict(part.split("=") for part in row["row"].split())
+    around = {name: told.pop(name, None) for name in ("zone", "device", "hour")}
+    hour = around["hour"]
     return PolicyCase(
         line,
         line + cell,
-        _subject(row),
-        _with_row(question, row["row"]),
+        replace(_subject(row), network_zone=around["zone"], device=around["device"]),
+        _with_row(question, told),
         tuple(_facts(row)),
         tuple(_consents(row["consent"], owner_id)),
         row["outcome"],
+        NOW if hour is None else NOW.replace(hour=int(hour)),
     )
 
 
@@ -149,8 +154,7 @@ def _consents(text: str, patient_id: str) -> Iterator[ConsentFact]:
         )
 
 
-def _with_row(question: Question, text: str) -> Question:
-    told = dict(part.split("=") for part in text.split())
+def _with_row(question: Question, told: dict[str, str]) -> Question:
     visibility = told.pop("visibility", None)
     labels = told.pop("labels", None)
     return replace(

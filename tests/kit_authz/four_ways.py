@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, TypeAlias
 
 import strawberry
@@ -50,9 +51,13 @@ class Situation:
 
     access: RowAccess = field(default_factory=lambda: RowAccess(owner_id="owner"))
     facts: MemoryFacts = field(default_factory=MemoryFacts)
+    now: datetime = NOW
 
-    def set(self, question: Question, facts: Iterable[RelationshipFact | ConsentFact]) -> None:
-        """The row that `question` is about, and these facts, no others."""
+    def set(
+        self, question: Question, facts: Iterable[RelationshipFact | ConsentFact], *, now: datetime = NOW
+    ) -> None:
+        """The row that `question` is about, and these facts, no others, at this time."""
+        self.now = now
         told = {name: getattr(question, name) for name in RowAccess.__dataclass_fields__}
         self.access = RowAccess(**told)
         self.facts = MemoryFacts()
@@ -71,7 +76,7 @@ class FourWays:
     def __init__(self) -> None:
         self.situation = Situation()
         facts: Any = self.situation
-        self.authorizer = Authorizer(facts, clock=lambda: NOW)
+        self.authorizer = Authorizer(facts, clock=lambda: self.situation.now)
         self.subgraph = _subgraph(self.situation, self.authorizer)
         composed = compose([SubgraphSource("rows", "http://rows.test/graphql", self.subgraph.sdl())])
         assert composed.supergraph_sdl is not None, composed.problems
