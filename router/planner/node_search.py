@@ -48,7 +48,7 @@ def weigh(
     order = sorted(fields, key=lambda field: (len(field.conditions), len(ways[field.id])))
     best, best_rest = _assigned(base, order, narrowed, prefer=None)
     best_cost = _total(best, best_rest)
-    tried = [("each field its cheapest way", best_cost)]
+    tried = [("each field its cheapest way", best_cost, best)]
     if not _is_least(best, fields, ways):
         until = search.steps_count + ALTERNATIVES_STEPS_MAX
         for graph in _worth_preferring(ways, search.limits.alternatives_max):
@@ -56,12 +56,11 @@ def weigh(
                 break
             builder, rest = _assigned(base, order, narrowed, prefer=graph)
             cost = _total(builder, rest)
-            tried.append((f"as much as possible from {graph}", cost))
+            tried.append((f"as much as possible from {graph}", cost, builder))
             if cost < best_cost:
                 best, best_rest, best_cost = builder, rest, cost
     search.evaluated += len(tried)
-    if search.explain and len(tried) > 1:
-        search.note(f"{base.type_name}({base.graph})", tried, best_cost)
+    search.note(f"{base.type_name}({base.graph})", tried)
     return finished(search, best, best_rest)
 
 

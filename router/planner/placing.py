@@ -14,6 +14,7 @@ from router.planner.selections import Field
 from router.planner.splitting import split_up
 from router.planner.tree import Resolved, VisitKind
 from router.planner.ways import NO_CHAIN, Chain, Way, interface_objects_for, known_leaf, ways_of
+from schema.supergraph.field_sets import print_field_set
 
 HOPS: Final = (1, 2, 3, 5, 8, 16, 32, 64, 128)
 """Lengths of key chains that are tried, short ones first: a longer one is looked for only without them."""
@@ -128,6 +129,8 @@ def _best(builder: NodeBuilder, field: Field, purpose: _Purpose) -> _Attempt | N
     if best is None or parted is None:
         return best or parted
     best = replace(best, cost=best.builder.cost() - builder.cost())
+    both = [(_print_places(one), one.promise, one.builder) for one in (best, parted)]
+    builder.search.note(f"{builder.type_name}.{field.name}", both)
     return min(best, parted, key=lambda one: one.promise)
 
 
@@ -162,6 +165,9 @@ def _attempts(builder: NodeBuilder, field: Field, ways: Sequence[Way], purpose: 
             found.append(_Attempt(cost, attempt, placed))
         if len(found) >= breadth:
             break
+    if builder.search.explain:
+        tried = [(_print_places(one), one.promise, one.builder) for one in found]
+        builder.search.note(f"{builder.type_name}.{field.name}", tried)
     whole = [one for one in found if one.placed.left is None]
     if len(whole) < len(found):
         parts = sorted((one for one in found if one.placed.left is not None), key=lambda one: one.promise)
@@ -188,6 +194,16 @@ def _lengths(builder: NodeBuilder, ways: Sequence[Way]) -> Iterator[int]:
         if hops >= longest:
             return
     yield min(max(farthest, 1), longest)
+
+
+def _print_places(attempt: _Attempt) -> str:
+    """The subgraphs that the field would be asked of, with the keys by which they are entered."""
+    visits = [attempt.builder.visits[index] for index, _ in attempt.placed.at]
+    places = " and ".join(
+        f"{visit.graph} by `{print_field_set(visit.key.fields)}`" if visit.key is not None else visit.graph
+        for visit in visits
+    )
+    return f"from {places}" if attempt.placed.left is None else f"a part from {places}"
 
 
 def _parts_max(tried: frozenset[str]) -> int:

@@ -14,6 +14,7 @@ from router.operation.model import (
     OperationKind,
 )
 from router.planner.contexts import Frame
+from router.planner.explaining import Alternative
 from router.planner.grouping import Grouping
 from router.planner.groups import FetchGroups, connect_contexts
 from router.planner.limits import DEFAULT_LIMITS, PlannerLimits
@@ -21,7 +22,7 @@ from router.planner.node_builder import NO_GRAPH, NodeBuilder
 from router.planner.node_search import weigh
 from router.planner.passes import run_passes
 from router.planner.plan import Defer, DeferredPart, PlanNode, QueryPlan, Subscription
-from router.planner.search import Alternative, Search, State
+from router.planner.search import Search, State
 from router.planner.selections import Deferral, Field, Fragment, Item, SelectionPool, Selections
 from router.planner.to_plan import PlanWriter, sequence
 from router.planner.tree import NodePlan, Visit, VisitKind, print_choice
@@ -49,10 +50,7 @@ class Explanation:
     alternatives: tuple[Alternative, ...]
 
     def __str__(self) -> str:
-        weighed = "\n".join(
-            f"{'* ' if one.chosen else '  '}{one.cost:>10.0f}  {one.at}: {one.what}"
-            for one in self.alternatives
-        )
+        weighed = "\n".join(dict.fromkeys(map(str, self.alternatives)))
         chosen = "\n".join(print_choice(choice) for choice in self.choices)
         groups = "\n".join(map(str, self.groups))
         return f"alternatives\n{weighed or '  none'}\nchoice\n{chosen}\ngroups\n{groups}\nplan\n{self.plan}"

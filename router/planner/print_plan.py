@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from graphql import parse, print_ast
@@ -19,6 +20,7 @@ from router.planner.plan import (
     RequiresField,
     RequiresSelection,
     Rewrite,
+    RewritePath,
     Sequence,
     Subscription,
     ValueSetter,
@@ -152,8 +154,9 @@ def _fetch_json(fetch: Fetch) -> dict[str, Any]:
         found["operationName"] = fetch.operation_name
     found["operationKind"] = fetch.kind.value
     found["id"] = str(fetch.id)
-    if fetch.input_rewrites:
-        found["inputRewrites"] = [_rewrite_json(one) for one in fetch.input_rewrites]
+    rewrites = [*fetch.input_rewrites, *_renames(fetch.requires)]
+    if rewrites:
+        found["inputRewrites"] = [_rewrite_json(one) for one in rewrites]
     if fetch.output_rewrites:
         found["outputRewrites"] = [_rewrite_json(one) for one in fetch.output_rewrites]
     if fetch.context_rewrites:
@@ -162,6 +165,17 @@ def _fetch_json(fetch: Fetch) -> dict[str, Any]:
             for one in fetch.context_rewrites
         ]
     return found
+
+
+def _renames(requires: tuple[RequiresSelection, ...], above: RewritePath = ()) -> Iterator[KeyRenamer]:
+    """Tools take an alias in `requires` for the key that is sent: these give it the field's name."""
+    for selection in requires:
+        if isinstance(selection, RequiresField):
+            yield from _renames(selection.selections, (*above, selection.source))
+            if selection.source != selection.name:
+                yield KeyRenamer((*above, selection.source), selection.name)
+        else:
+            yield from _renames(selection.selections, (*above, f"... on {selection.type_condition}"))
 
 
 def _rewrite_json(rewrite: Rewrite) -> dict[str, Any]:

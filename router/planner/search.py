@@ -10,9 +10,11 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from router.errors import PlanTooComplex
 from router.planner.abstract_search import plan_abstract
+from router.planner.explaining import Alternative, weighed
 from router.planner.limits import PlannerLimits
 from router.planner.node_search import plan_node
 from router.planner.selections import Field, SelectionPool, Selections
@@ -20,6 +22,9 @@ from router.planner.tree import ChildPlan, NodePlan, Visit, VisitKind
 from schema.query_graph import QueryGraph, selected_on
 from schema.supergraph import FieldJoin
 from schema.supergraph.field_sets import FieldSet
+
+if TYPE_CHECKING:
+    from router.planner.node_builder import NodeBuilder
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,16 +40,6 @@ class State:
     provided: FieldSet = ()
     candidates: frozenset[tuple[str, str]] = frozenset()
     stays: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Alternative:
-    """One assignment that was weighed for a selection set: what it would do, and its cost."""
-
-    at: str
-    what: str
-    cost: float
-    chosen: bool
 
 
 @dataclass(slots=True)
@@ -75,10 +70,10 @@ class Search:
         """Begin to count the time."""
         self._started_ns = self.clock_ns()
 
-    def note(self, at: str, tried: Sequence[tuple[str, float]], best_cost: float) -> None:
+    def note(self, at: str, tried: Sequence[tuple[str, float, NodeBuilder]]) -> None:
         """Remember what was weighed at one place, for `explain`."""
-        for what, cost in tried:
-            self.alternatives.append(Alternative(at, what, cost, cost == best_cost))
+        if self.explain and len(tried) > 1:
+            self.alternatives.extend(weighed(at, tried))
 
     def plan(self, state: State, selections: Selections) -> ChildPlan:
         """The plan for `selections` on an object of `state`.

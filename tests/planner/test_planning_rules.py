@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
+
 import pytest
 
 from router.errors import PlanNotFound, PlanTooComplex
@@ -13,6 +16,8 @@ from router.planner.plan import (
     Flatten,
     Parallel,
     QueryPlan,
+    RequiresField,
+    RequiresSelection,
     Sequence,
     Subscription,
 )
@@ -130,6 +135,34 @@ def test_the_explanation_shows_alternatives_choice_groups_and_plan() -> None:
     assert [word for word in ("alternatives", "choice", "groups", "plan") if f"{word}\n" in text]
     assert any(one.chosen for one in explanation.alternatives)
     assert len({one.cost for one in explanation.alternatives}) > 1
+    assert "as much as possible from D: 2 requests in 1 stage (won: fewer requests)" in text
+
+
+def test_the_explanation_weighs_one_subgraph_with_keys_against_several_side_by_side() -> None:
+    supergraph = load_case("provides_on_lists_and_roots").supergraph
+    query = query_of("provides_on_lists_and_roots")
+    lines = str(explain_operation(normal_of(supergraph, query), supergraph)).splitlines()
+    parted = [line for line in lines if "Query.top: from B and A" in line]
+    assert parted
+    assert all(line.endswith("(won: it selects less, or earlier)") for line in parted)
+
+
+def test_the_json_form_renames_what_is_read_under_an_alias() -> None:
+    supergraph = load_case("clashing_aliases").supergraph
+    plan = plan_of(supergraph, query_of("clashing_aliases"))
+    found = json.dumps(plan_to_json(plan))
+    aliased = [r for f, _, _ in fetches(plan.node) for r in _fields(f.requires) if r.source != r.name]
+    assert aliased
+    for one in aliased:
+        assert f'{{"kind": "Field", "name": "{one.name}", "alias": "{one.source}"' in found
+        assert f'"{one.source}"], "renameKeyTo": "{one.name}"}}' in found
+
+
+def _fields(requires: tuple[RequiresSelection, ...]) -> Iterator[RequiresField]:
+    for one in requires:
+        if isinstance(one, RequiresField):
+            yield one
+        yield from _fields(one.selections)
 
 
 def test_the_json_form_has_the_kinds_that_tools_know() -> None:
