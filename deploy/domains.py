@@ -32,6 +32,8 @@ from subgraphs.training import subgraph as training
 from subgraphs.training.files.imported import FileLimits
 from subgraphs.training.ports import TrainingPorts
 
+VIEWERS_MAX = 1_000
+
 
 @dataclass(frozen=True, slots=True)
 class Shared:
@@ -145,4 +147,12 @@ def _explainer(shared: Shared, others: list[Subgraph[Any]]) -> Explainer:
         held = roles_in_session(roles[user_id], acr=acr, now=shared.now())
         return Subject(id=user_id, roles=held, acr=acr)
 
-    return Explainer(classes=lambda: classes, person=person, authorize=shared.authorizer.for_request)
+    async def subjects_of(owner_id: str) -> list[str]:
+        return await shared.stores.facts.subjects_of(owner_id, limit=VIEWERS_MAX)
+
+    return Explainer(
+        classes=lambda: classes,
+        person=person,
+        authorize=shared.authorizer.for_request,
+        subjects_of=subjects_of,
+    )

@@ -8,7 +8,7 @@ from typing import Any
 
 from authz.facts.model import ConsentFact, RelationshipFact
 from authz.facts.store import Standing, check_batch, fact_of
-from authz.facts.tables import forget_person, put_facts, read_standings, read_subject
+from authz.facts.tables import forget_person, put_facts, read_standings, read_subject, read_subjects_of
 from datastores.relational.migrate import migrate
 from datastores.relational.port import Relational
 
@@ -37,6 +37,12 @@ class RelationalFacts:
     async def forget(self, user_id: str) -> None:
         """Drop every fact and consent that names this person, at either end."""
         await self._relational.write(lambda connection: forget_person(connection, user_id))
+
+    async def subjects_of(self, owner_id: str, *, limit: int) -> list[str]:
+        """Who has a relation to this owner, or a consent of theirs by name; sorted, at most `limit`."""
+        return await self._relational.read(
+            lambda connection: read_subjects_of(connection, owner_id, limit=limit)
+        )
 
     async def load(self, subject_id: str, owner_ids: Sequence[str]) -> Mapping[str, Standing]:
         """See `Facts.load`."""

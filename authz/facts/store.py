@@ -94,6 +94,12 @@ class MemoryFacts:
         self._relationships, self._consents = {}, {}
         self.put(*kept)
 
+    async def subjects_of(self, owner_id: str, *, limit: int) -> list[str]:
+        """Who has a relation to this owner, or a consent of theirs by name; sorted, at most `limit`."""
+        related = {fact.subject_id for fact in self._relationships.values() if fact.object_id == owner_id}
+        named = {each.actor_id for each in self._consents.values() if each.patient_id == owner_id}
+        return sorted(each for each in related | named if each is not None)[:limit]
+
     async def load(self, subject_id: str, owner_ids: Sequence[str]) -> Mapping[str, Standing]:
         """See `Facts.load`."""
         self.batches += 1

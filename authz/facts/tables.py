@@ -23,6 +23,7 @@ from sqlalchemy import (
     delete,
     or_,
     select,
+    union,
 )
 
 from authz.classes import Relation
@@ -138,6 +139,17 @@ def read_standings(
         mentions = and_(authz_consents.c.patient_id.in_(part), _about(subject_id))
         consents += _consents(connection, mentions)
     return standings(subject_id, facts, consents)
+
+
+def read_subjects_of(connection: Connection, owner_id: str, *, limit: int) -> list[str]:
+    """Who has a relation to this owner, or a consent of theirs by name; sorted, at most `limit`."""
+    facts, consents = authz_facts.c, authz_consents.c
+    related = select(facts.subject_id.label("id")).where(facts.object_id == owner_id)
+    named = select(consents.actor_id.label("id")).where(
+        consents.patient_id == owner_id, consents.actor_id.is_not(None)
+    )
+    either = union(related, named).subquery()
+    return list(connection.execute(select(either.c.id).order_by(either.c.id).limit(limit)).scalars())
 
 
 def read_subject(connection: Connection, subject_id: str) -> Mapping[str, Standing]:

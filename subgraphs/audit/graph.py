@@ -8,12 +8,12 @@ from enum import Enum
 
 import strawberry
 
-from authz.classes import DataClass
+from authz.classes import DataClass, Role
 from authz.decide import Explanation
 from authz.question import Question
-from subgraphs.audit import store
+from subgraphs.audit import explaining, store
 from subgraphs.audit.access import forbidden, reads_all, visible_records
-from subgraphs.audit.entities import AuditContext, AuditInfo, AuditRecord, page
+from subgraphs.audit.entities import AuditContext, AuditInfo, AuditRecord, User, page
 from subgraphs.audit.events import SUBJECT
 from subgraphs.audit.store import RecordFilter
 from subgraphs.kit import (
@@ -22,6 +22,8 @@ from subgraphs.kit import (
     binding,
     classified,
     clean_text,
+    connection,
+    page_request,
     resolved,
 )
 
@@ -44,6 +46,11 @@ class AuditLogFilter:
     actor_id: strawberry.ID | None = None
     data_class: DataClass | None = None
     decision: AuditDecision | None = None
+    purpose: PurposeOfUse | None = None
+    action: str | None = None
+    rule: str | None = None
+    outcome: str | None = None
+    subgraph: str | None = None
     since: dt.datetime | None = None
     until: dt.datetime | None = None
 
@@ -125,6 +132,33 @@ class AccessExplanation:
         )
 
 
+@classified(DataClass.AUDIT)
+@strawberry.type(description="Somebody, or everybody in a role, who sees a field.")
+class Viewer:
+    """One viewer."""
+
+    owner_id: strawberry.Private[str]
+    user: User | None = strawberry.field(description="Null for a role.")
+    role: Role | None = strawberry.field(description="Everybody in it, without any relation.")
+    view: str | None = strawberry.field(description="How the value is shortened at best; null: not at all.")
+    any_purpose: bool | None = strawberry.field(description="Whether no purpose has to be stated.")
+    purposes: list[PurposeOfUse] | None = strawberry.field(description="For which they see it.")
+    rules: list[str] | None
+
+    @classmethod
+    def of(cls, viewer: explaining.Viewer, owner_id: str) -> Viewer:
+        """The GraphQL object of a viewer."""
+        return cls(
+            owner_id=owner_id,
+            user=None if viewer.user_id is None else User(id=strawberry.ID(viewer.user_id)),
+            role=viewer.role,
+            view=viewer.view,
+            any_purpose=viewer.any_purpose,
+            purposes=[PurposeOfUse(each) for each in viewer.purposes],
+            rules=list(viewer.rules),
+        )
+
+
 @classified(DataClass.PUBLIC)
 @strawberry.type
 class Query:
@@ -132,11 +166,17 @@ class Query:
 
     @resolved(authenticated=True)
     async def my_access_log(
-        self, info: AuditInfo, first: int | None = None, after: str | None = None
+        self,
+        info: AuditInfo,
+        filter: AuditLogFilter | None = None,
+        first: int | None = None,
+        after: str | None = None,
     ) -> Connection[AuditRecord] | None:
         """Who touched the caller's protected fields, the latest first."""
-        wanted = RecordFilter(target=_pseudonym(info, info.context.caller_id))
-        return await page(info, wanted, "Query.myAccessLog", first=first, after=after)
+        own = _pseudonym(info, info.context.caller_id)
+        wanted = replace(_wanted(info, filter or AuditLogFilter()), target=own)
+        bound_to = binding(None, "Query.myAccessLog", asdict(wanted))
+        return await page(info, wanted, bound_to, first=first, after=after)
 
     @resolved(authenticated=True)
     async def audit_log(
@@ -199,6 +239,39 @@ class Query:
         known = context.explainer.classes()[asked]
         return AccessExplanation.of(explanation, owner_id=owner_id, coordinate=asked, known=known)
 
+    @resolved(authenticated=True)
+    async def who_can_see(
+        self,
+        info: AuditInfo,
+        coordinate: str,
+        *,
+        target_id: strawberry.ID | None = None,
+        purpose: PurposeOfUse | None = None,
+        first: int | None = None,
+        after: str | None = None,
+    ) -> Connection[Viewer] | None:
+        """Who sees a field of the caller's, or for administrators of anybody's: people, then whole roles."""
+        context = info.context
+        owner_id = context.caller_id if target_id is None else str(target_id)
+        if owner_id != context.caller_id and not await reads_all(context.decisions):
+            raise forbidden()
+        asked = clean_text(coordinate, "coordinate", characters_max=ID_CHARACTERS_MAX)
+        stated = None if purpose is None else purpose.value
+        found = await context.explainer.viewers(owner_id=owner_id, coordinate=asked, purpose=stated)
+        about = {"of": owner_id, "coordinate": asked, "purpose": stated}
+        bound_to = binding(context.subject.id, "Query.whoCanSee", about)
+        request = page_request(context.cursors, bound_to=bound_to, first=first, after=after)
+        start = 0 if request.after is None else int(str(request.after[0])) + 1
+        return connection(
+            list(enumerate(found))[start : start + request.limit],
+            request,
+            context.cursors,
+            bound_to=bound_to,
+            sort_key=lambda placed: (placed[0],),
+            node=lambda placed: Viewer.of(placed[1], owner_id),
+            total_count=len(found),
+        )
+
 
 def _pseudonym(info: AuditInfo, user_id: str) -> str:
     return info.context.log.pseudonyms.of(SUBJECT, user_id)
@@ -210,6 +283,11 @@ def _wanted(info: AuditInfo, given: AuditLogFilter) -> RecordFilter:
         actor=None if given.actor_id is None else _pseudonym(info, str(given.actor_id)),
         data_class=None if given.data_class is None else given.data_class.value,
         decision=None if given.decision is None else str(given.decision.value),
+        purpose=None if given.purpose is None else str(given.purpose.value),
+        action=given.action,
+        rule=given.rule,
+        outcome=given.outcome,
+        subgraph=given.subgraph,
         since_utc=given.since,
         until_utc=given.until,
     )

@@ -25,6 +25,7 @@ from subgraphs.audit.model import (
     linked,
 )
 
+_EQUAL = ("target", "actor", "data_class", "decision", "purpose", "action", "rule", "outcome", "subgraph")
 ROWS_PER_READ = 1_000
 DAMAGES_MAX = 100
 _CHAIN = 1
@@ -38,6 +39,11 @@ class RecordFilter:
     actor: str | None = None
     data_class: str | None = None
     decision: str | None = None
+    purpose: str | None = None
+    action: str | None = None
+    rule: str | None = None
+    outcome: str | None = None
+    subgraph: str | None = None
     since_utc: datetime | None = None
     until_utc: datetime | None = None
 
@@ -176,7 +182,7 @@ def _sign(connection: Connection, chained: Sequence[AuditRecord], *, seal: Seal,
 def _matches(wanted: RecordFilter) -> ColumnElement[bool]:
     columns = tables.records.c
     conditions: list[ColumnElement[bool]] = [sa.true()]
-    for name in ("target", "actor", "data_class", "decision"):
+    for name in _EQUAL:
         value = getattr(wanted, name)
         if value is not None:
             conditions.append(columns[name] == value)

@@ -35,6 +35,7 @@ CLASSES = {
     "MedicalRecord.conditions": (DataClass.CLINICAL, "read"),
     "User.clearance": (DataClass.CLINICAL, "clearance"),
     "User.handle": (DataClass.SOCIAL, "read"),
+    "AuditRecord.rule": (DataClass.AUDIT, "read"),
 }
 
 
@@ -125,7 +126,9 @@ async def open_office(relational: Relational, *, prepared: bool = False) -> Offi
 
     authorizer = Authorizer(facts, clock=now)
     log = AuditLog(relational, Pseudonyms(b"p" * 32), Seal(b"s" * 32), now)
-    explainer = Explainer(lambda: CLASSES, person, authorizer.for_request)
+    explainer = Explainer(
+        lambda: CLASSES, person, authorizer.for_request, lambda owner: facts.subjects_of(owner, limit=100)
+    )
     subgraph = build(log=log, explainer=explainer, authorizer=authorizer, cursors=CursorSigner(b"c" * 32))
     subgraph.record_in(OutboxLedger(relational, RelationalOutbox()))
     return Office(relational, subgraph, log, facts, clock)
