@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from starlette.routing import BaseRoute
 
     from datastores.cache.port import Cache
+    from datastores.events.redis import RedisEvents
     from deploy.settings import Settings
     from router.config import RouterConfig
     from router.execution.answer_cache.cached import CachedTransport
@@ -43,12 +44,16 @@ class SubgraphSide:
 def subgraph_side(snapshot: Snapshot, config: RouterConfig, settings: Settings) -> SubgraphSide:
     """The side as the settings have it; one clear line and exit code 1 where they cannot be used."""
     key = settings.internal_key
+    secret = key.get_secret_value().encode() if key else None
+    events = _events(settings) if config.subgraphs.needs_events else None
     try:
-        http = http_transport(urls_of(snapshot), key.get_secret_value().encode() if key else None, config)
+        http = http_transport(urls_of(snapshot), secret, config, events)
     except (OSError, ssl.SSLError) as error:
         fail(f"a certificate file of `subgraphs` cannot be used: {error.strerror or error}")
     routes: list[BaseRoute] = []
     background: list[Callable[[], Awaitable[None]]] = [http.follow_certificates]
+    if events is not None:
+        background.append(lambda: _held_open(events))
     if http.callbacks is not None:
         from router.edge.callback_route import callback_route
 
@@ -79,6 +84,14 @@ def _store(settings: Settings) -> Cache:
         fail(f"`STADION_CACHE_URL`: {error}")
 
 
+def _events(settings: Settings) -> RedisEvents:
+    from datastores.events.redis import RedisEvents
+
+    if settings.events_url is None:
+        fail("subscriptions by events need `STADION_EVENTS_URL`, where all processes' events pass")
+    return RedisEvents(settings.events_url.get_secret_value(), {})
+
+
 def _cached(http: HttpTransport, store: Cache, snapshot: Snapshot, config: RouterConfig) -> CachedTransport:
     from router.execution.answer_cache.cached import AnswerCache, CachedTransport
 
@@ -97,7 +110,7 @@ def _invalidation(cached: CachedTransport, settings: Settings) -> list[BaseRoute
         fail(f"`STADION_CACHE_INVALIDATION_KEY`: {error}")
 
 
-async def _held_open(store: Cache) -> None:
+async def _held_open(store: Cache | RedisEvents) -> None:
     """The store, open as long as the app runs; while it cannot be had, nothing is kept."""
     from datastores.errors import StoreError
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from authz.identity.internal import HEADER_NAME, call_key, sign_call
 from router.config import RouterConfig
 from router.execution.transport import SubgraphRequest
+from router.execution.transports.event_feed import EventFeed
 from router.execution.transports.http import HttpTransport, Sign
 
 if TYPE_CHECKING:
@@ -34,7 +35,10 @@ def signing(secret: bytes) -> Sign:
 
 
 def http_transport(
-    urls: Mapping[str, str], secret: bytes | None, config: RouterConfig | None = None
+    urls: Mapping[str, str],
+    secret: bytes | None,
+    config: RouterConfig | None = None,
+    feed: EventFeed | None = None,
 ) -> HttpTransport:
     """The transport to subgraphs by name and URL; with a secret, each call is signed with it.
 
@@ -47,4 +51,5 @@ def http_transport(
         traffic=config.subgraphs,
         always=config.forward_headers,
         timeout_s=config.subgraph_timeout_ms_max / 1_000,
+        feed=feed,
     )

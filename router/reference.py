@@ -200,7 +200,7 @@ def _value_schema(kind: type, default: object) -> dict[str, Any]:
     if isinstance(default, Mapping) and member is None:
         return {"type": "object", "additionalProperties": {"type": "integer", "minimum": 0}}
     if isinstance(default, Mapping) and member is not None:
-        return {"type": "object", "additionalProperties": _section_schema(member())}
+        return {"type": "object", "additionalProperties": _section_schema(_blank(member))}
     if isinstance(default, tuple):
         items = {"type": "string"} if member is None else _section_schema(_blank(member))
         return {"type": "array", "items": items, "default": list(default)}

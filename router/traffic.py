@@ -26,6 +26,7 @@ class StreamProtocol(StrEnum):
     SSE = "sse"
     MULTIPART = "multipart"
     CALLBACK = "callback"
+    EVENTS = "events"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,6 +133,21 @@ class HeaderRule:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EventTopic:
+    """Which events a subscription field tells of, and the entity that each of them names: `type`, by those
+    `fields` of the event's payload that are the entity's key."""
+
+    topic: Annotated[str, "topic of the events"] = ""
+    type: Annotated[str, "type of the entity that an event names"] = ""
+    fields: Annotated[tuple[str, ...], "members of the payload that are the entity's key"] = ("id",)
+    argument: Annotated[str, "argument that says of which key events are wanted; none: of all"] = ""
+
+    def __post_init__(self) -> None:
+        if not (self.topic and self.type and self.fields):
+            raise ValueError("a topic needs `topic`, `type` and `fields`")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SubscriptionSource:
     """How a subgraph's subscriptions are opened. `url` is where, the subgraph's own URL when left empty."""
 
@@ -141,6 +157,9 @@ class SubscriptionSource:
     event_bytes_max: Annotated[int, "bytes of one event"] = 4 * 1024 * 1024
     queue_events_max: Annotated[int, "events that wait for one reader; the oldest go first"] = 128
     heartbeat_ms: Annotated[int, "milliseconds between a subgraph's signs of life (callback)"] = 5_000
+    topics: Annotated[Mapping[str, EventTopic], "by a subscription field's name, its events (events)"] = (
+        field(default_factory=dict)
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -196,6 +215,11 @@ class Traffic:
         used = any(one.subscriptions.protocol is StreamProtocol.CALLBACK for one in self.each())
         if used and not self.callback_url.startswith(("http://", "https://")):
             raise ValueError("subscriptions by callback need `callback_url`, an http:// or https:// URL")
+
+    @property
+    def needs_events(self) -> bool:
+        """Whether subscriptions of some subgraph come from the event bus."""
+        return any(one.subscriptions.protocol is StreamProtocol.EVENTS for one in self.each())
 
     @property
     def keeps_answers(self) -> bool:

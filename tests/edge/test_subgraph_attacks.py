@@ -20,6 +20,7 @@ from router.operation.model import OperationKind
 from router.traffic import Http2, RetryPolicy, StreamProtocol, SubgraphTraffic, SubscriptionSource, Traffic
 
 pytestmark = pytest.mark.timeout(30)
+STREAMS = [one for one in StreamProtocol if one not in {StreamProtocol.CALLBACK, StreamProtocol.EVENTS}]
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -48,9 +49,7 @@ def call(kind: OperationKind = OperationKind.QUERY, **more: Any) -> SubgraphRequ
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-@pytest.mark.parametrize(
-    "protocol", [None, *(one for one in StreamProtocol if one is not StreamProtocol.CALLBACK)]
-)
+@pytest.mark.parametrize("protocol", [None, *STREAMS])
 async def test_no_redirect_is_followed_for_calls_or_streams(
     status: int, protocol: StreamProtocol | None
 ) -> None:

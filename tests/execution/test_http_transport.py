@@ -34,7 +34,7 @@ SDL = "type Query { hello(name: String): String } type Subscription { tick(count
 
 
 IMPATIENT = RetryPolicy(unreachable_wait_ms_max=0, attempts_max=2, pause_ms_base=1)
-STREAMS = [one for one in StreamProtocol if one is not StreamProtocol.CALLBACK]
+STREAMS = [one for one in StreamProtocol if one not in {StreamProtocol.CALLBACK, StreamProtocol.EVENTS}]
 
 
 async def ticks(_: Any, count: int) -> AsyncIterator[dict[str, int]]:

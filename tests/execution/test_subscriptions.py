@@ -66,7 +66,7 @@ async def test_in_process(federation: Federation) -> None:
     assert federation.calls() == {"scores": 1, "people": 4}
 
 
-STREAMS = [one for one in StreamProtocol if one is not StreamProtocol.CALLBACK]
+STREAMS = [one for one in StreamProtocol if one not in {StreamProtocol.CALLBACK, StreamProtocol.EVENTS}]
 
 
 @pytest.mark.parametrize("protocol", STREAMS)

@@ -15,6 +15,7 @@ from router.errors import SubgraphCallFailed
 from router.execution.transport import SubgraphRequest, SubgraphResponse
 from router.execution.transports.answers import is_graphql_answer, read_answer
 from router.execution.transports.callbacks import Callbacks
+from router.execution.transports.event_feed import EventFeed, fed_answers
 from router.execution.transports.header_rules import HOP_HEADERS
 from router.execution.transports.http_wire import HttpAnswer
 from router.execution.transports.lane import JSON_TYPES, Lane
@@ -27,7 +28,7 @@ from router.execution.transports.traced import TRACEPARENT_HEADER
 from router.execution.transports.under_way import FetchesUnderWay
 from router.operation.model import OperationKind
 from router.operation.upload import uploads_in
-from router.traffic import Traffic
+from router.traffic import StreamProtocol, Traffic
 
 Sign: TypeAlias = Callable[[SubgraphRequest, bytes], Mapping[str, str] | None]
 """Headers that prove the call to the subgraph, for the exact bytes that are sent; asked once a try."""
@@ -43,7 +44,8 @@ class HttpTransport:
     """Calls subgraphs by URL, each through a lane of its own. Made anywhere, used in one loop.
 
     `subgraphs` are URLs by name; no other URL is ever called, and no redirect followed. `always` are the
-    client's headers that go on without a rule; without header rules all that a request holds do.
+    client's headers that go on without a rule; without header rules all that a request holds do. `feed` is
+    where subscriptions by events come from.
     Header precedence, lowest first: forwarded ones, the subgraph's rules, `sign`'s, the transport's own.
     Errors: ValueError, OSError, ssl.SSLError for settings that cannot be used.
     """
@@ -56,7 +58,9 @@ class HttpTransport:
         traffic: Traffic | None = None,
         always: Iterable[str] = (),
         timeout_s: float = 30.0,
+        feed: EventFeed | None = None,
     ) -> None:
+        self._feed = feed
         self._traffic = traffic or Traffic()
         self._sign = sign
         self._timeout_s = timeout_s
@@ -152,6 +156,11 @@ class HttpTransport:
     async def subscribe(self, request: SubgraphRequest) -> AsyncIterator[SubgraphResponse]:
         """As the port says. `timeout_s` bounds opening the stream, not the stream."""
         lane = self._lane(request.service)
+        if lane.traffic.subscriptions.protocol is StreamProtocol.EVENTS:
+            async with aclosing(self._fed(request, lane)) as answers:  # type: ignore[type-var]
+                async for answer in answers:
+                    yield answer
+            return
         body, content_type = await _body(request)
         headers = self._headers(request, lane, None)
 
@@ -163,6 +172,11 @@ class HttpTransport:
         async with aclosing(self._events(request, lane, headers, body, open_)) as events:  # type: ignore[type-var]
             async for payload in events:
                 yield read_answer(request.service, payload)
+
+    def _fed(self, request: SubgraphRequest, lane: Lane) -> AsyncIterator[SubgraphResponse]:
+        if self._feed is None:
+            raise SubgraphCallFailed(request.service, "the router has no event bus")
+        return fed_answers(request, lane.traffic.subscriptions, self._feed, self.fetch)
 
     def _events(
         self,

@@ -44,6 +44,8 @@ class Streams:
                 return _over_body(request, lane, {**headers, "accept": MULTIPART_ACCEPT}, body, signed)
             case StreamProtocol.CALLBACK:
                 return self._by_callback(request, lane, headers, body, signed)
+            case StreamProtocol.EVENTS:
+                raise SubgraphCallFailed(request.service, "has its events elsewhere")
 
     def count_shared(self, service: str) -> None:
         """One more subscription was taken into another's stream."""
