@@ -80,7 +80,7 @@ def router_command(
 
     if not jwks and (issuer or audience or revocations):
         fail("`--issuer` and `--audience` say whose tokens are taken: name their keys with `--jwks`")
-    environment = settings_with(issuer=issuer, audience=audience)
+    environment = settings_with(every_region=True, issuer=issuer, audience=audience)
     files = _Files(
         supergraph=supergraph, config=config, persisted=persisted, hooks=hooks, jwks=tuple(jwks or ()),
         revocations=revocations, forwarded=tuple(forward_header or ()), introspection=introspection,

@@ -108,10 +108,11 @@ def environment() -> Mapping[str, str]:
     return os.environ
 
 
-def settings_with(**options: Any) -> Settings:
+def settings_with(*, every_region: bool = False, **options: Any) -> Settings:
     """The settings, where an option that is not None wins over the environment.
 
-    Where `STADION_REGION` names a region, they are that region's alone.
+    Where `STADION_REGION` names a region, they are that region's alone; where there are several, only a
+    command that serves `every_region` does without.
     A variable that cannot be used is one clear line, without its value, and exit code 1.
     """
     try:
@@ -125,4 +126,7 @@ def settings_with(**options: Any) -> Settings:
                 for one in found
             )
         )
+    if settings.regions and not settings.region and not every_region:
+        names = ", ".join(f"`{name}`" for name in settings.regions)
+        fail(f"this command works on one region: name it in `STADION_REGION`, one of {names}")
     return settings.of_region(settings.region) if settings.region else settings

@@ -47,7 +47,7 @@ def up_command(
     from deploy.settings import settings_with
     from router.edge.serve import AddressUnusable, listen
 
-    settings = settings_with(port=port, data_folder=data, host=host)
+    settings = settings_with(every_region=True, port=port, data_folder=data, host=host)
     logging.basicConfig(level=settings.log_level.upper(), format="%(levelname)s %(name)s %(message)s")
     folder = DataFolder(settings.data_folder)
     try:

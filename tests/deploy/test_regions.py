@@ -16,6 +16,7 @@ from typing import Any
 import httpx2
 import pytest
 import sqlalchemy as sa
+import typer
 from pydantic import SecretStr, ValidationError
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import create_async_engine
@@ -395,12 +396,15 @@ def test_a_region_has_its_own_stores_and_folder_and_backups(tmp_path: Path) -> N
 
 
 def test_a_command_works_on_the_one_region_that_the_environment_names(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     regions = {"eu": {"relational_url": "postgresql://h/eu", "backup_safe": "safe-eu"}, "us": {}}
     monkeypatch.setenv("STADION_REGIONS", json.dumps(regions))
     monkeypatch.setenv("STADION_HOME_REGION", "us")
-    assert settings_with(data_folder=tmp_path).data_folder == tmp_path
+    assert settings_with(every_region=True, data_folder=tmp_path).data_folder == tmp_path
+    with pytest.raises(typer.Exit):
+        settings_with(data_folder=tmp_path)
+    assert "name it in `STADION_REGION`, one of `eu`, `us`" in capsys.readouterr().err
     monkeypatch.setenv("STADION_REGION", "eu")
     found = settings_with(data_folder=tmp_path)
     assert found.data_folder == tmp_path / "regions" / "eu"
