@@ -8,7 +8,7 @@ from enum import Enum
 
 from graphql import BooleanValueNode, DirectiveNode, StringValueNode, ValueNode
 
-from schema.federation.type_refs import TypeRef
+from schema.federation.type_refs import NonNull, TypeRef
 from schema.federation.urls import FeatureUrl, Version
 from schema.problems import Location
 
@@ -76,6 +76,11 @@ class Argument:
     description: str | None
     directives: Directives
     at: Location
+
+
+def is_required(argument: Argument) -> bool:
+    """Whether a caller must give the argument."""
+    return isinstance(argument.type, NonNull) and argument.default is None
 
 
 @dataclass(frozen=True, slots=True)

@@ -98,3 +98,16 @@ def test_other_routers_load_every_supergraph_of_ours(composers: Composers, route
     sdls = supergraphs(SETS)
     assert len(sdls) > 200
     assert not_loaded(composers, router, sdls) == {}
+
+
+@pytest.mark.nightly
+def test_where_we_accept_or_refuse_alone_is_explained(composers: Composers) -> None:
+    """Three other composers; two of them know fewer features, and each has opinions of its own."""
+    opinions = [composers.compose(by, list(SETS.values())) for by in ("apollo", "guild", "wundergraph")]
+    alone = set()
+    for place, (name, sources) in enumerate(SETS.items()):
+        accepts = compose(sources).supergraph_sdl is not None
+        if all((opinion[place].sdl is not None) != accepts for opinion in opinions):
+            alone.add(name)
+    assert alone - OTHER_CODES.keys() == set()
+    assert alone

@@ -11,14 +11,9 @@ from schema.composition.merge.directives import merge_directives
 from schema.composition.merge.model import MergedArgument
 from schema.composition.merge.references import all_equal, narrowest, side_by_side
 from schema.composition.merge.values import meaning
-from schema.composition.subgraph import Argument, DirectiveDef, FieldDef, has
-from schema.federation.type_refs import NonNull, named
+from schema.composition.subgraph import Argument, DirectiveDef, FieldDef, has, is_required
+from schema.federation.type_refs import named
 from schema.problems import Severity
-
-
-def is_required(argument: Argument) -> bool:
-    """Whether a caller must give the argument."""
-    return isinstance(argument.type, NonNull) and argument.default is None
 
 
 def merge_arguments(

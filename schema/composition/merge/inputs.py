@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from schema.composition.merge.arguments import is_required, merge_argument
+from schema.composition.merge.arguments import merge_argument
 from schema.composition.merge.context import MergeContext
 from schema.composition.merge.model import JoinField, MergedArgument
 from schema.composition.merge.references import all_equal
-from schema.composition.subgraph import Argument, TypeDef, has
+from schema.composition.subgraph import Argument, TypeDef, has, is_required
 from schema.problems import Severity
 
 
@@ -21,8 +21,9 @@ def merge_inputs(ctx: MergeContext, owner: str, sources: Mapping[int, TypeDef]) 
         present = {i: s.inputs[name] for i, s in sources.items() if name in s.inputs}
         coordinate = f"{owner}.{name}"
         is_hidden = any(has(a.directives, "inaccessible") for a in present.values())
+        # Merged even where it is left out then: what its subgraphs say of it must agree all the same.
+        item = merge_argument(ctx, coordinate, present, code_prefix="INPUT_FIELD")
         if len(present) == len(sources) or is_hidden:
-            item = merge_argument(ctx, coordinate, present, code_prefix="INPUT_FIELD")
             merged[name] = replace(item, joins=_joins(sources, present))
         else:
             _report_absent(ctx, coordinate, present, [i for i in sources if i not in present])

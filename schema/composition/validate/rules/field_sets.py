@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from graphql import FieldNode, InlineFragmentNode, SelectionSetNode, StringValueNode
 
 from schema.composition.facts import FieldFacts
-from schema.composition.subgraph import Applied, FieldDef, Kind, Subgraph, TypeDef, find, has
+from schema.composition.subgraph import Applied, FieldDef, Kind, Subgraph, TypeDef, find, has, is_required
 from schema.composition.validate.report import problem
 from schema.federation.field_sets import FieldSetSyntax, parse_field_set
 from schema.federation.type_refs import named
@@ -162,7 +162,16 @@ def _field(scope: _Scope, owner: str, item: FieldNode, *, is_external: bool) -> 
 
 
 def _arguments(scope: _Scope, owner: str, found: FieldDef, item: FieldNode) -> Iterator[Problem]:
-    if found.arguments and scope.prefix != "REQUIRES":
+    given = {argument.name.value for argument in item.arguments or ()}
+    wanting = [a.name for a in found.arguments.values() if is_required(a) and a.name not in given]
+    if wanting:
+        yield scope.broken(
+            f"`{owner}.{found.name}` wants the argument `{wanting[0]}`",
+            mend=f"give it, as in `{found.name}({wanting[0]}: …)`"
+            if scope.prefix == "REQUIRES"
+            else "choose fields without arguments",
+        )
+    elif found.arguments and scope.prefix != "REQUIRES":
         yield scope.broken(
             f"`{owner}.{found.name}` takes arguments, which it cannot give",
             code="FIELDS_HAS_ARGS",
