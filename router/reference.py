@@ -19,7 +19,14 @@ from router.instruments import Counter, Distribution
 from router.planner.limits import PlannerLimits
 from router.telemetry import instruments
 
-METRIC_LABELS: Mapping[str, tuple[str, ...]] = {}
+METRIC_LABELS: Mapping[str, tuple[str, ...]] = {
+    "http.client.request.duration": ("subgraph.name",),
+    "stadion.router.subgraph.retries": ("subgraph.name", "reason"),
+    "stadion.router.circuit_breaker.state": ("subgraph.name",),
+    "stadion.router.circuit_breaker.short_circuits": ("subgraph.name",),
+    "stadion.router.subgraph.shared_fetches": ("subgraph.name",),
+    "stadion.router.subgraph.shared_subscriptions": ("subgraph.name",),
+}
 """Labels of instruments that get theirs by use."""
 SPAN_MEANINGS: Mapping[str, str] = {
     "router": "one request, below the caller's own span",

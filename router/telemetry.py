@@ -29,9 +29,6 @@ requests_duration_s = instruments.distribution(
     unit="s",
     labels=("http.route", "http.request.method", "http.response.status_code"),
 )
-overhead_s = instruments.distribution(
-    "stadion.router.overhead", "of a request's time, what no subgraph was waited for", unit="s"
-)
 in_flight = instruments.level("http.server.active_requests", "requests under way")
 errors_count = instruments.counter("stadion.router.graphql_error", "errors answered", labels=("code",))
 operations_count = instruments.counter(

@@ -24,6 +24,7 @@ from router.edge.persisted import Registered
 from router.edge.rate import SharedRates
 from router.edge.websocket import SocketEndpoint
 from router.pipeline import Router
+from router.telemetry import cache_size, connections_open, in_flight, instruments
 
 Background: TypeAlias = Callable[[], Awaitable[None]]
 GRAPHQL_PATH = "/graphql"
@@ -71,9 +72,15 @@ def build_app(
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         tasks = [asyncio.ensure_future(begin()) for begin in background]
+
+        def levels() -> None:
+            tell_levels(router, drain)
+
+        instruments.before_reading(levels)
         try:
             yield
         finally:
+            instruments.not_before_reading(levels)
             drain.stop()
             for task in tasks:
                 task.cancel()
@@ -94,6 +101,19 @@ def build_app(
     )
     app.state.drain, app.state.persisted = drain, parts.persisted
     return app
+
+
+def tell_levels(router: Router, drain: Drain) -> None:
+    """Bring what goes up and down to what it is now; done when somebody reads it."""
+    graph = router.snapshot
+    in_flight.set(drain.in_flight)
+    connections_open.set(drain.streams)
+    for name, size in (
+        ("documents", len(graph.documents)),
+        ("forms", len(graph.forms)),
+        ("plans", len(graph.plans)),
+    ):
+        cache_size.set(size, {"cache": name})
 
 
 def health_routes(drain: Drain) -> list[Route]:

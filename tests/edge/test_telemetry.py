@@ -9,6 +9,7 @@ import logging
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -21,6 +22,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from authz.errors import InvalidToken
 from authz.identity.subject import Subject
 from deploy.telemetry import JsonLines, metrics_server, send_traces
+from router import telemetry
 from router.admission import ClientClass, Demand, DemandControl, Proxies, TelemetryConfig
 from router.config import RouterConfig
 from router.edge.credentials import Credentials
@@ -28,7 +30,7 @@ from router.edge.serve import listen
 from router.errors import SubgraphCallFailed
 from router.execution.transports.http import HttpTransport
 from router.execution.transports.traced import TracedTransport
-from router.instruments import OTHER, SERIES_MAX, Instruments
+from router.instruments import OTHER, SERIES_MAX, Counter, Distribution, Instruments
 from router.telemetry import TRACING, request_trace_id
 from tests.kit_edge.running import Running, running
 
@@ -231,6 +233,33 @@ async def test_a_scrape_has_what_was_counted_in_the_form_of_prometheus() -> None
     assert grown("stadion_router_operations_total", kind="query", client="none") == 1
     assert grown("stadion_router_query_planning_plan_duration_seconds_count") == 1
     assert value_of(after, "process_resident_memory_bytes", {}) > 1_000_000
+
+
+async def test_levels_are_those_of_the_moment() -> None:
+    async with running() as router:
+        slow = asyncio.create_task(router.post({"query": "{ slow }"}))
+        await router.hall.started.wait()
+        headers = {"accept": "text/event-stream"}
+        router.hall.started.clear()
+        async with router.http.post(router.url, json={"query": "subscription { ticks }"}, headers=headers):
+            await router.hall.started.wait()
+            found = families(await scraped())
+        router.hall.gate.set()
+        await slow
+    assert value_of(found, "http_server_active_requests", {}) == 1
+    assert value_of(found, "stadion_router_session_count_active", {}) == 1
+    assert value_of(found, "stadion_router_opened_subscriptions", {}) >= 1
+    assert value_of(found, "stadion_router_cache_size", {"cache": "documents"}) == 2
+    assert value_of(found, "stadion_router_cache_size", {"cache": "plans"}) == 2
+
+
+def test_no_metric_is_promised_that_nothing_counts() -> None:
+    made = [name for name, one in vars(telemetry).items() if isinstance(one, Counter | Distribution)]
+    package = Path(telemetry.__file__).parents[1]
+    sources = [path for folder in ("router", "deploy") for path in (package / folder).rglob("*.py")]
+    texts = [path.read_text(encoding="utf-8") for path in sources if path.name != "telemetry.py"]
+    idle = [name for name in made if not any(re.search(rf"\b{name}\.(add|set|record)\(", it) for it in texts)]
+    assert idle == []
 
 
 def families(text: str) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
