@@ -269,7 +269,7 @@ def read_document(request: GraphQLRequest, graph: Snapshot, config: RouterConfig
     """parse → validate → normalise. Errors: ClientError."""
     with stage("parse"):
         parsed = parse(request.text, limits=graph.parse_limits)
-    with stage("validate"):
+    with stage("validate"), _within_the_stack():
         # one wording for all callers: where some may not read the schema, errors tell nobody of it
         suggestions = (
             config.introspection
@@ -278,17 +278,19 @@ def read_document(request: GraphQLRequest, graph: Snapshot, config: RouterConfig
         )
         valid = validate(parsed, graph.api_schema, request.operation_name, suggestions=suggestions)
         check_extent(valid, config.operation)
-    document = document_of(at_once(valid) if defers(valid) else valid, graph)
+    with _within_the_stack():
+        is_incremental = defers(valid)
+        document = document_of(at_once(valid) if is_incremental else valid, graph)
     if document.reads_schema and not config.introspection:
         raise ClientError("introspection is off", code="INTROSPECTION_DISABLED")
-    if defers(valid):
+    if is_incremental:
         return replace(document, deferring=valid, deciding=deciding_variables(valid))
     return document
 
 
 def document_of(valid: ValidOperation, graph: Snapshot) -> Document:
     """normalise.  Errors: PlanTooComplex."""
-    with stage("normalize"), _within_the_stack():
+    with stage("normalize"):
         normal = normalize(valid, graph.supergraph)
     return Document(
         kind=valid.kind,
@@ -309,7 +311,8 @@ def in_parts(document: Document, variables: Mapping[str, Any], graph: Snapshot) 
     if known is None:
         if len(document.variants) >= VARIANTS_PER_DOCUMENT_MAX:
             document.variants.clear()
-        known = document.variants[case] = document_of(decided(document.deferring, truths), graph)
+        with _within_the_stack():
+            known = document.variants[case] = document_of(decided(document.deferring, truths), graph)
     check_counts(known.normal, variables)
     return known
 
