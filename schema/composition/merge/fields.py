@@ -19,7 +19,7 @@ from schema.composition.merge.overrides import (
     resolve_overrides,
 )
 from schema.composition.merge.references import all_equal, side_by_side, widest
-from schema.composition.merge.sharing import check_sharing
+from schema.composition.merge.sharing import check_sharing, supplying_interface_objects
 from schema.composition.subgraph import FieldDef, Kind, TypeDef, first
 from schema.federation.field_sets import fields_text, print_field_set
 from schema.federation.type_refs import TypeRef, named
@@ -51,7 +51,7 @@ def _merge_field(
     name = next(iter(sources.values())).name
     coordinate = f"{owner}.{name}"
     owners = {i: f for i, f in sources.items() if not ctx.is_external(i, (owner, name))}
-    suppliers = supplying_interface_objects(ctx, owner, name, types) if kind is Kind.OBJECT else {}
+    suppliers = supplying_interface_objects(ctx, owner, name) if kind is Kind.OBJECT else {}
     if kind is Kind.OBJECT:
         overrides = resolve_overrides(ctx, owner, sources, suppliers)
     else:
@@ -115,20 +115,6 @@ def _missing_on_base(ctx: MergeContext, coordinate: str, sources: Mapping[int, F
         (f.at for f in sources.values()),
         "remove `@external` where the field is at home, or define the field in another subgraph",
     )
-
-
-def supplying_interface_objects(
-    ctx: MergeContext, owner: str, name: str, types: Mapping[int, TypeDef]
-) -> dict[int, str]:
-    """The subgraphs that do not know `owner` and still supply the field through an interface object."""
-    found: dict[int, str] = {}
-    for interface in sorted(ctx.supertypes.get(owner, ())):
-        for index in ctx.interface_objects.get(interface, ()):
-            subgraph = ctx.subgraphs[index]
-            declares = name in subgraph.graph.types[interface].fields
-            if index not in types and declares and not subgraph.facts.is_external((interface, name)):
-                found[index] = interface
-    return found
 
 
 def _joins(

@@ -11,7 +11,7 @@ from schema.composition.merge.context import MergeContext
 from schema.composition.merge.features import DEMANDS
 from schema.composition.merge.model import JoinField, MergedField, MergedType
 from schema.composition.merge.overrides import NO_OVERRIDES
-from schema.composition.merge.sharing import check_sharing
+from schema.composition.merge.sharing import check_sharing, supplying_interface_objects
 from schema.composition.subgraph import Kind
 
 
@@ -33,7 +33,7 @@ def copy_to_implementations(ctx: MergeContext, types: dict[str, MergedType]) -> 
             if added or referred:
                 types[owner.name] = replace(current, fields={**current.fields, **referred, **added})
             for name in added:
-                _check_sharing(ctx, interface, owner.name, name)
+                _check_sharing(ctx, owner.name, name)
 
 
 def _supplied(ctx: MergeContext, interface: MergedType) -> Mapping[str, MergedField]:
@@ -60,12 +60,9 @@ def _described_by(item: MergedField, supplied: MergedField) -> MergedField:
     return replace(item, directives=(*item.directives, *taken))
 
 
-def _check_sharing(ctx: MergeContext, interface: MergedType, owner: str, name: str) -> None:
-    """Two interface objects that supply one field share it."""
-    objects = {
-        i: field
-        for i, source in ctx.sources(interface.name).items()
-        if source.is_interface_object and (field := source.fields.get(name)) is not None
-    }
-    if len(objects) > 1:
-        check_sharing(ctx, interface.name, objects, NO_OVERRIDES, interface_objects={})
+def _check_sharing(ctx: MergeContext, owner: str, name: str) -> None:
+    """Interface objects that supply one field of a type share it, be it through different interfaces."""
+    suppliers = supplying_interface_objects(ctx, owner, name)
+    fields = {i: ctx.subgraphs[i].graph.types[itf].fields[name] for i, itf in suppliers.items()}
+    if len(fields) > 1:
+        check_sharing(ctx, owner, fields, NO_OVERRIDES, interface_objects=suppliers)

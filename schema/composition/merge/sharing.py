@@ -69,3 +69,16 @@ def _misspelt(ctx: MergeContext, sources: Mapping[int, FieldDef]) -> str:
             wanted = f": did you mean `{close[0]}`?" if close else ""
             return f'; `@override(from: "{origin}")` names no subgraph{wanted}'
     return ""
+
+
+def supplying_interface_objects(ctx: MergeContext, owner: str, name: str) -> dict[int, str]:
+    """The subgraphs that do not know `owner` and still supply the field through an interface object."""
+    types = ctx.sources(owner)
+    found: dict[int, str] = {}
+    for interface in sorted(ctx.supertypes.get(owner, ())):
+        for index in ctx.interface_objects.get(interface, ()):
+            subgraph = ctx.subgraphs[index]
+            declares = name in subgraph.graph.types[interface].fields
+            if index not in types and declares and not subgraph.facts.is_external((interface, name)):
+                found[index] = interface
+    return found
