@@ -25,6 +25,7 @@ from datastores.errors import Conflict, NotFound, Unavailable
 from datastores.folder import fsync_folder
 
 _CHUNK_BYTES = 256 * 1024
+_WRITE_BYTES = 1024 * 1024
 _NO_LINKS = "links to files need an address under which they are served: give `links`"
 
 
@@ -146,19 +147,21 @@ class FileBlobs:
     async def _receive(
         self, temporary: Path, content: AsyncIterable[bytes], size_bytes_max: int
     ) -> tuple[int, str]:
-        digest = hashlib.sha256()
-        size_bytes = 0
-        file = await asyncio.to_thread(_create, temporary)
+        incoming = _Incoming(temporary)
+        waiting: list[bytes] = []
         try:
             async for chunk in content:
-                size_bytes += len(chunk)
-                if size_bytes > size_bytes_max:
+                waiting.append(chunk)
+                incoming.size_bytes += len(chunk)
+                if incoming.size_bytes > size_bytes_max:
                     raise ValueError(f"the content is larger than {size_bytes_max} bytes")
-                await asyncio.to_thread(_append, file, digest, chunk)
-            await asyncio.to_thread(_flush, file)
+                if sum(map(len, waiting)) >= _WRITE_BYTES:
+                    # A journey to another thread costs as much as writing 100 kB: not one for each chunk.
+                    await asyncio.to_thread(incoming.append, waiting)
+                    waiting = []
+            return incoming.size_bytes, await asyncio.to_thread(incoming.finish, waiting)
         finally:
-            file.close()
-        return size_bytes, digest.hexdigest()
+            incoming.close()
 
     def _open(self) -> None:
         try:
@@ -228,19 +231,36 @@ def _accept(upload: Path, place: Path, key: str, size_bytes_max: int, sha256: st
     return blob
 
 
-def _create(path: Path) -> BinaryIO:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    return os.fdopen(descriptor, "wb", buffering=_CHUNK_BYTES)
+class _Incoming:
+    """A file that is being written aside. All but `close` run on another thread."""
 
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file: BinaryIO | None = None
+        self._digest = hashlib.sha256()
+        self.size_bytes = 0
 
-def _append(file: BinaryIO, digest: hashlib._Hash, chunk: bytes) -> None:
-    digest.update(chunk)
-    file.write(chunk)
+    def append(self, chunks: list[bytes]) -> BinaryIO:
+        """Write and hash `chunks`; the file is made with the first."""
+        if self._file is None:
+            descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            self._file = os.fdopen(descriptor, "wb", buffering=_CHUNK_BYTES)
+        for chunk in chunks:
+            self._digest.update(chunk)
+            self._file.write(chunk)
+        return self._file
 
+    def finish(self, chunks: list[bytes]) -> str:
+        """Write the last `chunks`, and all to the disk; the hash of the whole, in hex."""
+        file = self.append(chunks)
+        file.flush()
+        os.fsync(file.fileno())
+        return self._digest.hexdigest()
 
-def _flush(file: BinaryIO) -> None:
-    file.flush()
-    os.fsync(file.fileno())
+    def close(self) -> None:
+        """Give back the file."""
+        if self._file is not None:
+            self._file.close()
 
 
 def _link(temporary: Path, place: Path, blob: Blob) -> None:

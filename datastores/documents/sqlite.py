@@ -35,6 +35,7 @@ _documents = sa.Table(
     sa.MetaData(),
     *(sa.Column(name) for name in ("collection", "id", "version", "content")),
 )
+_read = sa.select(_documents.c.id, _documents.c.content, _documents.c.version)
 SCHEMA = Schema("documents", Path(__file__).parent / "migrations", "documents_version", (_documents,))
 
 
@@ -90,8 +91,8 @@ class SqliteDocuments:
             found = {}
             for at in range(0, len(ids), _IDS_PER_STATEMENT):
                 some = _documents.c.id.in_(ids[at : at + _IDS_PER_STATEMENT])
-                for row in connection.execute(sa.select(_documents).where(_of(collection), some)):
-                    found[row.id] = _unpacked(row)
+                for row in connection.execute(_read.where(_of(collection), some)):
+                    found[row[0]] = _unpacked(row)
             return found
 
         return await self._rows.read(work)
@@ -116,7 +117,7 @@ class SqliteDocuments:
         check_collection(collection)
         check_filter(where)
         check_limit(limit)
-        query = sa.select(_documents).where(_of(collection), _condition(where))
+        query = _read.where(_of(collection), _condition(where))
         if after_id is not None:
             query = query.where(_documents.c.id > after_id)
         query = query.order_by(_documents.c.id).limit(limit)
@@ -169,4 +170,5 @@ def _packed(document: Document) -> str:
 
 
 def _unpacked(row: Any) -> Document:
-    return Document(row.id, orjson.loads(row.content), row.version)
+    document_id, content, version = row
+    return Document(document_id, orjson.loads(content), version)

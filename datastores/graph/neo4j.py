@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -31,6 +31,7 @@ class Neo4jLimits:
     retry_first_s: float = 0.02
     retry_time_s: float = 10.0
     call_timeout_s: float = 20.0
+    writes_at_once: int = 4
 
 
 class Neo4jGraph:
@@ -48,6 +49,9 @@ class Neo4jGraph:
         self._space = space
         self._limits = limits or Neo4jLimits()
         self._driver: Any = None
+        # Writers of one person wait for its lock anyway: in a queue here they cost the server nothing, and
+        # leave connections to the readers.
+        self._writing = asyncio.Semaphore(self._limits.writes_at_once)
 
     async def open(self) -> None:
         """Connect and make the constraint that keeps a person one node."""
@@ -162,11 +166,16 @@ class Neo4jGraph:
         return found
 
     async def _in_transaction(self, how: str, work: Any) -> Any:
+        with self._typed_errors():
+            async with asyncio.timeout(self._limits.call_timeout_s):
+                async with self._writing if how == "execute_write" else nullcontext():
+                    return await self._in_session(how, work)
+
+    async def _in_session(self, how: str, work: Any) -> Any:
         if self._driver is None:
             raise Unavailable(f"the graph at `{self._place}` is not open")
-        with self._typed_errors():
-            async with asyncio.timeout(self._limits.call_timeout_s), self._driver.session() as session:
-                return await getattr(session, how)(work)
+        async with self._driver.session() as session:
+            return await getattr(session, how)(work)
 
     @contextmanager
     def _typed_errors(self) -> Iterator[None]:

@@ -124,17 +124,15 @@ class Series(Protocol):
         ...
 
 
-def check_samples(samples: Sequence[Sample]) -> None:
+def check_samples(series_ids: Sequence[str], times_ms: Sequence[int], values: Sequence[float]) -> None:
     """ValueError for what no series can keep."""
-    if len(samples) > SAMPLES_MAX:
+    if len(times_ms) > SAMPLES_MAX:
         raise ValueError(f"one append has at most {SAMPLES_MAX} samples")
-    check_ids({sample[0] for sample in samples})
-    isfinite = math.isfinite
-    for _, at_ms, value in samples:
-        if not 0 <= at_ms < AT_MS_MAX:
-            raise ValueError("the time of a sample is in milliseconds since 1970 and before 2100")
-        if not isfinite(value):
-            raise ValueError("the value of a sample is a finite number")
+    check_ids(set(series_ids))
+    if min(times_ms) < 0 or max(times_ms) >= AT_MS_MAX:
+        raise ValueError("the time of a sample is in milliseconds since 1970 and before 2100")
+    if not all(map(math.isfinite, values)):
+        raise ValueError("the value of a sample is a finite number")
 
 
 def check_ids(series_ids: Sequence[str] | set[str]) -> None:

@@ -64,15 +64,16 @@ class RelationalSeries:
 
     async def append(self, samples: Sequence[Sample]) -> Appended:
         """Keep `samples` and what they change in the rollups, in one transaction."""
-        check_samples(samples)
         if not samples:
             return Appended(0, 0)
-        last = {(series_id, at_ms): value for series_id, at_ms, value in samples}
+        series_ids, times_ms, values = zip(*samples, strict=True)
+        check_samples(series_ids, times_ms, values)
+        last = dict(zip(zip(series_ids, times_ms, strict=True), values, strict=True))
         async with self._turn():
             if self._partitioned:
-                await self._make_room({at_ms for _, at_ms in last})
-            kept = await self._rows.write(lambda c: self._append(c, last))
-        too_old = sum(1 for sample in samples if sample[1] < kept)
+                await self._make_room(set(times_ms))
+            from_ms = await self._rows.write(lambda c: self._append(c, last))
+        too_old = sum(1 for at_ms in times_ms if at_ms < from_ms) if from_ms else 0
         return Appended(len(samples) - too_old, too_old)
 
     async def read(
@@ -177,7 +178,8 @@ class RelationalSeries:
         rows = [(keys[name], at_ms, value) for (name, at_ms), value in last.items() if at_ms >= from_ms]
         if rows:
             self._sql.insert(connection, rows)
-            touched: Iterable[tuple[int, int]] = ((key, at_ms) for key, at_ms, _ in rows)
+            smallest = WIDTHS_MS[0]
+            touched = {(key, at_ms - at_ms % smallest) for key, at_ms, _ in rows}
             smaller_ms = None
             for width_ms in WIDTHS_MS:
                 touched = {(key, at_ms - at_ms % width_ms) for key, at_ms in touched}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
@@ -29,6 +30,8 @@ _FROM_ROLLUPS = _PUT.format(
     sums="sum(count), sum(total), min(low), max(high) FROM series_rollups",
     more=" AND width_ms = ?5",
 )
+# `Point._make` is written in Python, and there may be a hundred thousand of them.
+_POINT = partial(tuple.__new__, Point)
 _READ = (
     "SELECT at_ms, value FROM series_samples WHERE key = ? AND at_ms >= ? AND at_ms < ?"
     " ORDER BY at_ms LIMIT ?"
@@ -45,7 +48,7 @@ def retain_alone(connection: Connection) -> None:
 
 def insert(connection: Connection, rows: Sequence[Row]) -> None:
     """Put samples; at a moment that has one already the new value stays."""
-    connection.exec_driver_sql(_INSERT, list(rows))
+    connection.exec_driver_sql(_INSERT, rows if isinstance(rows, list) else list(rows))
 
 
 def roll_up(connection: Connection, width_ms: int, from_ms: int | None, spans: Sequence[Span]) -> None:
@@ -64,7 +67,7 @@ def first_points(
     for key in keys:
         # The driver's own cursor: a row object of SQLAlchemy's for each sample costs more than the query.
         cursor: Any = connection.exec_driver_sql(_READ, (key, start_ms, end_ms, limit)).cursor
-        found[key] = tuple(map(Point._make, cursor.fetchall()))
+        found[key] = tuple(map(_POINT, cursor.fetchall()))
     return found
 
 

@@ -29,7 +29,8 @@ T = TypeVar("T")
 # First byte of a sealed value: AES-256-GCM with a random 96-bit nonce before the ciphertext.
 _FORMAT = b"\x01"
 _NONCE_BYTES = 12
-_TAG_BYTES = 16
+_HEAD_BYTES = 1 + _NONCE_BYTES
+_SEALED_BYTES_MIN = _HEAD_BYTES + 16
 _KEYS_CACHED_MAX = 1_000
 _KEY_CACHED_S_MAX = 60.0
 # Above this a batch leaves the event loop: AES-GCM does about 1 MB in a millisecond.
@@ -208,34 +209,39 @@ class SealedVault:
 
 
 def _seal_all(cipher: AESGCM, patient_id: str, values: Sequence[tuple[str, bytes]]) -> list[bytes]:
+    whose = _whose(patient_id)
     sealed = []
     for context, plaintext in values:
         nonce = os.urandom(_NONCE_BYTES)
-        sealed.append(_FORMAT + nonce + cipher.encrypt(nonce, plaintext, _value_context(patient_id, context)))
+        sealed.append(_FORMAT + nonce + cipher.encrypt(nonce, plaintext, whose + context.encode()))
     return sealed
 
 
 def _unseal_all(cipher: AESGCM, patient_id: str, values: Sequence[tuple[str, bytes]]) -> list[bytes]:
-    return [_unseal(cipher, patient_id, context, sealed) for context, sealed in values]
+    whose, decrypt, opened = _whose(patient_id), cipher.decrypt, []
+    try:
+        for context, sealed in values:
+            if sealed[:1] != _FORMAT or len(sealed) < _SEALED_BYTES_MIN:
+                raise _no_sealed_value(sealed)
+            opened.append(decrypt(sealed[1:_HEAD_BYTES], sealed[_HEAD_BYTES:], whose + context.encode()))
+    except InvalidTag:
+        raise StoreError("a sealed value was tampered with or moved to another place") from None
+    return opened
 
 
 def _unseal(cipher: AESGCM, patient_id: str, context: str, sealed: bytes) -> bytes:
-    if len(sealed) < 1 + _NONCE_BYTES + _TAG_BYTES:
-        raise StoreError("a sealed value is cut off")
-    if sealed[:1] != _FORMAT:
-        raise StoreError(
-            f"a sealed value has format {sealed[0]}, which this version of Stadion does not read"
-        )
-    nonce, ciphertext = sealed[1 : 1 + _NONCE_BYTES], sealed[1 + _NONCE_BYTES :]
-    try:
-        return cipher.decrypt(nonce, ciphertext, _value_context(patient_id, context))
-    except InvalidTag:
-        raise StoreError("a sealed value was tampered with or moved to another place") from None
+    return _unseal_all(cipher, patient_id, [(context, sealed)])[0]
 
 
-def _value_context(patient_id: str, context: str) -> bytes:
-    # Lengths first: no two pairs give the same bytes.
-    return b"stadion value 1 %d %b %b" % (len(patient_id), patient_id.encode(), context.encode())
+def _no_sealed_value(sealed: bytes) -> StoreError:
+    if len(sealed) < _SEALED_BYTES_MIN:
+        return StoreError("a sealed value is cut off")
+    return StoreError(f"a sealed value has format {sealed[0]}, which this version of Stadion does not read")
+
+
+def _whose(patient_id: str) -> bytes:
+    """What is authenticated before a value's context. Lengths first: no two pairs give the same bytes."""
+    return b"stadion value 1 %d %b " % (len(patient_id), patient_id.encode())
 
 
 def _wrap_context(kind: str, name: str) -> bytes:

@@ -1,4 +1,4 @@
-"""`deploy/docker`: valid by the Compose Specification, healthy in order, no secret in clear, URLs that work."""
+"""`deploy/docker`: valid by the Compose Specification, no secret in clear, URLs that open."""
 
 from __future__ import annotations
 
