@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 from authz.classes import Action, DataClass, Purpose, Relation, Role
 from authz.facts.model import ConsentFact
@@ -32,6 +33,10 @@ __all__ = [
 ]
 
 POSSIBILITIES_MAX = 4_096
+
+
+Likeness: TypeAlias = tuple[tuple[Relation, frozenset[str]], ...]
+"""All that conditions can tell of an owner without consents: its relations with their scopes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +133,8 @@ class RequestAuthorizer:
         self._parties: dict[str | None, Party] = {}
         self._alike: dict[tuple[bool, bool, frozenset[Relation]], Party] = {}
         self._decisions: dict[Question, Decision] = {}
+        self._likeness: dict[str, Likeness] = {}
+        self._shared: dict[tuple[object, ...], Decision] = {}
         self._reach: Reach | None = None
 
     async def decide(self, questions: Sequence[Question]) -> list[Decision]:
@@ -136,7 +143,44 @@ class RequestAuthorizer:
         Errors: Unavailable where the facts are not to be had: then nothing is decided.
         """
         await self.load_owners(question.owner_id for question in questions)
-        return [self._decisions.get(question) or self._decide(question) for question in questions]
+        likeness = self._likeness
+        return [
+            self._alike_or_own(question, likeness[question.owner_id])
+            if question.owner_id in likeness
+            else self._decisions.get(question) or self._decide(question)
+            for question in questions
+        ]
+
+    def _alike_or_own(self, question: Question, alike: Likeness) -> Decision:
+        """The decision about any owner of this standing, whose row says the same."""
+        key = (
+            alike, question.data_class, question.action, question.purpose, question.labels,
+            question.visibility, question.metric, question.created_by, question.approved_by,
+            question.region, question.resource_type,
+        )  # fmt: skip
+        known = self._shared.get(key)
+        if known is None:
+            known = self._shared[key] = self._decide(question)
+        return known
+
+    async def decide_owners(
+        self, owner_ids: Sequence[str], data_class: DataClass, action: str
+    ) -> list[Decision]:
+        """`decide` about rows of which nothing counts but their owner: once for owners of equal standing."""
+        await self.load_owners(owner_ids)
+        likeness, shared = self._likeness, self._shared
+        decisions = []
+        for owner_id in owner_ids:
+            alike = likeness.get(owner_id)
+            key = None if alike is None else (alike, data_class, action)
+            decision = None if key is None else shared.get(key)
+            if decision is None:
+                question = Question(owner_id, data_class, action)
+                decision = self._decisions.get(question) or self._decide(question)
+                if key is not None:
+                    shared[key] = decision
+            decisions.append(decision)
+        return decisions
 
     def decide_now(self, question: Question) -> Decision | None:
         """The decision, or None where the owner's facts are not loaded yet."""
@@ -238,10 +282,15 @@ class RequestAuthorizer:
 
     def _know(self, owner_id: str, standing: Standing) -> None:
         # Only what is in force at the request's instant is kept.
-        self._standings[owner_id] = Standing(
-            tuple(fact for fact in standing.relations if fact.in_force(self._now)),
-            tuple(consent for consent in standing.consents if consent.in_force(self._now)),
-        )
+        now = self._now
+        relations = tuple([fact for fact in standing.relations if fact.in_force(now)])
+        consents = tuple([each for each in standing.consents if each.in_force(now)])
+        self._standings[owner_id] = Standing(relations, consents)
+        if not consents and owner_id != self.subject.id:
+            likeness = tuple([(fact.relation, fact.scopes) for fact in relations])
+            # An emergency is judged by its times too, which no other owner's need have.
+            if not any(relation is Relation.BREAK_GLASS for relation, _ in likeness):
+                self._likeness[owner_id] = likeness
 
     def _party(self, owner_id: str | None) -> Party:
         known = self._parties.get(owner_id)

@@ -171,6 +171,7 @@ class Fence:
         for need in needs:
             bit, audited = self.bits[need], need[0] in AUDITED
             verdicts = guard.verdicts(need)
+            written: dict[Owner, set[str]] = {}
             for each in objects:
                 if each is None or isinstance(each, Exception):
                     continue
@@ -181,7 +182,11 @@ class Fence:
                 elif verdict.allowed and verdict.mask is None:
                     key = id(each)
                     if audited and not guard.trail.is_own(owner_id_of(owner)):
-                        guard.seen[key, bit] = guard.trail.fields_of(question_of((owner, need)), verdict)
+                        fields = written.get(owner)
+                        if fields is None:
+                            fields = guard.trail.fields_of(question_of((owner, need)), verdict)
+                            written[owner] = fields
+                        guard.seen[key, bit] = fields
                     else:
                         is_open[key] = is_open.get(key, 0) | bit
         return unknown

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 from authz.classes import DataClass, Purpose, Visibility
 from authz.question import Decision, Question
 from subgraphs.kit.trail import Decides as Decides  # noqa: PLC0414 - domains know it from here
-from subgraphs.kit.trail import Trail
+from subgraphs.kit.trail import DecidesTogether, Trail
 
 Need: TypeAlias = tuple[str, str]
 """A data class and an action, as plain text: it is hashed for every field of every object."""
@@ -80,7 +80,7 @@ class FieldGuard:
 
     def __init__(
         self,
-        decisions: Decides,
+        decisions: DecidesTogether,
         *,
         trail: Trail,
         needs: Needs | None = None,
@@ -138,9 +138,20 @@ class FieldGuard:
             batch.done.set_result(None)
 
     async def _decide(self, asked: list[Asked]) -> None:
-        decisions = await self.decisions.decide([question_of(each) for each in asked])
-        for (owner, need), decision in zip(asked, decisions, strict=True):
-            self.verdicts(need)[owner] = decision
+        together = self.decisions.together
+        rows = [each for each in asked if not together or each[0].__class__ is not str]
+        if len(rows) < len(asked):
+            by_need: dict[Need, list[Any]] = {}
+            for owner, need in asked:
+                if owner.__class__ is str:
+                    by_need.setdefault(need, []).append(owner)
+            for need, owners in by_need.items():
+                answers = await self.decisions.decide_owners(owners, _CLASSES[need[0]], need[1])
+                self.verdicts(need).update(zip(owners, answers, strict=True))
+        if rows:
+            decisions = await self.decisions.decide([question_of(each) for each in rows])
+            for (row, need), decision in zip(rows, decisions, strict=True):
+                self.verdicts(need)[row] = decision
 
 
 @dataclass(slots=True)

@@ -64,8 +64,9 @@ class RequestContext:
 
     def __post_init__(self) -> None:
         self.trail = Trail(self.subject)
-        self.decisions = TrailedDecisions(self.decisions, self.trail)
-        self.guard = FieldGuard(self.decisions, trail=self.trail)
+        trailed = TrailedDecisions(self.decisions, self.trail)
+        self.decisions = trailed
+        self.guard = FieldGuard(trailed, trail=self.trail)
 
     @property
     def caller_id(self) -> str:

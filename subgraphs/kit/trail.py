@@ -10,7 +10,7 @@ import datetime as dt
 from collections.abc import Awaitable, Callable, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeAlias, TypeVar
+from typing import Any, Protocol, TypeAlias, TypeVar, cast
 
 from sqlalchemy import Connection
 
@@ -47,6 +47,21 @@ class Decides(Protocol):
 
     async def decide(self, questions: Sequence[Question]) -> list[Decision]:
         """One decision a question, in order."""
+        ...
+
+
+class DecidesTogether(Decides, Protocol):
+    """`Decides`, and about many owners at once where `together`."""
+
+    @property
+    def together(self) -> bool:
+        """Whether `decide_owners` may be asked."""
+        ...
+
+    async def decide_owners(
+        self, owner_ids: Sequence[str], data_class: DataClass, action: str
+    ) -> list[Decision]:
+        """`decide` about rows of which nothing counts but their owner."""
         ...
 
 
@@ -89,6 +104,11 @@ class Trail:
         data_class = classed_by_labels(question).data_class
         seen = (question.owner_id, data_class.value, question.action, question.purpose, decision)
         return self._reads.setdefault(seen, set())
+
+    @property
+    def acting(self) -> bool:
+        """Whether a mutation field runs, whose questions are noted."""
+        return self._act is not None
 
     def begins(self, coordinate: str) -> None:
         """A mutation field runs from now on; they run one after the other."""
@@ -200,6 +220,18 @@ class TrailedDecisions:
         answers = await self.decisions.decide(questions)
         self.trail.decided(questions, answers)
         return answers
+
+    async def decide_owners(
+        self, owner_ids: Sequence[str], data_class: DataClass, action: str
+    ) -> list[Decision]:
+        """`decide` about rows of which nothing counts but their owner."""
+        answers: list[Decision] = await cast(Any, self.decisions).decide_owners(owner_ids, data_class, action)
+        return answers
+
+    @property
+    def together(self) -> bool:
+        """Whether `decide_owners` may be asked: not for a mutation, whose questions are noted one by one."""
+        return not self.trail.acting and hasattr(self.decisions, "decide_owners")
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.decisions, name)
