@@ -185,6 +185,9 @@ def _lengths(builder: NodeBuilder, ways: Sequence[Way]) -> Iterator[int]:
     """
     if not ways:
         return
+    if builder.is_root:  # no keys lead there
+        yield HOPS[0]
+        return
     nearest = min(_keys_to(builder, way) for way in ways)
     longest = len(builder.search.graph.supergraph.subgraphs)
     farthest = max(distances(builder).values(), default=1)

@@ -79,7 +79,14 @@ def _by_visits(
     """The ways by visits there are, and the subgraphs of those that need nothing more for the field."""
     found: list[Way] = []
     reused: set[str] = set()
+    able: tuple[str, ...] | None = None
+    graph = builder.search.graph
+    if field.name != "__typename" and not graph.supergraph.types[builder.type_name].is_abstract:
+        able = graph.graphs_of_field(builder.type_name, field.name)
     for visit in builder.visits:
+        plain = visit.kind is not VisitKind.LOCAL and visit.type_name == builder.type_name
+        if plain and able is not None and visit.graph not in able:
+            continue  # seen at a glance: there may be hundreds of visits
         if visit.graph in tried or visit.graph == NO_GRAPH or visit.defer != field.defer:
             continue
         if not builder.usable(visit.index, consumer):
