@@ -72,6 +72,7 @@ def compare(composers: Composers, sources: list[SubgraphSource]) -> None:
     assert apart(sources, compose(sources), composers.compose("apollo", [sources])[0]) == {}
 
 
+@pytest.mark.timeout(400)
 @settings(max_examples=EXAMPLES, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
 @given(sources=subgraph_sets())
 def test_drawn_sets_compose_as_elsewhere(composers: Composers, sources: list[SubgraphSource]) -> None:

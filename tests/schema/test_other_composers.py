@@ -14,6 +14,8 @@ from tests.kit_composition.sets import all_sets
 from tests.kit_composition.shapes import api_shape, differences, supergraph_shape
 from tests.servers.composers import Composers, Outcome
 
+pytestmark = pytest.mark.timeout(400)  # seconds of another's work on a machine that may be busy
+
 SETS = all_sets()
 CASES = {name: sources for name, sources in SETS.items() if "/" not in name}
 ELSEWHERE = {name: sources for name, sources in SETS.items() if name not in CASES}
