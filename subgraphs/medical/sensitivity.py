@@ -1,7 +1,9 @@
 """Which resources are restricted, and why: security labels that came with them, and codes that tell of it.
 
 Source: FHIR R4 security labels (meta.security), HL7 v3 Confidentiality and ActCode, LOINC, SNOMED CT,
-ICD-10-CM.
+ICD-10-CM. The lists of codes are a starting set, not a licensed value set: common screenings and diagnoses,
+their meanings compared with public FHIR resources and value sets. What an installation must protect besides
+is said by labels; the grouper that the HL7 sensitivity work uses is VSAC 2.16.840.1.113762.1.4.1142.58.
 """
 
 from __future__ import annotations
@@ -19,8 +21,12 @@ _ICD_10 = ("http://hl7.org/fhir/sid/icd-10-cm", "http://hl7.org/fhir/sid/icd-10"
 
 _CODES: Mapping[str, Mapping[str, frozenset[str]]] = {
     LOINC: {
-        "mental": frozenset({"44261-6", "44249-1", "55758-7", "70274-6", "69737-5", "70273-8", "73831-0"}),
-        "substance": frozenset({"75626-2", "72109-2", "82667-7", "82666-9", "72110-0", "3426-4", "3397-7"}),
+        "mental": frozenset(
+            {"44261-6", "44249-1", "55757-9", "55758-7", "70274-6", "69737-5", "70273-8", "73831-0"}
+        ),
+        "substance": frozenset(
+            {"75624-7", "75626-2", "72109-2", "82667-7", "82666-9", "72110-0", "3426-4", "3397-7"}
+        ),
         "hiv": frozenset({"75622-1", "7917-8", "56888-1", "68961-2", "20447-9", "25836-8", "29893-5"}),
         "reproductive": frozenset({"82810-3", "2106-3", "2118-8", "19080-1", "11778-8", "11996-6"}),
         "genetic": frozenset({"51969-4", "81247-9", "69548-6", "55233-1", "53037-8"}),
