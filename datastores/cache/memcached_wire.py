@@ -18,6 +18,7 @@ T = TypeVar("T")
 Answer = Callable[[asyncio.StreamReader], Awaitable[T]]
 # The longest line that a server sends is an answer's head with the key.
 _LINE_BYTES_MAX = 2_048
+_READ_BYTES = 256 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +130,7 @@ class MemcachedWire:
 
     async def _new_connection(self) -> Connection:
         async with asyncio.timeout(self._limits.connect_timeout_s):
-            opening = asyncio.open_connection(self._host, self._port, limit=_LINE_BYTES_MAX)
+            opening = asyncio.open_connection(self._host, self._port, limit=_READ_BYTES)
             return Connection(*await opening)
 
     @contextmanager
@@ -151,15 +152,36 @@ async def _line(reader: asyncio.StreamReader) -> bytes:
 
 
 async def _values(reader: asyncio.StreamReader) -> Mapping[bytes, Kept]:
-    """The answer to `gets`."""
-    found = {}
-    while (line := await _line(reader)) != b"END":
-        words = line.split(b" ")
-        if len(words) != 5 or words[0] != b"VALUE":
+    """The answer to `gets`, taken in as it comes: two waits a value would cost more than the values."""
+    found: dict[bytes, Kept] = {}
+    held, at = b"", 0
+    while True:
+        end = held.find(b"\r\n", at)
+        if end < 0:
+            if len(held) - at > _LINE_BYTES_MAX:
+                raise _Refused
+            held, at = held[at:] + await _more(reader), 0
+            continue
+        if held[at:end] == b"END":
+            if end + 2 != len(held):
+                raise _Refused
+            return found
+        words = held[at:end].split(b" ")
+        if len(words) != 5 or words[0] != b"VALUE" or not words[3].isdigit():
             raise _Refused
-        content = await reader.readexactly(int(words[3]) + 2)
-        found[words[1]] = Kept(content[:-2], words[4])
-    return found
+        start, stop = end + 2, end + 2 + int(words[3])
+        if len(held) < stop + 2:
+            missing = stop + 2 - len(held)
+            held += await reader.readexactly(missing)
+        found[words[1]] = Kept(held[start:stop], words[4])
+        at = stop + 2
+
+
+async def _more(reader: asyncio.StreamReader) -> bytes:
+    content = await reader.read(_READ_BYTES)
+    if not content:
+        raise EOFError
+    return content
 
 
 def _one_of(*expected: bytes, times: int = 1) -> Answer[bytes]:
