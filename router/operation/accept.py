@@ -15,56 +15,34 @@ from weakref import WeakKeyDictionary
 
 from graphql import (
     ArgumentNode,
-    BooleanValueNode,
     DirectiveNode,
     DocumentNode,
-    EnumValueNode,
     FieldNode,
-    FloatValueNode,
     FragmentDefinitionNode,
     FragmentSpreadNode,
     GraphQLArgument,
     GraphQLCompositeType,
-    GraphQLEnumType,
     GraphQLField,
-    GraphQLInputObjectType,
-    GraphQLInputType,
     GraphQLInterfaceType,
-    GraphQLList,
-    GraphQLNonNull,
     GraphQLObjectType,
     GraphQLSchema,
     InlineFragmentNode,
-    IntValueNode,
-    ListValueNode,
-    NullValueNode,
-    ObjectValueNode,
     OperationDefinitionNode,
     OperationType,
     SelectionSetNode,
-    StringValueNode,
     Undefined,
-    VariableDefinitionNode,
-    VariableNode,
     get_named_type,
     is_composite_type,
-    is_input_type,
     is_required_argument,
-    is_required_input_field,
-    is_type_sub_type_of,
     print_ast,
-    type_from_ast,
 )
 from graphql.utilities.type_comparators import do_types_overlap
 
+from router.operation.plain_values import PlainValues, Unsure
+
 STEPS_MAX: Final = 20_000
 """Selections looked at, with fragments counted at each place; a larger document goes to graphql-core."""
-_INT_MAX: Final = 2**31 - 1
 _CONDITIONS: Final = ("skip", "include")
-
-
-class _Unsure(Exception):
-    """Not plainly valid."""
 
 
 class _Field(NamedTuple):
@@ -92,7 +70,7 @@ class Acceptance:
         self._overlaps: dict[tuple[str, str], bool] = {}
 
     def field(self, parent: GraphQLCompositeType, name: str) -> _Field:
-        """The field's facts.  Errors: _Unsure where the type has none of that name."""
+        """The field's facts.  Errors: Unsure where the type has none of that name."""
         known = self._fields.get(parent.name)
         if known is None:
             known = self._fields[parent.name] = {}
@@ -103,22 +81,22 @@ class Acceptance:
             elif isinstance(parent, GraphQLObjectType | GraphQLInterfaceType) and name in parent.fields:
                 found = _facts(parent.fields[name])
             else:
-                raise _Unsure
+                raise Unsure
             known[name] = found
         return found
 
     def narrowed(self, parent: GraphQLCompositeType, name: str) -> GraphQLCompositeType:
-        """The type of a fragment on `name` below `parent`.  Errors: _Unsure where none can be both."""
+        """The type of a fragment on `name` below `parent`.  Errors: Unsure where none can be both."""
         target = self.schema.type_map.get(name)
         if target is None or not is_composite_type(target):
-            raise _Unsure
+            raise Unsure
         if target is not parent:
             key = (parent.name, name)
             overlap = self._overlaps.get(key)
             if overlap is None:
                 overlap = self._overlaps[key] = do_types_overlap(self.schema, parent, target)
             if not overlap:
-                raise _Unsure
+                raise Unsure
         return target
 
 
@@ -141,8 +119,8 @@ def accepts(document: DocumentNode, schema: GraphQLSchema) -> bool:
     if acceptance is None:
         acceptance = _acceptances[schema] = Acceptance(schema)
     try:
-        _Pass(acceptance).document(document)
-    except (_Unsure, RecursionError):
+        _Pass(acceptance, PlainValues(schema)).document(document)
+    except (Unsure, RecursionError):
         return False
     return True
 
@@ -152,14 +130,13 @@ class _Pass:
     """One look at one document."""
 
     acceptance: Acceptance
+    values: PlainValues
     fragments: dict[str, FragmentDefinitionNode] = field(default_factory=dict)
-    variables: dict[str, tuple[Any, bool]] = field(default_factory=dict)
     spread: set[str] = field(default_factory=set)
-    used: set[str] = field(default_factory=set)
     steps: int = 0
 
     def document(self, document: DocumentNode) -> None:
-        """Errors: _Unsure."""
+        """Errors: Unsure."""
         operations: list[OperationDefinitionNode] = []
         for definition in document.definitions:
             if isinstance(definition, OperationDefinitionNode):
@@ -167,34 +144,23 @@ class _Pass:
             elif isinstance(definition, FragmentDefinitionNode):
                 name = definition.name.value
                 if name in self.fragments or definition.directives or definition.variable_definitions:
-                    raise _Unsure
+                    raise Unsure
                 self.fragments[name] = definition
             else:
-                raise _Unsure
+                raise Unsure
         if len(operations) != 1:
-            raise _Unsure
+            raise Unsure
         if self.fragments and _circular(self.fragments):
-            raise _Unsure
+            raise Unsure
         operation = operations[0]
         root = self.acceptance.schema.get_root_type(operation.operation)
         if root is None or operation.operation is OperationType.SUBSCRIPTION or operation.directives:
-            raise _Unsure
+            raise Unsure
         for variable in operation.variable_definitions or ():
-            self.declared(variable)
+            self.values.declare(variable)
         self.selections([(root, operation.selection_set)])
-        if len(self.spread) != len(self.fragments) or len(self.used) != len(self.variables):
-            raise _Unsure
-
-    def declared(self, definition: VariableDefinitionNode) -> None:
-        """A variable: its name once, its type an input, its default of that type."""
-        name = definition.variable.name.value
-        declared = type_from_ast(self.acceptance.schema, definition.type)
-        if name in self.variables or definition.directives or declared is None or not is_input_type(declared):
-            raise _Unsure
-        default = definition.default_value
-        if default is not None:
-            self.value(declared, default, constant=True)
-        self.variables[name] = (declared, default is not None and not isinstance(default, NullValueNode))
+        if len(self.spread) != len(self.fragments) or len(self.values.used) != len(self.values.variables):
+            raise Unsure
 
     def selections(self, sets: Sets) -> None:
         """All selections that end in one object of the answer, merged by response name."""
@@ -206,7 +172,7 @@ class _Pass:
             if below is not None:
                 self.selections(below)
             elif facts.target is not None:
-                raise _Unsure
+                raise Unsure
 
     def collect(
         self,
@@ -231,9 +197,9 @@ class _Pass:
             elif isinstance(selection, FragmentSpreadNode):
                 self.spread_of(parent, selection, found, merged)
             else:
-                raise _Unsure
+                raise Unsure
         if self.steps > STEPS_MAX:
-            raise _Unsure
+            raise Unsure
 
     def spread_of(
         self,
@@ -246,7 +212,7 @@ class _Pass:
         name = selection.name.value
         fragment = self.fragments.get(name)
         if fragment is None or selection.arguments:
-            raise _Unsure
+            raise Unsure
         narrowed = self.acceptance.narrowed(parent, fragment.type_condition.name.value)
         self.spread.add(name)
         if (name, parent.name) in merged:
@@ -269,7 +235,7 @@ class _Pass:
         known = found.get(key)
         below = node.selection_set
         if (below is None) is not (facts.target is None):
-            raise _Unsure
+            raise Unsure
         if known is None:
             sets = None if below is None or facts.target is None else [(facts.target, below)]
             found[key] = (node, facts, sets)
@@ -280,7 +246,7 @@ class _Pass:
             or other_facts.type_text != facts.type_text
             or _text(other.arguments) != _text(node.arguments)
         ):
-            raise _Unsure
+            raise Unsure
         if sets is not None and below is not None and facts.target is not None:
             sets.append((facts.target, below))
 
@@ -291,11 +257,13 @@ class _Pass:
             name = node.name.value
             definition = facts.arguments.get(name)
             if definition is None or name in names:
-                raise _Unsure
+                raise Unsure
             names.add(name)
-            self.value(definition.type, node.value, has_default=definition.default_value is not Undefined)
+            self.values.check(
+                definition.type, node.value, has_default=definition.default_value is not Undefined
+            )
         if not facts.required <= names:
-            raise _Unsure
+            raise Unsure
 
     def conditions(self, directives: Iterable[DirectiveNode]) -> None:
         """`@skip` and `@include`, once each; anything else is not plain."""
@@ -304,69 +272,11 @@ class _Pass:
             name = directive.name.value
             arguments = directive.arguments or ()
             if name not in _CONDITIONS or name in names or self.acceptance.boolean is None:
-                raise _Unsure
+                raise Unsure
             if len(arguments) != 1 or arguments[0].name.value != "if":
-                raise _Unsure
+                raise Unsure
             names.add(name)
-            self.value(self.acceptance.boolean, arguments[0].value)
-
-    def value(
-        self, expected: GraphQLInputType, node: Any, *, has_default: bool = False, constant: bool = False
-    ) -> None:
-        """A literal of its type, or a variable that may stand there."""
-        if isinstance(node, VariableNode):
-            if constant:
-                raise _Unsure
-            self.variable(expected, node.name.value, has_default)
-            return
-        if isinstance(expected, GraphQLNonNull):
-            if isinstance(node, NullValueNode):
-                raise _Unsure
-            expected = expected.of_type
-        if isinstance(node, NullValueNode):
-            return
-        if isinstance(expected, GraphQLList):
-            for each in node.values if isinstance(node, ListValueNode) else (node,):
-                self.value(expected.of_type, each, constant=constant)
-        elif isinstance(expected, GraphQLInputObjectType):
-            self.input_object(expected, node, constant=constant)
-        elif isinstance(expected, GraphQLEnumType):
-            if not isinstance(node, EnumValueNode) or node.value not in expected.values:
-                raise _Unsure
-        else:
-            _scalar(expected.name, node)
-
-    def input_object(self, expected: GraphQLInputObjectType, node: Any, *, constant: bool) -> None:
-        """Known fields, once each, and all that are required."""
-        if not isinstance(node, ObjectValueNode) or expected.is_one_of:
-            raise _Unsure
-        names: set[str] = set()
-        for each in node.fields:
-            name = each.name.value
-            definition = expected.fields.get(name)
-            if definition is None or name in names:
-                raise _Unsure
-            names.add(name)
-            has_default = definition.default_value is not Undefined
-            self.value(definition.type, each.value, has_default=has_default, constant=constant)
-        for name, definition in expected.fields.items():
-            if name not in names and is_required_input_field(definition):
-                raise _Unsure
-
-    def variable(self, expected: GraphQLInputType, name: str, has_default: bool) -> None:
-        """Source: spec, All Variable Usages Are Allowed."""
-        declared, defaulted = self.variables.get(name, (None, False))
-        if declared is None:
-            raise _Unsure
-        self.used.add(name)
-        if declared is expected:
-            return
-        if isinstance(expected, GraphQLNonNull) and not isinstance(declared, GraphQLNonNull):
-            if not (defaulted or has_default):
-                raise _Unsure
-            expected = expected.of_type
-        if not is_type_sub_type_of(self.acceptance.schema, declared, expected):
-            raise _Unsure
+            self.values.check(self.acceptance.boolean, arguments[0].value)
 
 
 def _circular(fragments: dict[str, FragmentDefinitionNode]) -> bool:
@@ -390,25 +300,6 @@ def _spreads(selection_set: SelectionSetNode) -> set[str]:
             elif isinstance(selection, FieldNode | InlineFragmentNode) and selection.selection_set:
                 pending.append(selection.selection_set)
     return found
-
-
-def _scalar(name: str, node: Any) -> None:
-    """A literal of a built-in scalar; a custom scalar decides itself, so it is not plain."""
-    match name:
-        case "String":
-            fits = isinstance(node, StringValueNode)
-        case "ID":
-            fits = isinstance(node, StringValueNode | IntValueNode)
-        case "Boolean":
-            fits = isinstance(node, BooleanValueNode)
-        case "Int":
-            fits = isinstance(node, IntValueNode) and -_INT_MAX - 1 <= int(node.value) <= _INT_MAX
-        case "Float":
-            fits = isinstance(node, FloatValueNode | IntValueNode) and abs(float(node.value)) < 1e308
-        case _:
-            fits = False
-    if not fits:
-        raise _Unsure
 
 
 def _text(arguments: Sequence[ArgumentNode] | None) -> list[str]:
