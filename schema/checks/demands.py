@@ -14,7 +14,7 @@ from graphql import (
 )
 
 from schema.checks.model import Change, Impact
-from schema.composition.merge.combine import alternatives_of
+from schema.federation.alternatives import alternatives_of
 
 Applied = Mapping[str, tuple[DirectiveNode, ...]]
 _Alternatives = list[frozenset[str]]

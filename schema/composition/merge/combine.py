@@ -7,6 +7,8 @@ from itertools import product
 
 from graphql import BooleanValueNode, IntValueNode, ListValueNode, NullValueNode, StringValueNode, ValueNode
 
+from schema.federation.alternatives import alternatives_of
+
 ALTERNATIVES_MAX = 512
 
 
@@ -36,16 +38,6 @@ def conjunction(values: list[ValueNode]) -> ValueNode | None:
         both = [a | b for a, b in product(merged, alternatives)] if merged else alternatives
         merged = simplest(both)
     return alternatives_node(merged)
-
-
-def alternatives_of(value: ValueNode) -> list[frozenset[str]]:
-    """The alternatives of a `[[String!]!]!`, each a set of what it needs."""
-    outer = value.values if isinstance(value, ListValueNode) else ()
-    return [
-        frozenset(s.value for s in inner.values if isinstance(s, StringValueNode))
-        for inner in outer
-        if isinstance(inner, ListValueNode)
-    ]
 
 
 def alternatives_node(alternatives: list[frozenset[str]]) -> ValueNode:

@@ -7,9 +7,10 @@ from collections.abc import Iterable, Iterator
 from graphql import DirectiveNode, FieldNode, InlineFragmentNode, SelectionSetNode
 
 from schema.composition.facts import selection_on
-from schema.composition.merge.combine import alternatives_of, simplest
+from schema.composition.merge.combine import simplest
 from schema.composition.merge.model import MergedField, MergedType
 from schema.composition.post_merge.places import Merged
+from schema.federation.alternatives import alternatives_of
 from schema.federation.type_refs import named
 from schema.problems import Problem
 
