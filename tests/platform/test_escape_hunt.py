@@ -1,4 +1,5 @@
-"""Random operations of each role look for what the role may not know; none of it is in any answer or log."""
+"""Random operations of each role look for what the role may not know; none of it is in any answer, and no
+canary at all in a log, a trace or a cache."""
 
 from __future__ import annotations
 
@@ -10,9 +11,13 @@ from dataclasses import dataclass
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from authz.identity.subject import ANONYMOUS, Subject
 from router.errors import ClientError
+from router.telemetry import TRACING
 from tests.kit_platform.operations import entity_queries, queries
 from tests.platform.conftest import Seeded, subject_of
 
@@ -114,10 +119,46 @@ def hunt_by_entities(hunt: Hunt, handle: str, data: st.DataObject) -> None:
     assert "internal error" not in answer, (name, query, representations)
 
 
+def hunt_in_traces(spans: InMemorySpanExporter, hunt: Hunt) -> int:
+    """No canary in any span, whoever asked; how many spans there were."""
+    everything, finished = frozenset().union(*hunt.canaries.values()), spans.get_finished_spans()
+    for span in finished:
+        assert found_in(span.to_json(), everything) == [], span.name
+    spans.clear()
+    return len(finished)
+
+
+def hunt_in_caches(hunt: Hunt) -> int:
+    """No canary in what is kept between requests; how many entries there were."""
+    # Ids that hunters write into their operations are kept with the operations' texts.
+    everything = frozenset().union(*hunt.canaries.values()) - set(hunt.ids)
+    graph = hunt.seeded.routers["in-process"].snapshot
+    for key, document in graph.documents.items():
+        assert found_in(f"{key} {document.normal}", everything) == []
+    for key, compiled in graph.plans.items():
+        assert found_in(f"{key} {compiled.plan}", everything) == []
+    prepared = [each._documents for each in hunt.seeded.platform.subgraphs.values()]
+    for query in (query for documents in prepared for query in documents):
+        assert found_in(query, everything) == []
+    return len(graph.documents) + len(graph.plans)
+
+
+@pytest.fixture
+def spans(monkeypatch: pytest.MonkeyPatch) -> InMemorySpanExporter:
+    """Every span of the router and the platform, as an operator's collector would get it."""
+    exporter = InMemorySpanExporter()
+    provider = TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    monkeypatch.setattr(TRACING, "tracer", provider.get_tracer("hunt"))
+    return exporter
+
+
 RELAXED = {"deadline": None, "suppress_health_check": list(HealthCheck)}
 
 
-def run_hunt(hunt: Hunt, handle: str, caplog: pytest.LogCaptureFixture, *, examples: int) -> None:
+def run_hunt(
+    hunt: Hunt, handle: str, caplog: pytest.LogCaptureFixture, spans: InMemorySpanExporter, *, examples: int
+) -> None:
     schema = hunt.seeded.routers["in-process"].snapshot.api_schema
 
     @settings(max_examples=examples, **RELAXED)  # type: ignore[arg-type]
@@ -128,22 +169,24 @@ def run_hunt(hunt: Hunt, handle: str, caplog: pytest.LogCaptureFixture, *, examp
 
     with caplog.at_level(logging.INFO):
         search()
+    assert hunt_in_traces(spans, hunt) > 0
+    assert hunt_in_caches(hunt) > 0
 
 
 @pytest.mark.parametrize("handle", list(HIDDEN))
 def test_no_operation_brings_out_what_the_role_may_not_know(
-    hunt: Hunt, handle: str, caplog: pytest.LogCaptureFixture
+    hunt: Hunt, handle: str, caplog: pytest.LogCaptureFixture, spans: InMemorySpanExporter
 ) -> None:
-    run_hunt(hunt, handle, caplog, examples=SUITE_EXAMPLES)
+    run_hunt(hunt, handle, caplog, spans, examples=SUITE_EXAMPLES)
 
 
 @pytest.mark.nightly
 @pytest.mark.timeout(1_200)
 @pytest.mark.parametrize("handle", list(HIDDEN))
 def test_no_operation_brings_it_out_all_night(
-    hunt: Hunt, handle: str, caplog: pytest.LogCaptureFixture
+    hunt: Hunt, handle: str, caplog: pytest.LogCaptureFixture, spans: InMemorySpanExporter
 ) -> None:
-    run_hunt(hunt, handle, caplog, examples=NIGHTLY_EXAMPLES)
+    run_hunt(hunt, handle, caplog, spans, examples=NIGHTLY_EXAMPLES)
 
 
 def test_the_hunt_finds_what_is_there(hunt: Hunt, caplog: pytest.LogCaptureFixture) -> None:
