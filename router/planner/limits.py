@@ -11,7 +11,7 @@ class PlannerLimits:
 
     `paths_per_leaf_max`: ways weighed for one field. `alternatives_max`: assignments weighed for one
     selection set. `states_max`: (state, selection) pairs visited. `depth_max`: nesting of selections and
-    requirements. `fetches_max`: fetch groups of the plan. `duration_ms_max`: wall clock.
+    requirements. `fetches_max`: fetch groups of the plan. `duration_ms_max`: CPU time of the planning thread.
     """
 
     paths_per_leaf_max: int = 200

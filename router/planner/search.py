@@ -49,7 +49,7 @@ class Search:
     graph: QueryGraph
     pool: SelectionPool
     limits: PlannerLimits
-    clock_ns: Callable[[], int] = time.monotonic_ns
+    clock_ns: Callable[[], int] = time.thread_time_ns
     explain: bool = False
     alternatives: list[Alternative] = field(default_factory=list)
     evaluated: int = 0

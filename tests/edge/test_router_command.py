@@ -24,7 +24,7 @@ from tests.kit_edge.supergraphs import supergraph_of
 
 pytestmark = pytest.mark.timeout(60)
 STADION = (sys.executable, "-m", "deploy")
-START_S_MAX = 10.0
+START_S_MAX = 60.0
 """The goal is 2 s on a quiet machine; a busy one gets more, so that this test tells of hangs only."""
 
 
