@@ -79,9 +79,7 @@ _CODES: tuple[ErrorCode, ...] = (
     ErrorCode("QUERY_PLAN_COMPLEXITY_EXCEEDED", 400, "planning the operation passes the planner's limits"),
     # subgraphs
     ErrorCode("SUBREQUEST_HTTP_ERROR", 200, "a subgraph was not reached, timed out or did not speak GraphQL"),
-    ErrorCode(
-        "SUBREQUEST_CIRCUIT_OPEN", 200, "a subgraph that failed too often is left alone for a moment"
-    ),
+    ErrorCode("SUBREQUEST_CIRCUIT_OPEN", 200, "a subgraph that failed too often is left alone for a moment"),
     ErrorCode("SUBREQUEST_MALFORMED_RESPONSE", 200, "a subgraph's answer is not a GraphQL response"),
     ErrorCode("SUBREQUEST_WEBSOCKET_ERROR", 200, "a subgraph's subscription socket failed"),
     ErrorCode(

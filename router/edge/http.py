@@ -220,9 +220,7 @@ class GraphQLEndpoint:
     ) -> Answer | Stream:
         if self._router.on_request is not None:
             request = await self._router.on_request(request, subject)
-        request = self._persisted.resolved(
-            request, self._door.safelist(subject), client=subject.client_id
-        )
+        request = self._persisted.resolved(request, self._door.safelist(subject), client=subject.client_id)
         graph = self._router.snapshot
         document = await self._router.read(request, graph)
         self._door.check_operation(request, document.normal.name)
