@@ -16,11 +16,12 @@ from authz.identity.subject import Subject
 from authz.question import DEFAULT_DENY
 from authz.trail import AUDITED, Outcome, Touched, is_own
 from deploy.assemble import Platform
+from router.directives import allowed_without
 from router.hooks import OnParsed
 from router.operation.authorize import Rights, denied_to
 from router.operation.model import Denial, NormalField, NormalSelection
 from router.operation.requirements import Classified, Requirement, Requirements
-from router.pipeline import GraphQLRequest, allowed_without
+from router.pipeline import GraphQLRequest
 from router.snapshot import Document, Snapshot
 from router.telemetry import request_trace_id
 from subgraphs.kit.trail import Ledger, OutboxLedger, accesses

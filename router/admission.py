@@ -49,6 +49,44 @@ class DemandControl:
     shown: Annotated[bool, "tell costs in `extensions.cost` of answers"] = False
 
 
+class Told(StrEnum):
+    """Where an answer tells of what directives denied."""
+
+    ERRORS = "errors"
+    EXTENSIONS = "extensions"
+    DISABLED = "disabled"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DirectiveErrors:
+    """Who is told of denials by Federation's directives. A dry run never tells of them in `errors`."""
+
+    log: Annotated[bool, "one line in the log for each operation of which something is denied"] = True
+    response: Annotated[Told, "in `errors`, in `extensions.authorizationErrors`, or nowhere"] = Told.ERRORS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DirectiveRules:
+    """What `@authenticated`, `@requiresScopes` and `@policy` do to an operation whose caller lacks something.
+
+    Without more, what is denied is taken out. A dry run goes before a refusal.
+    """
+
+    enabled: Annotated[bool, "enforce `@authenticated`, `@requiresScopes` and `@policy`"] = True
+    reject_unauthorized: Annotated[bool, "refuse the whole operation where a part is denied"] = False
+    dry_run: Annotated[bool, "take nothing out, refuse nothing: tell what would have been"] = False
+    errors: Annotated[DirectiveErrors, "who is told of denials"] = field(default_factory=DirectiveErrors)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Authorization:
+    """What holds for callers who may not have all that they ask for."""
+
+    directives: Annotated[DirectiveRules, "Federation's own directives"] = field(
+        default_factory=DirectiveRules
+    )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClientClass:
     """What holds for some clients instead of the general settings. The first class that fits counts.

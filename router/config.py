@@ -12,7 +12,15 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Annotated, Any, Final, TypeVar
 
-from router.admission import ClientClass, DemandControl, Proxies, Safelist, ServerTls, TelemetryConfig
+from router.admission import (
+    Authorization,
+    ClientClass,
+    DemandControl,
+    Proxies,
+    Safelist,
+    ServerTls,
+    TelemetryConfig,
+)
 from router.traffic import Traffic
 
 __all__ = ["ConfigError", "RouterConfig", "Safelist", "read_config"]
@@ -176,6 +184,9 @@ class RouterConfig:
     streams: Annotated[StreamLimits, "what open connections may take"] = field(default_factory=StreamLimits)
     caches: Annotated[CacheLimits, "what is kept between requests"] = field(default_factory=CacheLimits)
     cors: Annotated[CorsConfig, "which pages of other origins may call"] = field(default_factory=CorsConfig)
+    authorization: Annotated[Authorization, "what callers without all rights get"] = field(
+        default_factory=Authorization
+    )
     demand: Annotated[DemandControl, "what operations may cost"] = field(default_factory=DemandControl)
     client_classes: Annotated[
         Mapping[str, ClientClass], "by a name of yours: what holds for some clients instead"

@@ -179,6 +179,16 @@ class UnknownOperationName(ClientError):
     code = "GRAPHQL_UNKNOWN_OPERATION_NAME"
 
 
+class OperationUnauthorized(_Problems):
+    """The caller may not have some part of the operation, and gets none of it; one entry a path."""
+
+    code = "UNAUTHORIZED_FIELD_OR_TYPE"
+
+    def __init__(self, problems: Sequence[ClientError]) -> None:
+        super().__init__(problems)
+        self.http_status = 403  # of a denied field beside others it is 200: that one has an answer
+
+
 class VariablesInvalid(_Problems):
     """Variable values do not fit their types; one entry a problem."""
 

@@ -18,10 +18,20 @@ from typing import Any, TypeVar
 from graphql import GraphQLSchema
 
 from authz.identity.subject import Subject
-from router.admission import class_of
+from router.admission import Told, class_of
 from router.alike import document_alike
 from router.config import RouterConfig
 from router.demand.gate import Admitted, gate_of
+from router.directives import (
+    allowed_by,
+    allowed_without,
+    enforced,
+    first_noted,
+    is_planned,
+    noted,
+    notes_on,
+    told_as,
+)
 from router.errors import ClientError, PlanTooComplex
 from router.execution import (
     CompiledPlan,
@@ -34,7 +44,7 @@ from router.execution import (
     subscribe,
 )
 from router.execution.transport import SubgraphTransport
-from router.operation.authorize import NO_RIGHTS, Rights, denied_to, needed_by, without
+from router.operation.authorize import NO_RIGHTS, Rights, denied_to, needed_by
 from router.operation.increments import (
     at_once,
     check_counts,
@@ -55,7 +65,6 @@ from router.operation.visible import visible_schema
 from router.planner import plan_operation
 from router.snapshot import Cache, Document, Snapshot, hottest, labels_on
 from router.telemetry import (
-    denials_count,
     plan_duration_s,
     request_trace_id,
     stage,
@@ -107,6 +116,7 @@ class Router:
         self.config = config
         self._transport = transport
         self._rights = rights
+        self._rules = config.authorization.directives
         self._gate = gate_of(config)
         self._planners = ThreadPoolExecutor(max_workers=1, thread_name_prefix="planner")
 
@@ -146,7 +156,9 @@ class Router:
             response = await execute(
                 compiled, variables, subject, transport, options=self._options(request, deadline_s)
             )
-        return response if admitted is None else admitted.settled(response)
+        if admitted is not None:
+            response = admitted.settled(response)
+        return noted(response, self._notes(document, subject, graph))
 
     async def events(
         self, request: GraphQLRequest, document: Document, subject: Subject, graph: Snapshot
@@ -160,8 +172,12 @@ class Router:
         compiled = await self._compiled(document, subject, graph)
         self._admitted(compiled, variables, subject, graph)
         if compiled.event is None:
-            return _once(await execute(compiled, variables, subject, self._transport))
-        return subscribe(compiled, variables, subject, self._transport, options=self._options(request))
+            source = _once(await execute(compiled, variables, subject, self._transport))
+        else:
+            options = self._options(request)
+            source = subscribe(compiled, variables, subject, self._transport, options=options)
+        notes = self._notes(document, subject, graph)
+        return first_noted(source, notes) if notes else source
 
     async def parts(
         self,
@@ -178,9 +194,11 @@ class Router:
         admitted = self._admitted(compiled, variables, subject, graph)
         transport = self._transport if admitted is None else admitted.transport(self._transport)
         options = self._options(request, time.monotonic() + self.config.request_timeout_ms_max / 1_000)
-        return execute_incrementally(
+        source = execute_incrementally(
             compiled, variables, subject, transport, format_=format_, options=options
         )
+        notes = self._notes(document, subject, graph)
+        return first_noted(source, notes) if notes else source
 
     def _admitted(
         self, compiled: CompiledPlan, variables: Mapping[str, Any], subject: Subject, graph: Snapshot
@@ -210,7 +228,13 @@ class Router:
             own = class_of(subject, self.config.client_classes)
             if own is not None and not own[1].introspection:
                 raise ClientError("introspection is off for this caller", code="INTROSPECTION_DISABLED")
-        return allowed_without(document, denied_to(subject, document.needed, self._rights), graph)
+        return allowed_by(document, denied_to(subject, document.needed, self._rights), graph, self._rules)
+
+    def _notes(self, document: Document, subject: Subject, graph: Snapshot) -> list[dict[str, Any]]:
+        """What the answer's extensions tell of denials."""
+        if not self._rules.dry_run and self._rules.errors.response is Told.ERRORS:
+            return []
+        return notes_on(document, denied_to(subject, document.needed, self._rights), graph, self._rules)
 
     async def _planned(
         self, allowed: AllowedOperation, graph: Snapshot, hidden: frozenset[Requirement]
@@ -224,7 +248,7 @@ class Router:
     def _hidden(self, document: Document, subject: Subject, graph: Snapshot) -> frozenset[Requirement]:
         """What of the schema this caller's introspection does not tell of."""
         if document.reads_schema and self.config.introspection_by_caller:
-            return denied_to(subject, graph.all_requirements, self._rights)
+            return enforced(denied_to(subject, graph.all_requirements, self._rights), self._rules)
         return frozenset()
 
     async def _off_loop(self, work: Callable[[], Value], *, long: bool) -> Value:
@@ -244,8 +268,9 @@ class Router:
                 request = GraphQLRequest(text=hot.text, operation_name=hot.operation_name)
                 document = await self.read(request, graph)
                 for denied in hot.denied:
-                    allowed = allowed_without(document, denied & document.needed, graph)
-                    await self._planned(allowed, graph, frozenset())
+                    if is_planned(denied, self._rules):
+                        allowed = allowed_without(document, denied & document.needed, graph)
+                        await self._planned(told_as(allowed, self._rules), graph, frozenset())
         warmup_duration_s.record(time.perf_counter() - began)
         self.snapshot = graph
         for told in self.on_taken:
@@ -315,18 +340,6 @@ def in_parts(document: Document, variables: Mapping[str, Any], graph: Snapshot) 
             known = document.variants[case] = document_of(decided(document.deferring, truths), graph)
     check_counts(known.normal, variables)
     return known
-
-
-def allowed_without(document: Document, denied: frozenset[Requirement], graph: Snapshot) -> AllowedOperation:
-    """The document less what is denied; callers who lack the same rights share the result."""
-    allowed = document.allowed.get(denied)
-    if allowed is None:
-        with stage("authorize"):
-            allowed = without(document.normal, denied, graph.requirements)
-        document.allowed.put(denied, allowed)
-    for denial in allowed.denials:
-        denials_count.add(1, {"code": denial.code})
-    return allowed
 
 
 def plan_and_compile(

@@ -50,7 +50,7 @@ reloads_count = instruments.counter(
     labels=("what", "outcome"),
 )
 denials_count = instruments.counter(
-    "stadion.router.operations.authorization", "fields taken out before planning", labels=("code",)
+    "stadion.router.operations.authorization", "fields denied before planning", labels=("code", "outcome")
 )
 streams_open = instruments.level("stadion.router.opened.subscriptions", "subscriptions open towards clients")
 connections_open = instruments.level(

@@ -110,7 +110,7 @@ class Explanation:
         return True
 
     def _deny(self, denial: Denial, path: ResponsePath) -> None:
-        if len(self.denials) < DENIALS_MAX:
+        if denial.told and len(self.denials) < DENIALS_MAX:
             keys = sum(1 for it in path if isinstance(it, str))
             self.denials.append(
                 {

@@ -125,12 +125,16 @@ class NormalOperation:
 
 @dataclass(frozen=True, slots=True)
 class Denial:
-    """A field taken out before planning. `path` is the response path without list indices."""
+    """A field taken out before planning. `path` is the response path without list indices.
+
+    `told`: the answer has an entry in `errors` for it.
+    """
 
     path: tuple[str, ...]
     coordinate: str
     code: str
     extensions: Mapping[str, object]
+    told: bool = True
 
 
 @dataclass(frozen=True, slots=True)
