@@ -108,4 +108,4 @@ async def test_blobs_are_opened_by_url(tmp_path: Path) -> None:
     await blobs.ready()
     assert (tmp_path / "blobs" / "kept").is_dir()
     with pytest.raises(StoreUrlProblem, match="use one of `file://`"):
-        open_blobs("s3://bucket")
+        open_blobs("ftp://host/blobs")
