@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from starlette.applications import Starlette
 
     from deploy.callers import Callers
+    from deploy.named_policies import KeptPolicies
     from deploy.revocations import FollowedRevocations
     from deploy.settings import Settings
     from deploy.surroundings import Surroundings
@@ -51,7 +52,10 @@ def router_command(
         Path | None, typer.Option(help="manifest of registered documents (JSON); see `persisted.safelist`")
     ] = None,
     poll: Annotated[
-        bool, typer.Option("--poll", help="load the supergraph and the manifest anew when they change")
+        bool,
+        typer.Option(
+            "--poll", help="load the supergraph, the manifest and the policies anew when they change"
+        ),
     ] = False,
     introspection: Annotated[bool, typer.Option(help="answer `__schema` and `__type`")] = True,
     jwks: Annotated[
@@ -67,6 +71,10 @@ def router_command(
     ] = None,
     issuer: Annotated[str | None, typer.Option(help="issuer of those tokens [STADION_ISSUER]")] = None,
     audience: Annotated[str | None, typer.Option(help="audience of those tokens [STADION_AUDIENCE]")] = None,
+    policies: Annotated[
+        Path | None,
+        typer.Option(help="who holds which policy that `@policy` names: a file of Casbin rules"),
+    ] = None,
     workers: Annotated[int, typer.Option(min=1, max=256, help="processes that share the port")] = 1,
     hooks: Annotated[
         str | None, typer.Option(help="`MODULE:NAME` of a `router.hooks.Hooks` on the module path")
@@ -84,7 +92,7 @@ def router_command(
     files = _Files(
         supergraph=supergraph, config=config, persisted=persisted, hooks=hooks, jwks=tuple(jwks or ()),
         revocations=revocations, forwarded=tuple(forward_header or ()), introspection=introspection,
-        poll=poll,
+        poll=poll, policies=policies,
     )  # fmt: skip
     _serve(files, environment, host=host, port=port, workers=workers)
 
@@ -102,10 +110,12 @@ class _Files:
     forwarded: tuple[str, ...]
     introspection: bool
     poll: bool
+    policies: Path | None
 
     def read(self, environment: Settings) -> _Read:
         """All of them; one clear line and exit code 1 where one cannot be used."""
         from deploy.manifests import registered_in
+        from deploy.named_policies import policies_in
         from router.edge.persisted import Registered
 
         settings = _settings(self.config, list(self.forwarded), introspection=self.introspection)
@@ -115,6 +125,7 @@ class _Files:
             registered=registered_in(self.persisted) if self.persisted else Registered(),
             callers=_callers(list(self.jwks), environment, self.revocations) if self.jwks else None,
             hooks=_hooks(self.hooks) if self.hooks else None,
+            policies=policies_in(self.policies) if self.policies else None,
             snapshot=load_snapshot(sdl, self.supergraph, settings),
         )
 
@@ -127,6 +138,7 @@ class _Read:
     registered: Registered
     callers: Callers | None
     hooks: Hooks | None
+    policies: KeptPolicies | None
     snapshot: Snapshot
 
 
@@ -191,6 +203,8 @@ def _app(
     if side.http.callbacks is not None and workers > 1:
         fail("subscriptions by callback need one process: a subgraph cannot choose the one that it calls")
     rights, transport = callers.rights if callers else NO_RIGHTS, around.traced(side.transport)
+    if read.policies:
+        rights = replace(rights, grants=read.policies.grants)
     router = (
         HookedRouter(snapshot, transport, config=settings, rights=rights, hooks=hooks)
         if hooks
@@ -202,6 +216,8 @@ def _app(
     if files.poll and files.persisted:
         manifest = files.persisted
         following.append(lambda: follow_manifest(manifest, app.state.persisted))
+    if files.poll and read.policies:
+        following.append(read.policies.follow)
     if callers:
         following.extend(callers.following)
     app = build_app(

@@ -33,6 +33,9 @@ OnPlanned: TypeAlias = Callable[[QueryPlan, Subject], Awaitable[None]]
 """Sees the plan, before any subgraph is asked."""
 OnSubgraphRequest: TypeAlias = Callable[[SubgraphRequest], Awaitable[SubgraphRequest]]
 """Sees each call to a subgraph and returns the one to make. Raise `SubgraphCallFailed` to make none."""
+Grants: TypeAlias = Callable[[Subject, str], bool]
+"""Whether a caller holds the policy of this name, that some `@policy` asks for. Asked before planning, for
+each request: it must be quick, and no coroutine."""
 OnResponse: TypeAlias = Callable[[GraphQLRequest, GraphQLResponse, Subject], Awaitable[GraphQLResponse]]
 """Sees each response, event or deferred part and returns the one to send."""
 
@@ -42,7 +45,8 @@ class Hooks:
     """The hooks of one router, each stage's called in order.
 
     Queries that share one run (`shared_queries`) share its hooks from `parsed` on; `request` is called for
-    each. Refusals before execution are not responses: no hook sees them.
+    each. Refusals before execution are not responses: no hook sees them. A policy is held where one of
+    `grants`, or what the router asks otherwise, says so.
     """
 
     request: tuple[OnRequest, ...] = ()
@@ -51,6 +55,7 @@ class Hooks:
     planned: tuple[OnPlanned, ...] = ()
     subgraph_request: tuple[OnSubgraphRequest, ...] = ()
     response: tuple[OnResponse, ...] = ()
+    grants: tuple[Grants, ...] = ()
 
 
 class HookedRouter(Router):
@@ -66,7 +71,7 @@ class HookedRouter(Router):
         rights: Rights = NO_RIGHTS,
     ) -> None:
         called = _HookedTransport(transport, hooks.subgraph_request) if hooks.subgraph_request else transport
-        super().__init__(snapshot, called, config=config, rights=rights)
+        super().__init__(snapshot, called, config=config, rights=_with_grants(rights, hooks.grants))
         self._hooks = hooks
         if hooks.request:
             self.on_request = self._on_request
@@ -137,6 +142,13 @@ class HookedRouter(Router):
         async with aclosing(source) as responses:  # type: ignore[type-var]
             async for response in responses:
                 yield await self._on_response(request, response, subject)
+
+
+def _with_grants(rights: Rights, grants: tuple[Grants, ...]) -> Rights:
+    asked = grants if rights.grants is None else (rights.grants, *grants)
+    if not grants:
+        return rights
+    return replace(rights, grants=lambda subject, policy: any(one(subject, policy) for one in asked))
 
 
 class _HookedTransport:
