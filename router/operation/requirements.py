@@ -1,7 +1,8 @@
 """Requirements: what each field of a supergraph asks of its caller, by schema coordinate.
 
 Built once for a supergraph from `@classified`, `@authenticated`, `@requiresScopes` and `@policy`; a field
-answers for itself, its parent type, its return type and, on an interface, for every implementation.
+answers for itself, its parent type, its return type, the fields that it `@requires` and, on an interface,
+for every implementation.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from graphql import DirectiveNode, SchemaDefinitionNode, SchemaExtensionNode, va
 
 from authz.classes import DataClass
 from schema.supergraph.applied import Arguments, argument_names, argument_text, arguments_of, named
+from schema.supergraph.field_sets import FieldSet, FieldSetFragment
 from schema.supergraph.model import FieldDefinition, Supergraph, TypeDefinition, TypeKind
 
 
@@ -80,7 +82,47 @@ def requirements_of(supergraph: Supergraph) -> Requirements:
         if type_.is_composite
         for field in type_.fields.values()
     }
-    return Requirements({key: found for key, found in _with_implementations(supergraph, own) if found})
+    whole = {key: _distinct((*found, *_of_required(supergraph, own, key))) for key, found in own.items()}
+    return Requirements({key: found for key, found in _with_implementations(supergraph, whole) if found})
+
+
+def _of_required(
+    supergraph: Supergraph, own: Mapping[tuple[str, str], tuple[Requirement, ...]], key: tuple[str, str]
+) -> Iterator[Requirement]:
+    """What Federation's directives ask for on fields that this one is computed from, however far away.
+
+    Composition refuses a graph in which a field asks for less than those: it may be of another composer.
+    """
+    seen, to_follow = {key}, list(_required(supergraph, key))
+    while to_follow:
+        found = to_follow.pop()
+        if found not in seen:
+            seen.add(found)
+            yield from (one for one in own.get(found, ()) if not isinstance(one, Classified))
+            to_follow.extend(_required(supergraph, found))
+
+
+def _required(supergraph: Supergraph, key: tuple[str, str]) -> Iterator[tuple[str, str]]:
+    """The fields that the field's `@requires` names, in any subgraph."""
+    type_name, field_name = key
+    type_ = supergraph.types.get(type_name)
+    field = type_.fields.get(field_name) if type_ else None
+    for join in field.joins.values() if field else ():
+        yield from _named_in(supergraph, type_name, join.requires)
+
+
+def _named_in(supergraph: Supergraph, type_name: str, selected: FieldSet) -> Iterator[tuple[str, str]]:
+    type_ = supergraph.types.get(type_name)
+    for one in selected:
+        if isinstance(one, FieldSetFragment):
+            yield from _named_in(supergraph, one.type_condition or type_name, one.selections)
+            continue
+        yield type_name, one.name
+        # an interface's field is read from its objects
+        for object_ in supergraph.possible_types.get(type_name, ()):
+            yield object_, one.name
+        if type_ is not None and (field := type_.fields.get(one.name)):
+            yield from _named_in(supergraph, field.type.name, one.selections)
 
 
 def _with_implementations(
