@@ -15,7 +15,7 @@ from graphql import DirectiveNode, SchemaDefinitionNode, SchemaExtensionNode, va
 
 from authz.classes import DataClass
 from schema.supergraph.applied import Arguments, argument_names, argument_text, arguments_of, named
-from schema.supergraph.field_sets import FieldSet, FieldSetFragment
+from schema.supergraph.field_sets import FieldSet, FieldSetFragment, parse_field_set
 from schema.supergraph.model import FieldDefinition, Supergraph, TypeDefinition, TypeKind
 
 
@@ -103,12 +103,15 @@ def _of_required(
 
 
 def _required(supergraph: Supergraph, key: tuple[str, str]) -> Iterator[tuple[str, str]]:
-    """The fields that the field's `@requires` names, in any subgraph."""
+    """The fields that the field's `@requires` or `@fromContext` names, in any subgraph."""
     type_name, field_name = key
     type_ = supergraph.types.get(type_name)
     field = type_.fields.get(field_name) if type_ else None
     for join in field.joins.values() if field else ():
         yield from _named_in(supergraph, type_name, join.requires)
+        for argument in join.context_arguments:
+            for setter in supergraph.contexts.get(argument.context, ()):
+                yield from _named_in(supergraph, setter, parse_field_set(argument.selection))
 
 
 def _named_in(supergraph: Supergraph, type_name: str, selected: FieldSet) -> Iterator[tuple[str, str]]:

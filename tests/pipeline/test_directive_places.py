@@ -10,6 +10,8 @@ from router.operation.normalize import normalize
 from router.operation.parse import parse
 from router.operation.requirements import requirements_of
 from router.operation.validate import validate
+from schema.composition import compose
+from schema.sources import SubgraphSource
 from schema.supergraph import read_supergraph
 from tests.kit_edge.supergraphs import supergraph_of
 
@@ -152,3 +154,33 @@ def test_all_of_one_row_of_policies_are_held(policies, paths) -> None:
 def test_a_policy_opens_an_interfaces_field_for_all_its_objects() -> None:
     assert denied("{ record { by { name } } }", KNOWN, SIGNS) == set()
     assert denied("{ me { hand } }", KNOWN, SIGNS) == set()
+
+
+def test_a_value_from_above_is_not_told_by_the_field_that_takes_it() -> None:
+    head = 'extend schema @link(url: "https://specs.apollo.dev/federation/v2.8", import: %s)\n'
+    one = (
+        head % '["@key", "@context", "@fromContext", "@authenticated"]'
+        + """
+    type Query { club: Club }
+    type Club @key(fields: "id") @context(name: "club") {
+      id: ID! secret: String @authenticated name: String member: Member
+    }
+    type Member @key(fields: "id") {
+      id: ID!
+      greeting(with: String @fromContext(field: "$club { secret }")): String
+      welcome(to: String @fromContext(field: "$club { name }")): String
+    }
+    """
+    )
+    other = head % '["@key"]' + 'type Member @key(fields: "id") { id: ID! age: Int }'
+    composed = compose(
+        [SubgraphSource("one", "http://one.test", one), SubgraphSource("two", "http://two.test", other)]
+    )
+    assert composed.supergraph_sdl is not None, composed.problems
+    supergraph = read_supergraph(composed.supergraph_sdl)
+    normal = normalize(
+        validate(parse("{ club { member { greeting welcome } } }"), supergraph.api_schema), supergraph
+    )
+    for caller, paths in ((ANONYMOUS, {("club", "member", "greeting")}), (KNOWN, set())):
+        found = authorize(normal, caller, requirements_of(supergraph)).denials
+        assert {each.path for each in found} == paths
