@@ -10,13 +10,14 @@ import pytest
 from authz.errors import PolicyInvalid
 from authz.identity.subject import ANONYMOUS, Subject
 from deploy.named_policies import KeptPolicies, policies_in
-from router.config import RouterConfig
+from router.config import RouterConfig, read_config
 from router.execution.transports.in_process import InProcessTransport
 from router.hooks import HookedRouter, Hooks
 from router.operation.authorize import Rights
 from router.pipeline import GraphQLRequest
 from router.snapshot import snapshot_of
 from tests.edge.test_router_command import ask, run, started, subgraph
+from tests.kit_edge.running import running
 from tests.kit_edge.supergraphs import supergraph_of
 
 pytestmark = pytest.mark.timeout(60)
@@ -77,3 +78,16 @@ async def test_hooks_grant_beside_what_the_router_asks(rights: Rights) -> None:
         denied = router._allowed(document, caller, graph).denials
         assert (denied == ()) is (caller.id == "anna" and rights.grants is not None)
     await router.close()
+
+
+async def test_a_refused_operation_is_403_with_each_path_and_no_data() -> None:
+    config = read_config({"authorization": {"directives": {"reject_unauthorized": True}}})
+    async with running(config) as router:
+        request = {"query": "{ hello s: secret }"}
+        status, body, _ = await router.post(request, accept="application/graphql-response+json")
+        assert status == 403
+        assert "data" not in body
+        [error] = body["errors"]
+        assert (error["path"], error["extensions"]["code"]) == (["s"], "UNAUTHORIZED_FIELD_OR_TYPE")
+        status, body, _ = await router.post({"query": "{ hello }"})
+        assert (status, body) == (200, {"data": {"hello": "hello world"}})
