@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import SecretStr
 
@@ -12,11 +13,10 @@ from authz.facts.relational import RelationalFacts
 from datastores.blobs.opening import open_blobs
 from datastores.blobs.port import Blobs
 from datastores.events.embedded import EmbeddedEvents
-from datastores.events.redis import RedisEvents
 from datastores.lifecycle import Store
 from datastores.relational.opening import open_relational
 from datastores.relational.port import Relational
-from datastores.relational.postgresql import PostgresqlLimits
+from datastores.relational.postgresql_limits import PostgresqlLimits
 from datastores.relational.sqlite import SqliteLimits
 from datastores.series.opening import open_series
 from datastores.series.port import Series
@@ -24,6 +24,9 @@ from datastores.vault.keys import FileKeyProvider, KeyProvider
 from datastores.vault.opening import open_keys
 from datastores.vault.sealed import SealedVault
 from deploy.settings import Settings
+
+if TYPE_CHECKING:
+    from datastores.events.redis import RedisEvents
 
 DOMAINS = ("accounts", "profiles", "training", "audit")
 SUBGRAPHS = (*DOMAINS, "medical")
@@ -92,6 +95,8 @@ def _text(secret: SecretStr | None) -> str:
 
 def _events(settings: Settings, sources: Mapping[str, Relational]) -> EmbeddedEvents | RedisEvents:
     if settings.events_url is not None:
+        from datastores.events.redis import RedisEvents
+
         return RedisEvents(settings.events_url.get_secret_value(), sources)
     return EmbeddedEvents(list(sources.values()))
 

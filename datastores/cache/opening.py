@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
-from datastores.cache.memcached import MemcachedEntries
 from datastores.cache.memory import MemoryEntries
 from datastores.cache.port import Cache
-from datastores.cache.redis import RedisEntries
 from datastores.cache.single_flight import SharedCache
 from datastores.config import StoreUrlProblem
 
@@ -22,8 +20,12 @@ def open_cache(url: str) -> Cache:
     if scheme == "memory":
         return SharedCache(MemoryEntries())
     if scheme in ("redis", "rediss"):
+        from datastores.cache.redis import RedisEntries
+
         return SharedCache(RedisEntries(url))
     if scheme == "memcached":
+        from datastores.cache.memcached import MemcachedEntries
+
         return SharedCache(MemcachedEntries(url))
     raise StoreUrlProblem(
         f"no cache for `{scheme}://`: use `memory://`, `redis://…`, `rediss://…` or `memcached://…`"

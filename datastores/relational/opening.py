@@ -9,7 +9,7 @@ from sqlalchemy.exc import ArgumentError
 
 from datastores.config import StoreUrlProblem
 from datastores.relational.port import Relational
-from datastores.relational.postgresql import PostgresqlLimits, PostgresqlRelational
+from datastores.relational.postgresql_limits import PostgresqlLimits
 from datastores.relational.sqlite import SqliteLimits, SqliteRelational
 
 
@@ -35,6 +35,8 @@ def open_relational(
             raise StoreUrlProblem("`sqlite://` needs a path: `sqlite:///stadion.db`")
         return SqliteRelational(Path(parsed.database), limits=sqlite_limits)
     if parsed.drivername in ("postgresql", "postgresql+asyncpg"):
+        from datastores.relational.postgresql import PostgresqlRelational
+
         server = parsed.set(drivername="postgresql+asyncpg")
         return PostgresqlRelational(server, limits=postgresql_limits, search_path=search_path)
     raise StoreUrlProblem(

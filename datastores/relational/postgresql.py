@@ -6,7 +6,6 @@ import asyncio
 import random
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
 from sqlalchemy import Connection, exc, text
@@ -17,6 +16,7 @@ from datastores.config import StoreUrlProblem
 from datastores.errors import Conflict, StoreError, Unavailable
 from datastores.relational.after_commit import take_callbacks
 from datastores.relational.port import Relational
+from datastores.relational.postgresql_limits import PostgresqlLimits
 
 T = TypeVar("T")
 
@@ -27,21 +27,6 @@ _RETRY = {"40001", "40P01"}
 _UNIQUE_VIOLATION = "23505"
 _UNAVAILABLE_CLASSES = {"08", "53", "57", "58", "28", "3D"}
 _UNAVAILABLE_STATES = {"25006", "55P03"}
-
-
-@dataclass(frozen=True, slots=True)
-class PostgresqlLimits:
-    """Bounds of one PostgreSQL store. Retries wait a random part of a doubling time (full jitter)."""
-
-    connections_max: int = 10
-    connect_timeout_s: float = 5.0
-    pool_timeout_s: float = 5.0
-    read_timeout_s: float = 10.0
-    write_timeout_s: float = 30.0
-    attempts_max: int = 12
-    backoff_first_s: float = 0.005
-    backoff_max_s: float = 0.5
-    conflict_retries_max: int = 2
 
 
 class PostgresqlRelational:

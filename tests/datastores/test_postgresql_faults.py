@@ -11,7 +11,8 @@ from sqlalchemy import make_url
 
 from datastores.config import StoreUrlProblem
 from datastores.errors import Unavailable
-from datastores.relational.postgresql import PostgresqlLimits, PostgresqlRelational
+from datastores.relational.postgresql import PostgresqlRelational
+from datastores.relational.postgresql_limits import PostgresqlLimits
 from tests.servers.absent import absent
 from tests.servers.postgresql import NoPostgresql, PostgresqlServer, running_postgresql
 

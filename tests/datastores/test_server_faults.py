@@ -23,7 +23,8 @@ from datastores.documents.mongodb import MongodbDocuments, MongodbLimits
 from datastores.documents.port import Document
 from datastores.errors import Unavailable
 from datastores.graph.neo4j import Neo4jGraph, Neo4jLimits
-from datastores.relational.postgresql import PostgresqlLimits, PostgresqlRelational
+from datastores.relational.postgresql import PostgresqlRelational
+from datastores.relational.postgresql_limits import PostgresqlLimits
 from datastores.series.port import AT_MS_MAX, Sample
 from datastores.series.relational import RelationalSeries
 from datastores.vault.keys import FileKeyProvider
