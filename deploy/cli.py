@@ -1,28 +1,31 @@
 """`stadion …`: the command line, each command a thin call into the composition root."""
 
+import sys
+from functools import cache
 from importlib import import_module
 
 import typer
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
-COMMANDS = (
-    "up_command",
-    "router_command",
-    "compose_command",
-    "plan_command",
-    "subgraph_command",
-    "import_command",
-    "publish_command",
-    "otp_command",
-    "policy_command",
-    "audit_command",
-    "migrate_command",
-    "backup_command",
-    "restore_command",
-    "copy_command",
-    "operations_command",
-    "config_command",
-)
+COMMANDS = {
+    "up_command": ("up",),
+    "router_command": ("router",),
+    "compose_command": ("compose", "check"),
+    "plan_command": ("plan",),
+    "subgraph_command": ("subgraph",),
+    "import_command": ("import", "export"),
+    "publish_command": ("publish",),
+    "otp_command": ("otp",),
+    "policy_command": ("policy",),
+    "audit_command": ("audit",),
+    "migrate_command": ("migrate",),
+    "backup_command": ("backup",),
+    "restore_command": ("restore", "restore-drill"),
+    "copy_command": ("copy",),
+    "operations_command": ("operations",),
+    "config_command": ("config",),
+}
+"""Module → the commands that it has."""
 
 
 @app.callback()
@@ -30,10 +33,21 @@ def stadion() -> None:
     """One federated GraphQL API for sport, fitness and health."""
 
 
-for command in COMMANDS:
-    import_module(f"deploy.{command}").register(app)
+@cache
+def every_command() -> typer.Typer:
+    """The whole command line."""
+    for module in COMMANDS:
+        import_module(f"deploy.{module}").register(app)
+    return app
 
 
 def main() -> None:
-    """The entry point that `pyproject.toml` names."""
+    """The entry point that `pyproject.toml` names: of a command that is named, its module alone is loaded."""
+    named = sys.argv[1] if len(sys.argv) > 1 else ""
+    for module, names in COMMANDS.items():
+        if named in names:
+            import_module(f"deploy.{module}").register(app)
+            break
+    else:
+        every_command()
     app()

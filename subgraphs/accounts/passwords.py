@@ -38,7 +38,7 @@ class Passwords:
         self._waiting_max = waiting_max
         self._waiting = 0
         # Checked in place of a missing user's hash, so that both take the same time.
-        self._nobody = self._hasher.hash("nobody has this password")
+        self._nobody = self._executor.submit(self._hasher.hash, "nobody has this password")
 
     async def hashed(self, password: str) -> str:
         """The encoded hash of a prepared password, with its salt and cost inside."""
@@ -46,7 +46,8 @@ class Passwords:
 
     async def fits(self, password: str, encoded: str | None) -> bool:
         """Whether the password is the one hashed; None (no such user) takes as long and is False."""
-        verdict = await self._off_loop(password, encoded or self._nobody)
+        checked = encoded if encoded is not None else await asyncio.wrap_future(self._nobody)
+        verdict = await self._off_loop(password, checked)
         return verdict == "fits" and encoded is not None
 
     def outdated(self, encoded: str) -> bool:

@@ -7,10 +7,12 @@ import re
 import pytest
 from graphql import parse, validate
 
-from deploy.cli import app
+from deploy.cli import every_command
 from deploy.endpoint import published_supergraph
 from schema.supergraph import read_supergraph
 from tests.kit_platform.process import ROOT, run_stadion
+
+app = every_command()
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 OPERATIONS = re.findall(r"```graphql\n(.*?)```", README, re.DOTALL)

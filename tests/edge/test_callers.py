@@ -36,8 +36,10 @@ from deploy.callers import (
     reader_of,
     rights_by_policy,
 )
-from deploy.cli import app
+from deploy.cli import every_command
 from tests.kit_edge.running import running
+
+app = every_command()
 
 pytestmark = pytest.mark.timeout(20)
 TERMS = TokenTerms("https://issuer.example", "router")
@@ -290,6 +292,8 @@ def test_settings_that_cannot_be_used_are_one_line_without_their_value(
 
 
 def test_an_issuer_without_keys_is_refused(tmp_path: Path) -> None:
-    outcome = CliRunner().invoke(app, ["router", "--supergraph", str(tmp_path / "x"), "--issuer", "me"])
+    outcome = CliRunner().invoke(
+        every_command(), ["router", "--supergraph", str(tmp_path / "x"), "--issuer", "me"]
+    )
     assert outcome.exit_code == 1
     assert "name their keys with `--jwks`" in outcome.stderr

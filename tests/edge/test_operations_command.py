@@ -9,11 +9,13 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from deploy.cli import app
+from deploy.cli import every_command
 from deploy.manifests import follow_manifest
 from router.config import PersistedConfig
 from router.edge.persisted import PersistedDocuments, Registered, read_manifest
 from tests.kit_edge.supergraphs import supergraph_of
+
+app = every_command()
 
 SDL = "type Query { hello: String me: String }"
 
@@ -27,7 +29,7 @@ def files(tmp_path: Path) -> Path:
 def publish(files: Path, manifest: object, client: str, *more: str) -> tuple[int, str]:
     (files / "manifest.json").write_text(json.dumps(manifest))
     outcome = CliRunner().invoke(
-        app,
+        every_command(),
         [
             "operations", "publish", str(files / "manifest.json"), "--client", client,
             "--registry", str(files / "registry.json"),
@@ -89,12 +91,16 @@ def test_a_field_in_use_does_not_disappear_unseen(files: Path) -> None:
     publish(files, {"greeting": "{ hello }", "self": "{ me }"}, "web")
     (files / "next.graphql").write_text(supergraph_of("type Query { me: String }"))
     schemas = [str(files / "supergraph.graphql"), str(files / "next.graphql")]
-    outcome = CliRunner().invoke(app, ["check", *schemas, "--operations", str(files / "registry.json")])
+    outcome = CliRunner().invoke(
+        every_command(), ["check", *schemas, "--operations", str(files / "registry.json")]
+    )
     assert outcome.exit_code == 1
     assert "web: greeting" in outcome.stdout
     assert "1 of 2 operations would break" in outcome.stdout
     publish(files, {"self": "{ me }"}, "web", "--prune")
-    outcome = CliRunner().invoke(app, ["check", *schemas, "--operations", str(files / "registry.json")])
+    outcome = CliRunner().invoke(
+        every_command(), ["check", *schemas, "--operations", str(files / "registry.json")]
+    )
     assert outcome.exit_code == 0
 
 

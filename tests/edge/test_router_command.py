@@ -19,7 +19,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 from typer.testing import CliRunner
 
-from deploy.cli import app
+from deploy.cli import every_command
 from tests.kit_edge.supergraphs import supergraph_of
 
 pytestmark = pytest.mark.timeout(60)
@@ -151,7 +151,7 @@ async def test_a_changed_file_is_served_without_a_restart_and_a_broken_one_is_no
 
 def run(*arguments: str) -> tuple[int, str, str]:
     """Exit code, output and error output of a command that ends by itself."""
-    result = CliRunner().invoke(app, list(arguments))
+    result = CliRunner().invoke(every_command(), list(arguments))
     return result.exit_code, result.stdout, result.stderr
 
 

@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from authz.identity.subject import ANONYMOUS, Subject
-from deploy.cli import app
+from deploy.cli import every_command
 from router.config import RouterConfig
 from router.errors import ClientError
 from router.execution import IncrementalFormat
@@ -205,7 +205,7 @@ async def test_the_edge_calls_the_request_hooks_first_over_http_and_socket() -> 
 def test_hooks_that_are_none_are_refused_in_one_line(tmp_path: Path, named: str) -> None:
     graph = tmp_path / "supergraph.graphql"
     graph.write_text(supergraph_of(SDL))
-    outcome = CliRunner().invoke(app, ["router", "--supergraph", str(graph), "--hooks", named])
+    outcome = CliRunner().invoke(every_command(), ["router", "--supergraph", str(graph), "--hooks", named])
     assert outcome.exit_code == 1
     assert outcome.stderr.startswith(f"stadion: `--hooks {named}`")
     assert outcome.stderr.count("\n") == 1

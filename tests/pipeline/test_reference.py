@@ -14,7 +14,7 @@ import yaml
 from jsonschema_rs import Draft202012Validator, meta
 from typer.testing import CliRunner
 
-from deploy.cli import app
+from deploy.cli import every_command
 from router import reference
 from router.config import OperationLimits, RouterConfig
 from router.errors import ERROR_CODES
@@ -26,7 +26,7 @@ README = (ROUTER / "README.md").read_text(encoding="utf-8")
 
 
 def told(*arguments: str) -> str:
-    outcome = CliRunner().invoke(app, ["config", *arguments])
+    outcome = CliRunner().invoke(every_command(), ["config", *arguments])
     assert outcome.exit_code == 0, outcome.stderr
     return outcome.stdout
 
@@ -142,7 +142,7 @@ def test_the_schema_refuses_what_the_router_refuses(
     assert list(schema.iter_errors(settings)) != []
     file = tmp_path / "router.yaml"
     file.write_text(yaml.safe_dump(settings))
-    assert CliRunner().invoke(app, ["config", "check", str(file)]).exit_code == 1
+    assert CliRunner().invoke(every_command(), ["config", "check", str(file)]).exit_code == 1
 
 
 def test_defaults_of_the_schema_are_the_defaults() -> None:
