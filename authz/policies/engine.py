@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from importlib.resources import files
 from typing import Any
 
@@ -22,7 +23,7 @@ class PolicyEngine:
 
     def __init__(self, policy: Policy) -> None:
         self._policy = policy
-        self._enforcer = casbin.Enforcer(casbin_model(), PolicyLines(policy))
+        self._enforcer = casbin.Enforcer(casbin_model(), PolicyLines(policy.lines()))
         self._enforcer.add_function("listed", listed)
         self._enforcer.add_function("within", within)
         self._enforcer.add_function("holds", holds)
@@ -70,12 +71,12 @@ def holds(text: str, effect: str, case: Case) -> bool:
 
 
 class PolicyLines(casbin.persist.Adapter):  # type: ignore[misc]
-    """Our Casbin adapter: gives it the very lines that the table is compiled from, stored or shipped."""
+    """Our Casbin adapter: gives it the very lines that were read, stored or shipped."""
 
-    def __init__(self, policy: Policy) -> None:
-        self._policy = policy
+    def __init__(self, lines: Iterable[str]) -> None:
+        self._lines = tuple(lines)
 
     def load_policy(self, model: Any) -> None:
         """Called once by the enforcer."""
-        for line in self._policy.lines():
+        for line in self._lines:
             load_policy_line(line, model)

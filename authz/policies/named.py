@@ -10,13 +10,13 @@ import csv
 import re
 from collections.abc import Iterator
 from importlib.resources import files
-from typing import Any, Final
+from typing import Final
 
 import casbin
-from casbin.persist import load_policy_line
 
 from authz.errors import PolicyInvalid
 from authz.identity.subject import Subject
+from authz.policies.engine import PolicyLines
 
 ANYONE: Final = "anyone"
 AUTHENTICATED: Final = "authenticated"
@@ -32,7 +32,7 @@ class NamedPolicies:
 
     def __init__(self, text: str) -> None:
         """Errors: PolicyInvalid with every line that cannot be used."""
-        enforcer = casbin.Enforcer(_model(), _Lines(tuple(_lines(text))))
+        enforcer = casbin.Enforcer(_model(), PolicyLines(_lines(text)))
         enforcer.add_function("among", self._among)
         self._enforcer = enforcer
         self._groups = enforcer.get_role_manager()
@@ -116,15 +116,3 @@ def _problem(row: list[str]) -> str | None:
         kinds = ", ".join(f"{kind}:…" for kind in KINDS)
         return f"nobody is `{unknown[0]}`: write {ANYONE}, {AUTHENTICATED} or one of {kinds}"
     return None
-
-
-class _Lines(casbin.persist.Adapter):  # type: ignore[misc]
-    """Gives Casbin the rules as they were read."""
-
-    def __init__(self, lines: tuple[str, ...]) -> None:
-        self._lines = lines
-
-    def load_policy(self, model: Any) -> None:
-        """Called once by the enforcer."""
-        for line in self._lines:
-            load_policy_line(line, model)
