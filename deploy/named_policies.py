@@ -28,6 +28,10 @@ class KeptPolicies:
         """Whether the caller holds the policy now."""
         return self._policies.grants(subject, policy)
 
+    def forbids(self, subject: Subject, policy: str) -> bool:
+        """Whether a rule denies the caller the policy now."""
+        return self._policies.forbids(subject, policy)
+
     async def follow(self, *, every_s: float = POLL_S) -> None:
         """Put the file in force anew whenever it changes; one that cannot be believed leaves the old one."""
         while True:

@@ -204,7 +204,7 @@ def _app(
         fail("subscriptions by callback need one process: a subgraph cannot choose the one that it calls")
     rights, transport = callers.rights if callers else NO_RIGHTS, around.traced(side.transport)
     if read.policies:
-        rights = replace(rights, grants=read.policies.grants)
+        rights = replace(rights, grants=read.policies.grants, forbids=read.policies.forbids)
     router = (
         HookedRouter(snapshot, transport, config=settings, rights=rights, hooks=hooks)
         if hooks

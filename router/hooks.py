@@ -36,6 +36,8 @@ OnSubgraphRequest: TypeAlias = Callable[[SubgraphRequest], Awaitable[SubgraphReq
 Grants: TypeAlias = Callable[[Subject, str], bool]
 """Whether a caller holds the policy of this name, that some `@policy` asks for. Asked before planning, for
 each request: it must be quick, and no coroutine."""
+Forbids: TypeAlias = Callable[[Subject, str], bool]
+"""Whether a caller may not hold the policy of this name, whoever grants it. Asked as `Grants` is."""
 OnResponse: TypeAlias = Callable[[GraphQLRequest, GraphQLResponse, Subject], Awaitable[GraphQLResponse]]
 """Sees each response, event or deferred part and returns the one to send."""
 
@@ -46,7 +48,7 @@ class Hooks:
 
     Queries that share one run (`shared_queries`) share its hooks from `parsed` on; `request` is called for
     each. Refusals before execution are not responses: no hook sees them. A policy is held where one of
-    `grants`, or what the router asks otherwise, says so.
+    `grants`, or what the router asks otherwise, says so, and neither one of `forbids` nor a rule denies it.
     """
 
     request: tuple[OnRequest, ...] = ()
@@ -56,6 +58,7 @@ class Hooks:
     subgraph_request: tuple[OnSubgraphRequest, ...] = ()
     response: tuple[OnResponse, ...] = ()
     grants: tuple[Grants, ...] = ()
+    forbids: tuple[Forbids, ...] = ()
 
 
 class HookedRouter(Router):
@@ -71,7 +74,7 @@ class HookedRouter(Router):
         rights: Rights = NO_RIGHTS,
     ) -> None:
         called = _HookedTransport(transport, hooks.subgraph_request) if hooks.subgraph_request else transport
-        super().__init__(snapshot, called, config=config, rights=_with_grants(rights, hooks.grants))
+        super().__init__(snapshot, called, config=config, rights=_with_policies_of(hooks, rights))
         self._hooks = hooks
         if hooks.request:
             self.on_request = self._on_request
@@ -144,11 +147,18 @@ class HookedRouter(Router):
                 yield await self._on_response(request, response, subject)
 
 
-def _with_grants(rights: Rights, grants: tuple[Grants, ...]) -> Rights:
-    asked = grants if rights.grants is None else (rights.grants, *grants)
-    if not grants:
-        return rights
-    return replace(rights, grants=lambda subject, policy: any(one(subject, policy) for one in asked))
+def _with_policies_of(hooks: Hooks, rights: Rights) -> Rights:
+    """The rights, with what hooks grant and forbid: a hook's grant never opens what a rule denies."""
+    return replace(
+        rights, grants=_any_of(rights.grants, hooks.grants), forbids=_any_of(rights.forbids, hooks.forbids)
+    )
+
+
+def _any_of(first: Grants | None, others: tuple[Grants, ...]) -> Grants | None:
+    if not others:
+        return first
+    asked = others if first is None else (first, *others)
+    return lambda subject, policy: any(one(subject, policy) for one in asked)
 
 
 class _HookedTransport:

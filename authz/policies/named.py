@@ -37,18 +37,27 @@ class NamedPolicies:
         self._enforcer = enforcer
         self._groups = enforcer.get_role_manager()
         self._grouped = frozenset(word for line in enforcer.get_grouping_policy() for word in line)
-        self._known: dict[tuple[frozenset[str], str], bool] = {}
+        self._known: dict[tuple[frozenset[str], str], bool | None] = {}
 
     def grants(self, subject: Subject, policy: str) -> bool:
         """Whether this caller holds the policy of that name."""
+        return self._said(subject, policy) is True
+
+    def forbids(self, subject: Subject, policy: str) -> bool:
+        """Whether a rule denies it to this caller, so that nobody else's grant counts."""
+        return self._said(subject, policy) is False
+
+    def _said(self, subject: Subject, policy: str) -> bool | None:
+        """What the rules say; None where none speaks of this caller and policy."""
         words = words_of(subject)
         key = (words, policy)
-        found = self._known.get(key)
-        if found is None:
+        if key not in self._known:
             if len(self._known) >= ANSWERS_MAX:
                 self._known.clear()
-            found = self._known[key] = bool(self._enforcer.enforce(words, policy))
-        return found
+            allowed, deciding = self._enforcer.enforce_ex(words, policy)
+            # Casbin names the rule that decided; no rule, no word.
+            self._known[key] = bool(allowed) if deciding else None
+        return self._known[key]
 
     def _among(self, words: frozenset[str], who: str) -> bool:
         if who in words:

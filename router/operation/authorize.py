@@ -38,11 +38,18 @@ class Rights:
 
     `can_ever`: could any relation, consent or attribute let this caller read this class? Without it, data
     classes are left to the subgraphs. `grants`: does this caller hold the named policy? Without it, nobody
-    does.
+    does. `forbids`: is it denied to this caller, whoever grants it?
     """
 
     can_ever: Callable[[Subject, DataClass, str], bool] | None = None
     grants: Callable[[Subject, str], bool] | None = None
+    forbids: Callable[[Subject, str], bool] | None = None
+
+    def holds(self, subject: Subject, policy: str) -> bool:
+        """Whether somebody grants the policy, and nobody forbids it: one deny beats every grant."""
+        if self.grants is None or not self.grants(subject, policy):
+            return False
+        return self.forbids is None or not self.forbids(subject, policy)
 
 
 NO_RIGHTS = Rights()
@@ -102,10 +109,7 @@ def _met(requirement: Requirement, subject: Subject, rights: Rights) -> bool:
         case Scopes(alternatives):
             return any(subject.scopes >= scopes for scopes in alternatives)
         case Policies(alternatives):
-            return any(
-                all(rights.grants is not None and rights.grants(subject, name) for name in names)
-                for names in alternatives
-            )
+            return any(all(rights.holds(subject, name) for name in names) for names in alternatives)
         case Classified(data_class, action):
             return rights.can_ever is None or rights.can_ever(subject, data_class, action)
 

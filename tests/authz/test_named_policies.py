@@ -60,6 +60,21 @@ def test_a_policy_is_held_by_those_whom_the_rules_name(subject, policy, held) ->
     assert policies.grants(subject, policy) is held  # as it is kept
 
 
+@pytest.mark.parametrize(
+    ("subject", "policy", "forbidden"),
+    [
+        (Subject("k", client_id="kiosk"), "weather", True),
+        (Subject("k", client_id="kiosk"), "unheard_of", True),
+        (TRAINER, "read_plan", False),
+        (TRAINER, "unheard_of", False),
+    ],
+)
+def test_a_deny_is_told_from_no_word_at_all(subject: Subject, policy: str, forbidden: bool) -> None:
+    policies = NamedPolicies(RULES)
+    assert policies.forbids(subject, policy) is forbidden
+    assert policies.forbids(subject, policy) is forbidden  # as it is kept
+
+
 def test_an_empty_file_grants_nothing() -> None:
     assert NamedPolicies("# nobody yet\n").grants(TRAINER, "read_plan") is False
 

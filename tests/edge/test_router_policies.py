@@ -9,6 +9,7 @@ import pytest
 
 from authz.errors import PolicyInvalid
 from authz.identity.subject import ANONYMOUS, Subject
+from authz.policies.named import NamedPolicies
 from deploy.named_policies import KeptPolicies, policies_in
 from router.config import RouterConfig, read_config
 from router.execution.transports.in_process import InProcessTransport
@@ -77,6 +78,41 @@ async def test_hooks_grant_beside_what_the_router_asks(rights: Rights) -> None:
     for caller in (ANONYMOUS, Subject("anna")):
         denied = router._allowed(document, caller, graph).denials
         assert (denied == ()) is (caller.id == "anna" and rights.grants is not None)
+    await router.close()
+
+
+@pytest.mark.parametrize(
+    ("rules", "granted", "forbidden", "held"),
+    [
+        ("p, anyone, greet, allow\n", (), (), True),
+        ("p, anyone, greet, deny\n", ("greet",), (), False),
+        ("p, anyone, greet, allow\np, client:kiosk, gr*, deny\n", ("greet",), (), False),
+        ("p, user:anna, greet, deny\n", ("greet",), (), True),
+        ("# nobody yet\n", ("greet",), (), True),
+        ("# nobody yet\n", (), (), False),
+        ("p, anyone, greet, allow\n", ("greet",), ("greet",), False),
+        ("p, anyone, greet, allow\n", (), ("smile",), False),
+    ],
+    ids=[
+        "a rule", "a rule denies", "a narrower rule denies", "a rule denies another", "a hook alone",
+        "nobody", "a hook forbids", "a hook forbids what goes with it",
+    ],
+)  # fmt: skip
+async def test_one_deny_beats_every_grant_whoever_says_either(
+    rules: str, granted: tuple[str, ...], forbidden: tuple[str, ...], held: bool
+) -> None:
+    policies = NamedPolicies(rules + "p, anyone, smile, allow\n")
+    config = RouterConfig()
+    hooks = Hooks(
+        grants=(lambda _, name: name in granted,),
+        forbids=(lambda _, name: name in forbidden,),
+    )
+    graph = snapshot_of(supergraph_of(SDL), config)
+    rights = Rights(grants=policies.grants, forbids=policies.forbids)
+    router = HookedRouter(graph, InProcessTransport({}), config=config, hooks=hooks, rights=rights)
+    document = await router.read(GraphQLRequest(text="{ hello }"), graph)
+    caller = Subject("kim", client_id="kiosk")
+    assert (router._allowed(document, caller, graph).denials == ()) is held
     await router.close()
 
 
