@@ -10,8 +10,8 @@ import secrets
 import time
 from collections.abc import AsyncIterable, AsyncIterator, Callable
 from pathlib import Path
-from typing import BinaryIO
 
+from datastores.blobs.incoming import IncomingFile, IncomingFolder
 from datastores.blobs.links import SignedLinks
 from datastores.blobs.port import (
     UPLOAD_KEPT_S,
@@ -40,13 +40,14 @@ class FileBlobs:
         clock_s: Callable[[], float] = time.time,
     ) -> None:
         self._kept = folder / "kept"
-        self._incoming = folder / "incoming"
+        self._incoming = IncomingFolder(folder / "incoming")
         self._uploads = folder / "uploads"
         self._links = links
         self._clock_s = clock_s
 
     async def open(self) -> None:
-        """Make the folders and sweep away what a killed process left half written."""
+        """Make the folders and sweep away what a killed process left half written; of those that live,
+        nothing."""
         await asyncio.to_thread(self._open)
 
     async def ready(self) -> None:
@@ -54,12 +55,13 @@ class FileBlobs:
         await asyncio.to_thread(self._try_writing)
 
     async def close(self) -> None:
-        """Nothing is held between calls."""
+        """Let go of the folder for what comes in; whatever is half written is gone."""
+        await asyncio.to_thread(self._incoming.close)
 
     async def put(self, key: str, content: AsyncIterable[bytes], *, size_bytes_max: int) -> Blob:
         """Store; Conflict where the key exists with other bytes, ValueError past `size_bytes_max`."""
         place = self._place(key)
-        temporary = self._incoming / secrets.token_hex(16)
+        temporary = self._aside()
         try:
             size_bytes, sha256 = await self._receive(temporary, content, size_bytes_max)
             blob = Blob(key, size_bytes, sha256)
@@ -104,7 +106,7 @@ class FileBlobs:
     async def receive(self, upload_id: str, content: AsyncIterable[bytes], *, size_bytes_max: int) -> None:
         """Keep what came by the link of `upload_id`. Conflict where something came before."""
         place = self._upload(upload_id)
-        temporary = self._incoming / secrets.token_hex(16)
+        temporary = self._aside()
         try:
             size_bytes, sha256 = await self._receive(temporary, content, size_bytes_max)
             await asyncio.to_thread(_link, temporary, place, Blob(upload_id, size_bytes, sha256))
@@ -139,6 +141,12 @@ class FileBlobs:
         check_key(upload_id)
         return self._uploads / upload_id
 
+    def _aside(self) -> Path:
+        try:
+            return self._incoming.new_file()
+        except OSError as error:
+            raise _unavailable(error) from error
+
     def _signed(self) -> SignedLinks:
         if self._links is None:
             raise ValueError(_NO_LINKS)
@@ -147,7 +155,7 @@ class FileBlobs:
     async def _receive(
         self, temporary: Path, content: AsyncIterable[bytes], size_bytes_max: int
     ) -> tuple[int, str]:
-        incoming = _Incoming(temporary)
+        incoming = IncomingFile(temporary)
         waiting: list[bytes] = []
         try:
             async for chunk in content:
@@ -166,10 +174,8 @@ class FileBlobs:
     def _open(self) -> None:
         try:
             self._kept.mkdir(parents=True, exist_ok=True)
-            self._incoming.mkdir(parents=True, exist_ok=True)
             self._uploads.mkdir(parents=True, exist_ok=True)
-            for leftover in self._incoming.iterdir():
-                leftover.unlink()
+            self._incoming.open()
             for waiting in self._uploads.iterdir():
                 if waiting.stat().st_mtime < self._clock_s() - UPLOAD_KEPT_S:
                     waiting.unlink(missing_ok=True)
@@ -177,8 +183,8 @@ class FileBlobs:
             raise _unavailable(error) from error
 
     def _try_writing(self) -> None:
-        probe = self._incoming / f"probe-{secrets.token_hex(4)}"
         try:
+            probe = self._incoming.new_file()
             probe.write_bytes(b"?")
             probe.unlink()
         except OSError as error:
@@ -229,38 +235,6 @@ def _accept(upload: Path, place: Path, key: str, size_bytes_max: int, sha256: st
     finally:
         upload.unlink(missing_ok=True)
     return blob
-
-
-class _Incoming:
-    """A file that is being written aside. All but `close` run on another thread."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._file: BinaryIO | None = None
-        self._digest = hashlib.sha256()
-        self.size_bytes = 0
-
-    def append(self, chunks: list[bytes]) -> BinaryIO:
-        """Write and hash `chunks`; the file is made with the first."""
-        if self._file is None:
-            descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            self._file = os.fdopen(descriptor, "wb", buffering=_CHUNK_BYTES)
-        for chunk in chunks:
-            self._digest.update(chunk)
-            self._file.write(chunk)
-        return self._file
-
-    def finish(self, chunks: list[bytes]) -> str:
-        """Write the last `chunks`, and all to the disk; the hash of the whole, in hex."""
-        file = self.append(chunks)
-        file.flush()
-        os.fsync(file.fileno())
-        return self._digest.hexdigest()
-
-    def close(self) -> None:
-        """Give back the file."""
-        if self._file is not None:
-            self._file.close()
 
 
 def _link(temporary: Path, place: Path, blob: Blob) -> None:
