@@ -23,24 +23,34 @@ T = TypeVar("T")
 
 log = logging.getLogger("stadion.subgraphs")
 
-ROLE = "stadion_fenced"
-"""Whose rights a request's transaction has: it owns nothing, so that row-level security binds it."""
+ROLE = "'stadion_fenced_' || substr(md5(current_database()), 1, 12)"
+"""The SQL of whose rights a request's transaction has: it owns nothing, so that row-level security binds it.
+Roles are the server's: each database has one of its own, or platforms on one server would share it."""
 _BETWEEN = "\x1f"
 _POLICY = "stadion_fence"
-_IS_MEMBER = """SELECT EXISTS (SELECT 1 FROM pg_roles WHERE rolname = :role
-  AND pg_has_role(current_user, oid, 'MEMBER'))"""
+_IS_MEMBER = text(
+    "SELECT EXISTS (SELECT 1 FROM pg_roles WHERE rolname = :role AND pg_has_role(current_user, oid, 'MEMBER'))"
+)
 _FENCE = text(
-    f"SELECT set_config('role', '{ROLE}', true), set_config('stadion.subject', :subject, true),"
+    "SELECT set_config('role', :role, true), set_config('stadion.subject', :subject, true),"
     " set_config('stadion.owners', :owners, true), set_config('stadion.open', :open, true)"
 )
 
 
-class FencedRows:
-    """A domain's store. Inside a request each transaction is bound to what its caller could be shown."""
+def _as_known(person_id: str) -> str:
+    return person_id
 
-    def __init__(self, store: Relational) -> None:
+
+class FencedRows:
+    """A domain's store. Inside a request each transaction is bound to what its caller could be shown.
+
+    `named` gives the name by which the store's rows know a person, where that is not the person's id.
+    """
+
+    def __init__(self, store: Relational, *, named: Callable[[str], str] = _as_known) -> None:
         self._store = store
-        self._binds: bool | None = None
+        self._named = named
+        self._role: str | None = None
 
     async def read(self, work: Callable[[Connection], T]) -> T:
         """See `Relational.read`."""
@@ -54,11 +64,11 @@ class FencedRows:
         request = running.get()
         if request is None or request.reach is None or self._store.dialect != "postgresql":
             return work
-        if self._binds is None:
-            self._binds = await self._store.read(_may_be_fenced)
-        if not self._binds:
+        if self._role is None:
+            self._role = await self._store.read(_own_role)
+        if not self._role:
             return work
-        settings = _settings(await request.reach())
+        settings = {"role": self._role, **_settings(await request.reach(), self._named)}
 
         def fenced(connection: Connection) -> T:
             connection.execute(_FENCE, settings)
@@ -70,24 +80,26 @@ class FencedRows:
         return getattr(self._store, name)
 
 
-def _may_be_fenced(connection: Connection) -> bool:
-    binds = bool(connection.execute(text(_IS_MEMBER), {"role": ROLE}).scalar())
-    if not binds:
-        log.warning(
-            "row-level security is off: the database's role `%s` is missing or not granted to this user;"
-            " as a superuser, run `CREATE ROLE %s NOLOGIN` and grant it",
-            ROLE,
-            ROLE,
-        )
-    return binds
+def _own_role(connection: Connection) -> str:
+    """The role of this database; empty where this user may not have its rights."""
+    role = str(connection.execute(text(f"SELECT {ROLE}")).scalar())
+    if connection.execute(_IS_MEMBER, {"role": role}).scalar():
+        return role
+    log.warning(
+        "row-level security is off: the database's role `%s` is missing or not granted to this user;"
+        " as a superuser, run `CREATE ROLE %s NOLOGIN` and grant it, then migrate",
+        role,
+        role,
+    )
+    return ""
 
 
-def _settings(reach: Reach) -> Mapping[str, str]:
+def _settings(reach: Reach, named: Callable[[str], str]) -> Mapping[str, str]:
     # An id with the separator in it is nobody's: it would be read as two.
-    owners = sorted(owner for owner in reach.owner_ids if _BETWEEN not in owner)
+    owners = sorted(named(owner) for owner in reach.owner_ids if _BETWEEN not in owner)
     opened = sorted(f"{data_class}:{action}" for data_class, action in reach.strangers)
     return {
-        "subject": reach.subject_id or "",
+        "subject": named(reach.subject_id) if reach.subject_id else "",
         "owners": _BETWEEN.join(owners),
         "open": _BETWEEN.join(opened),
     }
@@ -120,7 +132,7 @@ def lay_fence(tables: Mapping[str, str]) -> None:
     """
     if op.get_bind().dialect.name != "postgresql":
         return
-    op.execute(_MAKE_ROLE)
+    make_role()
     for table, shown in tables.items():
         op.execute(f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY")
         op.execute(f"CREATE POLICY {_POLICY} ON {table} USING ({shown})")
@@ -135,27 +147,37 @@ def take_fence(tables: Sequence[str]) -> None:
         op.execute(f"ALTER TABLE {table} DISABLE ROW LEVEL SECURITY")
 
 
-# The role is the server's, not the schema's: several migrations may want to make it at once.
-_MAKE_ROLE = """DO $$
-DECLARE here text := quote_ident(current_schema());
+def make_role() -> None:
+    """In a migration: the role of this database, with rights to the tables of this schema, and to those that
+    come. Nothing on SQLite, or where the migrating user may not."""
+    if op.get_bind().dialect.name == "postgresql":
+        op.execute(_MAKE_ROLE)
+
+
+# Several migrations may want to make it at once.
+_MAKE_ROLE = f"""DO $$
+DECLARE
+  fenced text := {ROLE};
+  here text := current_schema();
 BEGIN
   PERFORM pg_advisory_xact_lock(7305081);
   BEGIN
-    IF NOT EXISTS (SELECT 1 FROM pg_roles WHERE rolname = 'FENCED') THEN
-      CREATE ROLE FENCED NOLOGIN;
+    IF NOT EXISTS (SELECT 1 FROM pg_roles WHERE rolname = fenced) THEN
+      EXECUTE format('CREATE ROLE %I NOLOGIN', fenced);
     END IF;
-    IF NOT pg_has_role(current_user, 'FENCED', 'MEMBER') THEN
-      EXECUTE format('GRANT FENCED TO %I', current_user);
+    IF NOT pg_has_role(current_user, fenced, 'MEMBER') THEN
+      EXECUTE format('GRANT %I TO %I', fenced, current_user);
     END IF;
   EXCEPTION
     WHEN insufficient_privilege OR duplicate_object OR unique_violation THEN NULL;
   END;
-  IF EXISTS (SELECT 1 FROM pg_roles WHERE rolname = 'FENCED') THEN
-    EXECUTE format('GRANT USAGE ON SCHEMA %s TO FENCED', here);
-    EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA %s TO FENCED', here);
-    EXECUTE format('GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA %s TO FENCED', here);
-    EXECUTE format('ALTER DEFAULT PRIVILEGES IN SCHEMA %s GRANT SELECT, INSERT, UPDATE, DELETE'
-                   ' ON TABLES TO FENCED', here);
-    EXECUTE format('ALTER DEFAULT PRIVILEGES IN SCHEMA %s GRANT USAGE, SELECT ON SEQUENCES TO FENCED', here);
+  IF EXISTS (SELECT 1 FROM pg_roles WHERE rolname = fenced) THEN
+    EXECUTE format('GRANT USAGE ON SCHEMA %I TO %I', here, fenced);
+    EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA %I TO %I', here, fenced);
+    EXECUTE format('GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA %I TO %I', here, fenced);
+    EXECUTE format('ALTER DEFAULT PRIVILEGES IN SCHEMA %I GRANT SELECT, INSERT, UPDATE, DELETE'
+                   ' ON TABLES TO %I', here, fenced);
+    EXECUTE format('ALTER DEFAULT PRIVILEGES IN SCHEMA %I GRANT USAGE, SELECT ON SEQUENCES TO %I',
+                   here, fenced);
   END IF;
-END $$""".replace("FENCED", ROLE)
+END $$"""

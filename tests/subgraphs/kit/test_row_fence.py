@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -157,11 +158,38 @@ async def test_a_caller_cannot_smuggle_another_owner_in(store: Relational, facts
 async def test_without_the_role_the_platform_says_so_and_goes_on(
     store: Relational, facts: MemoryFacts, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(row_fence, "ROLE", "nobody_made_this_role")
+    monkeypatch.setattr(row_fence, "ROLE", "'nobody_made_this_role'")
     fenced = FencedRows(store)
     with request_of(ANNA, facts), caplog.at_level(logging.WARNING):
         assert [await fenced.read(owners) for _ in range(2)] == [["anna", "ben"]] * 2
     assert caplog.text.count("row-level security is off") == 1
+
+
+async def test_platforms_on_one_server_share_no_role(store: Relational, facts: MemoryFacts) -> None:
+    """The role is named by the database, and inside a request it is the one in force."""
+    own = await store.read(lambda c: c.execute(text(f"SELECT {row_fence.ROLE}")).scalar_one())
+    assert re.fullmatch("stadion_fenced_[0-9a-f]{12}", own)
+    with request_of(ANNA, facts):
+        assert await FencedRows(store).read(lambda c: c.execute(text("SELECT current_user")).scalar()) == own
+    other = row_fence.ROLE.replace("current_database()", "'another'")
+    assert await store.read(lambda c: c.execute(text(f"SELECT {other}")).scalar_one()) != own
+
+
+async def test_a_database_of_the_version_before_gets_its_own_role(
+    store: Relational, facts: MemoryFacts
+) -> None:
+    def forget_role(connection: Connection) -> None:
+        role = connection.execute(text(f"SELECT {row_fence.ROLE}")).scalar_one()
+        connection.execute(text(f"REVOKE ALL ON ALL TABLES IN SCHEMA {schema} FROM {role}"))
+
+    schema = await store.read(lambda c: c.execute(text("SELECT current_schema()")).scalar_one())
+    await downgrade(store, training_tables.MIGRATIONS, training_tables.VERSION_TABLE, revision="0003")
+    await store.write(forget_role)
+    with request_of(ANNA, facts), pytest.raises(sa.exc.ProgrammingError, match="permission denied"):
+        await FencedRows(store).read(owners)
+    await training_tables.prepare(store)
+    with request_of(ANNA, facts):
+        assert await FencedRows(store).read(owners) == ["anna"]
 
 
 async def fenced_tables(store: Relational) -> set[str]:
