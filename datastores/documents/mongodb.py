@@ -25,6 +25,7 @@ from datastores.documents.port import (
     check_collection,
     check_filter,
     check_limit,
+    is_collection,
 )
 from datastores.errors import Conflict, Unavailable
 
@@ -88,7 +89,11 @@ class MongodbDocuments:
 
     async def insert(self, collection: str, documents: Sequence[Document]) -> None:
         """Add new documents at version 1; Conflict where an id is taken."""
-        rows = [{"_id": d.id, "version": 1, "content": dict(d.content)} for d in documents]
+        await self.put_back(collection, [Document(d.id, d.content) for d in documents])
+
+    async def put_back(self, collection: str, documents: Sequence[Document]) -> None:
+        """Add documents at the versions that they have; Conflict where an id is taken."""
+        rows = [{"_id": d.id, "version": d.version, "content": dict(d.content)} for d in documents]
         async with self._call():
             if rows:
                 await self._of(collection).insert_many(rows, ordered=True)
@@ -135,6 +140,13 @@ class MongodbDocuments:
         check_filter(where)
         async with self._call():
             return int(await self._of(collection).count_documents(_query(where)))
+
+    async def collections(self) -> tuple[str, ...]:
+        """The names of all collections that have documents. Those that others put there are passed over."""
+        async with self._call():
+            database = self._connected()[self._database]
+            names = sorted(filter(is_collection, await database.list_collection_names()))
+            return tuple([name for name in names if await database[name].find_one({}) is not None])
 
     def _of(self, collection: str) -> Any:
         check_collection(collection)

@@ -108,10 +108,24 @@ class Documents(Protocol):
         """How many match."""
         ...
 
+    async def collections(self) -> tuple[str, ...]:
+        """The names of all collections that have documents, sorted; for backups and copies."""
+        ...
+
+    async def put_back(self, collection: str, documents: Sequence[Document]) -> None:
+        """Add documents at the versions that they have, as a backup kept them; Conflict where an id is
+        taken."""
+        ...
+
+
+def is_collection(name: str) -> bool:
+    """Whether a collection may have this name."""
+    return _NAME.fullmatch(name) is not None
+
 
 def check_collection(name: str) -> None:
     """ValueError for a name other than lower-case words."""
-    if not _NAME.fullmatch(name):
+    if not is_collection(name):
         raise ValueError("the name of a collection has lower-case letters, digits and `_`")
 
 

@@ -60,9 +60,14 @@ class SqliteDocuments:
 
     async def insert(self, collection: str, documents: Sequence[Document]) -> None:
         """Add new documents at version 1; Conflict where an id is taken."""
+        await self.put_back(collection, [Document(d.id, d.content) for d in documents])
+
+    async def put_back(self, collection: str, documents: Sequence[Document]) -> None:
+        """Add documents at the versions that they have; Conflict where an id is taken."""
         check_collection(collection)
         rows = [
-            {"collection": collection, "id": d.id, "version": 1, "content": _packed(d)} for d in documents
+            {"collection": collection, "id": d.id, "version": d.version, "content": _packed(d)}
+            for d in documents
         ]
         if rows:
             await self._rows.write(lambda c: c.execute(sa.insert(_documents), rows))
@@ -129,6 +134,11 @@ class SqliteDocuments:
         check_filter(where)
         query = sa.select(sa.func.count()).select_from(_documents).where(_of(collection), _condition(where))
         return await self._rows.read(lambda c: c.execute(query).scalar_one())
+
+    async def collections(self) -> tuple[str, ...]:
+        """The names of all collections that have documents."""
+        query = sa.select(_documents.c.collection).distinct().order_by(_documents.c.collection)
+        return await self._rows.read(lambda c: tuple(c.execute(query).scalars()))
 
 
 def _of(collection: str) -> ColumnElement[bool]:

@@ -85,3 +85,20 @@ RETURN id, score, mutual_count
 ORDER BY round(score, 9) DESC, id
 LIMIT $limit
 """
+
+# In pages by both ids. No id is empty, so that a first page has every pair behind it.
+ALL_FRIENDS = """
+MATCH (a:Person {space: $space}) WHERE a.id >= $first
+MATCH (a)-[:FRIEND]-(b:Person)
+WHERE a.id < b.id AND (a.id > $first OR b.id > $second)
+RETURN DISTINCT a.id AS first, b.id AS second
+ORDER BY first, second LIMIT $limit
+"""
+
+ALL_BLOCKS = """
+MATCH (a:Person {space: $space}) WHERE a.id >= $first
+MATCH (a)-[:BLOCKS]->(b:Person)
+WHERE a.id > $first OR b.id > $second
+RETURN DISTINCT a.id AS first, b.id AS second
+ORDER BY first, second LIMIT $limit
+"""

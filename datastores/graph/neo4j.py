@@ -15,7 +15,15 @@ from neo4j.exceptions import ClientError, ConstraintError, DriverError, Neo4jErr
 from datastores.config import StoreUrlProblem
 from datastores.errors import Conflict, Unavailable
 from datastores.graph import cypher
-from datastores.graph.port import Pair, Suggestion, check_bounds, check_pairs
+from datastores.graph.port import (
+    EDGES_MAX,
+    EdgeKind,
+    Pair,
+    Suggestion,
+    check_bounds,
+    check_edges,
+    check_pairs,
+)
 
 Statement = tuple[str, dict[str, Any]]
 _SCHEMES = ("neo4j", "neo4j+s", "bolt", "bolt+s")
@@ -143,6 +151,16 @@ class Neo4jGraph:
         check_bounds(limit=limit)
         found = await self._read(cypher.SUGGESTIONS, person=person, limit=limit)
         return tuple(Suggestion(row["id"], row["score"], row["mutual_count"]) for row in found)
+
+    async def edges(
+        self, kind: EdgeKind, *, after: Pair | None = None, limit: int = EDGES_MAX
+    ) -> tuple[Pair, ...]:
+        """The next friendships or blocks behind `after`, by ids."""
+        check_edges(limit)
+        first, second = after or ("", "")
+        text = cypher.ALL_FRIENDS if kind == "friends" else cypher.ALL_BLOCKS
+        found = await self._read(text, first=first, second=second, limit=limit)
+        return tuple((row["first"], row["second"]) for row in found)
 
     def _lock(self, pairs: Sequence[Pair]) -> Statement:
         return cypher.LOCK, {

@@ -8,11 +8,11 @@ from datastores.graph.relational import RelationalGraph
 from datastores.relational.opening import open_relational
 
 
-def open_graph(url: str) -> Graph:
-    """The graph for `url`, not yet open.
+def open_graph(url: str, *, space: str = "stadion") -> Graph:
+    """The graph for `url`, not yet open. `space` parts deployments that share one Neo4j.
 
     Errors: StoreUrlProblem, which never repeats the password.
     """
     if url.startswith(("neo4j", "bolt")):
-        return Neo4jGraph(url)
+        return Neo4jGraph(url, space=space)
     return RelationalGraph(open_relational(url, search_path="graph"))

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 HOPS_MAX = 6
 SUGGESTIONS_MAX = 200
+EDGES_MAX = 1_000
 Pair = tuple[str, str]
+EdgeKind = Literal["friends", "blocks"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,12 +92,29 @@ class Graph(Protocol):
         already or on either side of a block with `person`."""
         ...
 
+    async def edges(
+        self, kind: EdgeKind, *, after: Pair | None = None, limit: int = EDGES_MAX
+    ) -> tuple[Pair, ...]:
+        """The next of all friendships (each once, either way round) or blocks behind `after`, at most `limit`
+        (at most 1000), in an order of the store's own; for backups and copies.
+
+        Over several pages: an edge that is there all the while is in them once; one that comes or goes
+        meanwhile may be in them or not.
+        """
+        ...
+
 
 def check_pairs(pairs: Sequence[Pair]) -> None:
     """ValueError for a pair of one person or an empty id."""
     for one, other in pairs:
         if one == other or not one or not other:
             raise ValueError("a pair has two different people")
+
+
+def check_edges(limit: int) -> None:
+    """ValueError for a page out of bounds."""
+    if not 1 <= limit <= EDGES_MAX:
+        raise ValueError(f"`limit` is 1 to {EDGES_MAX}")
 
 
 def check_bounds(*, hops_max: int = 1, limit: int = 1) -> None:

@@ -11,7 +11,15 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from datastores.errors import Conflict
-from datastores.graph.port import Pair, Suggestion, check_bounds, check_pairs
+from datastores.graph.port import (
+    EDGES_MAX,
+    EdgeKind,
+    Pair,
+    Suggestion,
+    check_bounds,
+    check_edges,
+    check_pairs,
+)
 from datastores.relational.columns import insert
 from datastores.relational.migrate import migrate
 from datastores.relational.port import Relational
@@ -126,6 +134,20 @@ class RelationalGraph:
         """Friends of friends, the likeliest first."""
         check_bounds(limit=limit)
         return await self._rows.read(lambda c: _suggestions(c, person)[:limit])
+
+    async def edges(
+        self, kind: EdgeKind, *, after: Pair | None = None, limit: int = EDGES_MAX
+    ) -> tuple[Pair, ...]:
+        """The next friendships or blocks behind `after`, by the primary key."""
+        check_edges(limit)
+        table = _friends if kind == "friends" else _blocks
+        first, second = table.columns
+        query = sa.select(first, second).order_by(first, second).limit(limit)
+        if kind == "friends":
+            query = query.where(first < second)
+        if after is not None:
+            query = query.where((first > after[0]) | ((first == after[0]) & (second > after[1])))
+        return await self._rows.read(lambda c: tuple((row[0], row[1]) for row in c.execute(query)))
 
 
 def _befriend(connection: Connection, pairs: Sequence[Pair]) -> None:

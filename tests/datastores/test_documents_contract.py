@@ -112,6 +112,22 @@ async def test_a_hundred_writers_of_one_counter_count_exactly(documents: Documen
     assert (await documents.get("meals", ["d"]))["d"] == Document("d", {"n": 100}, 101)
 
 
+async def test_what_is_put_back_has_the_version_that_it_had_and_is_listed(documents: Documents) -> None:
+    assert await documents.collections() == ()
+    await documents.put_back("meals", [Document("a", {"n": 1}, 7), Document("b", {"n": 2})])
+    await documents.insert("plans", [Document("p", {}, 5)])
+    assert await documents.collections() == ("meals", "plans")
+    assert (await documents.get("meals", ["a"]))["a"] == Document("a", {"n": 1}, 7)
+    assert (await documents.get("plans", ["p"]))["p"].version == 1
+    with pytest.raises(Conflict):
+        await documents.put_back("meals", [Document("a", {"n": 3}, 9)])
+    with pytest.raises(Conflict):
+        await documents.replace("meals", [Document("a", {"n": 3}, 6)])
+    await documents.replace("meals", [Document("a", {"n": 3}, 7)])
+    await documents.delete("plans", ["p"])
+    assert await documents.collections() == ("meals",)
+
+
 async def test_deleting_tells_how_many_were_there(documents: Documents) -> None:
     await documents.insert("meals", MEALS)
     assert await documents.delete("meals", ["m1", "m3", "missing"]) == 2
