@@ -29,7 +29,8 @@ Roles are the server's: each database has one of its own, or platforms on one se
 _BETWEEN = "\x1f"
 _POLICY = "stadion_fence"
 _IS_MEMBER = text(
-    "SELECT EXISTS (SELECT 1 FROM pg_roles WHERE rolname = :role AND pg_has_role(current_user, oid, 'MEMBER'))"
+    "SELECT EXISTS (SELECT 1 FROM pg_roles"
+    " WHERE rolname = :role AND pg_has_role(current_user, oid, 'MEMBER'))"
 )
 _FENCE = text(
     "SELECT set_config('role', :role, true), set_config('stadion.subject', :subject, true),"
@@ -155,9 +156,9 @@ def make_role() -> None:
 
 
 # Several migrations may want to make it at once.
-_MAKE_ROLE = f"""DO $$
+_MAKE_ROLE = """DO $$
 DECLARE
-  fenced text := {ROLE};
+  fenced text := OWN_ROLE;
   here text := current_schema();
 BEGIN
   PERFORM pg_advisory_xact_lock(7305081);
@@ -180,4 +181,4 @@ BEGIN
     EXECUTE format('ALTER DEFAULT PRIVILEGES IN SCHEMA %I GRANT USAGE, SELECT ON SEQUENCES TO %I',
                    here, fenced);
   END IF;
-END $$"""
+END $$""".replace("OWN_ROLE", ROLE)
