@@ -73,8 +73,8 @@ class Repository:
 
         Errors: NotFound where it is no repository, or its key is not to be had.
         """
-        # Opening a folder sweeps what is half written in it, which may be another process's backup.
-        if create or not isinstance(self._blobs, FileBlobs):
+        # To look for a backup leaves a folder that is none as it was.
+        if create or not isinstance(self._blobs, FileBlobs) or await self._is_there():
             await self._blobs.open()
         kept = await self._read("repository", _ENTRY_BYTES_MAX)
         if kept is None:
@@ -227,6 +227,9 @@ class Repository:
             yield content
 
         await self._blobs.put(name, once(), size_bytes_max=len(content))
+
+    async def _is_there(self) -> bool:
+        return await self._read("repository", _ENTRY_BYTES_MAX) is not None
 
     async def _read(self, name: str, bytes_max: int) -> bytes | None:
         content = bytearray()
