@@ -21,6 +21,7 @@ from router.admission import (
     ServerTls,
     TelemetryConfig,
 )
+from router.codings import WRITTEN
 from router.traffic import Traffic
 
 __all__ = ["ConfigError", "RouterConfig", "Safelist", "read_config"]
@@ -63,6 +64,7 @@ class HttpLimits:
     url_bytes_max: Annotated[int, "bytes of the URL's parameters"] = 32_000
     batch_operations_max: Annotated[int, "operations in one list; 0 refuses lists"] = 0
     in_flight_max: Annotated[int, "requests under way; more get 503"] = 2_000
+    compressed_bytes_min: Annotated[int, "bytes from which on an answer is compressed"] = 1_024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,7 +160,10 @@ class RouterConfig:
     ] = True
     explorer: Annotated[bool, "serve the explorer to browsers at `/graphql`"] = True
     csrf_prevention: Annotated[bool, "refuse what another site's form could send"] = True
-    compression: Annotated[bool, "compress answers over 1 KiB (gzip)"] = False
+    compression: Annotated[bool, "compress answers, as their client takes them"] = False
+    compression_codings: Annotated[
+        tuple[str, ...], "codings of compressed answers, the most wanted first: `zstd`, `br`, `gzip`"
+    ] = WRITTEN
     expose_subgraph_errors: Annotated[bool, "show subgraphs' messages and extensions to clients"] = True
     null_reasons: Annotated[bool, "tell which fetch left which null, in `extensions.nullReasons`"] = False
     forward_headers: Annotated[tuple[str, ...], "request headers handed on to subgraphs, lower case"] = ()
@@ -197,6 +202,10 @@ class RouterConfig:
         default_factory=TelemetryConfig
     )
     subgraphs: Annotated[Traffic, "how subgraphs are called"] = field(default_factory=Traffic)
+
+    def __post_init__(self) -> None:
+        if not self.compression_codings or not set(self.compression_codings) <= set(WRITTEN):
+            raise ValueError(f"`compression_codings` are of {', '.join(WRITTEN)}")
 
 
 class _Given(str):

@@ -186,7 +186,7 @@ class SubgraphTraffic:
         Http2.OFF
     )
     compress_requests: Annotated[bool, "compress bodies over 1 KiB (gzip)"] = False
-    accept_compressed: Annotated[bool, "ask for compressed answers (gzip, deflate)"] = False
+    accept_compressed: Annotated[bool, "ask for compressed answers (zstd, br, gzip, deflate)"] = False
     shared_fetches: Annotated[bool, "equal fetches of equal rights under way together are made once"] = True
     headers: Annotated[tuple[HeaderRule, ...], "which headers calls carry"] = ()
     retry: Annotated[RetryPolicy, "when a query is sent once more"] = field(default_factory=RetryPolicy)

@@ -24,7 +24,7 @@ class Answer:
     """One GraphQL response map; `http_status` is the one under `application/graphql-response+json`.
 
     `json` is the body as text, where it was made already; `cache_control` says how long clients may keep it,
-    where they may at all.
+    where they may at all. What is `secret` is not compressed: its length would tell of it.
     """
 
     body: Mapping[str, Any]
@@ -32,6 +32,7 @@ class Answer:
     code: str | None = None
     json: bytes | None = None
     cache_control: str | None = None
+    secret: bool = False
 
     def status_as(self, wire: Wire) -> int:
         """The HTTP status under a media type: legacy JSON answers 200 to every well-formed request."""

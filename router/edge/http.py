@@ -7,17 +7,16 @@ than our own work. Source: GraphQL over HTTP.
 from __future__ import annotations
 
 import asyncio
-import gzip
-import re
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from starlette.types import Receive, Scope, Send
 
 from authz.identity.subject import Subject
 from router.edge.answers import Answer, answer_of_failure
+from router.edge.compression import Compression
 from router.edge.csrf import check_preflight
 from router.edge.disconnect import Departure
 from router.edge.explorer import explorer_page
@@ -46,10 +45,6 @@ from router.telemetry import (
     requests_duration_s,
     trace_id_of,
 )
-
-COMPRESSED_BYTES_MIN = 1_024
-GZIP_REFUSED = re.compile(r"gzip;q=0(\.0*)?")
-
 
 GRAPHQL_ROUTE = "/graphql"
 KNOWN_METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})
@@ -93,6 +88,7 @@ class GraphQLEndpoint:
     def __init__(self, parts: Parts) -> None:
         self._router = parts.router
         self._config = parts.config
+        self._compression = Compression(parts.config)
         self._forwarding = Forwarding(parts.config)
         self._keeps_answers = parts.config.subgraphs.keeps_answers
         self._drain = parts.drain
@@ -121,6 +117,8 @@ class GraphQLEndpoint:
         accept = Accepted((Wire.JSON,))
         try:
             accept = accepted(exchange.headers.get("accept"))
+            if self._compression.is_on:
+                self._compression.check(exchange.headers)
             if self._wants_explorer(exchange, accept):
                 exchange.status = "200"
                 await explorer_page()(exchange.scope, exchange.receive, exchange.send)
@@ -241,6 +239,8 @@ class GraphQLEndpoint:
                 answer = await self._answered(
                     request, document, subject, graph, exchange=exchange, wire=accept.incremental
                 )
+            if isinstance(answer, Answer):
+                answer = replace(answer, secret=True)
         elif document.defers and accept.incremental is not None:
             answer = await self._answered(
                 request, document, subject, graph, exchange=exchange, wire=accept.incremental
@@ -300,12 +300,17 @@ class GraphQLEndpoint:
         kept = outcome.cache_control if isinstance(outcome, Answer) else None
         headers = _headers(exchange, CONTENT_TYPES[wire], kept or "no-store")
         headers += _advice(status, exchange.method, retry_after_s)
-        if self._config.compression and len(text) >= COMPRESSED_BYTES_MIN and _takes_gzip(exchange.headers):
-            text = gzip.compress(text, compresslevel=1)
-            headers.append((b"content-encoding", b"gzip"))
+        if self._compression.is_on and (coding := self._coding(exchange, outcome, text)):
+            text = await self._compression.packed(text, coding)
+            headers.append((b"content-encoding", coding.encode()))
         headers.append((b"content-length", b"%d" % len(text)))
         await exchange.send({"type": "http.response.start", "status": status, "headers": headers})
         await exchange.send({"type": "http.response.body", "body": text})
+
+    def _coding(self, exchange: Exchange, outcome: Answer | list[Answer], text: bytes) -> str:
+        if any(one.secret for one in (outcome if isinstance(outcome, list) else [outcome])):
+            return ""
+        return self._compression.coding(exchange.headers, len(text))
 
     async def _send_stream(self, exchange: Exchange, stream: Stream) -> None:
         headers = _headers(exchange, stream.framing.content_type)
@@ -362,11 +367,6 @@ def _advice(status: int, method: str, retry_after_s: int) -> list[tuple[bytes, b
         case 429 | 503:
             return [(b"retry-after", b"%d" % retry_after_s)]
     return []
-
-
-def _takes_gzip(headers: Mapping[str, str]) -> bool:
-    accepted_encodings = headers.get("accept-encoding", "").replace(" ", "").lower().split(",")
-    return any(one.startswith("gzip") and not GZIP_REFUSED.fullmatch(one) for one in accepted_encodings)
 
 
 def _failure(outcome: Answer | Stream | BaseException) -> BaseException:

@@ -1,25 +1,20 @@
 """Inflate: compressed request bodies, within the limit of bytes that plain ones have.
 
-A bomb is never unpacked further than that. Source: RFC 9110, content codings; RFC 1950 to 1952.
+A bomb is never unpacked further than that.
 """
 
 from __future__ import annotations
 
-import zlib
-
+from router.codings import READ, Damaged, UnpackedTooLong, unpacked
 from router.edge.requests import too_large
 from router.errors import ClientError
-
-GZIP_BITS = 16 + zlib.MAX_WBITS
-CODINGS = {"gzip": GZIP_BITS, "x-gzip": GZIP_BITS, "deflate": zlib.MAX_WBITS}
-ZLIB_METHOD = 8
 
 
 def check_coding(coding: str) -> None:
     """Refuse a coding that is not known here, before the body is read. Errors: UNSUPPORTED_MEDIA_TYPE."""
-    if coding not in CODINGS and coding != "identity":
+    if coding not in READ and coding != "identity":
         raise ClientError(
-            "send the body as it is, or in the content encoding `gzip` or `deflate`",
+            "send the body as it is, or in one content encoding: `gzip`, `deflate`, `br` or `zstd`",
             code="UNSUPPORTED_MEDIA_TYPE",
         )
 
@@ -31,20 +26,9 @@ def inflated(body: bytes, coding: str, *, bytes_max: int) -> bytes:
     """
     if coding == "identity":
         return body
-    bits = CODINGS[coding]
-    if coding == "deflate" and body and body[0] & 0x0F != ZLIB_METHOD:
-        bits = -zlib.MAX_WBITS  # bare deflate, as some clients read the name
-    unpacking = zlib.decompressobj(bits)
     try:
-        plain = unpacking.decompress(body, bytes_max + 1)
-    except zlib.error:
-        raise _damaged(coding) from None
-    if len(plain) > bytes_max:
-        raise too_large(bytes_max)
-    if not unpacking.eof or unpacking.unused_data:
-        raise _damaged(coding)
-    return plain
-
-
-def _damaged(coding: str) -> ClientError:
-    return ClientError(f"the request body is not in `{coding}`", code="BAD_REQUEST")
+        return unpacked(body, coding, bytes_max=bytes_max)
+    except UnpackedTooLong:
+        raise too_large(bytes_max) from None
+    except Damaged:
+        raise ClientError(f"the request body is not in `{coding}`", code="BAD_REQUEST") from None

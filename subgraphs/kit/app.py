@@ -30,6 +30,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from authz.errors import InvalidCall
 from authz.identity.internal import HEADER_NAME, CallKey, SeenCalls, verify_call
 from authz.identity.subject import Subject
+from subgraphs.kit.codings import Damaged, UnknownCoding, UnpackedTooLong, packed_answer, plain_body
 from subgraphs.kit.subgraph import Subgraph
 
 EMPTY_BODY_SHA256 = hashlib.sha256(b"").hexdigest()
@@ -136,16 +137,17 @@ class _Edge:
             call = self._json(request, body)
             if "text/event-stream" in request.headers.get("accept", ""):
                 return StreamingResponse(self._events(call, subject), media_type="text/event-stream")
-            return await self._executed(call, subject)
+            return await self._executed(call, subject, request.headers.get("accept-encoding", ""))
         form = await self._form(request.headers, body)
         try:
             return await self._executed(_call_of(form), subject)
         finally:
             await form.close()
 
-    async def _executed(self, call: _Call, subject: Subject) -> Response:
+    async def _executed(self, call: _Call, subject: Subject, accept_encoding: str = "") -> Response:
         answer = await self._subgraph.execute(call.query, call.variables, call.operation_name, subject)
-        return Response(orjson.dumps(answer), media_type=JSON_TYPE)
+        body, headers = packed_answer(orjson.dumps(answer), accept_encoding)
+        return Response(body, media_type=JSON_TYPE, headers=headers)
 
     async def _receive(self, request: Request, body: SpooledTemporaryFile[bytes], *, multipart: bool) -> str:
         """The body into `body`; its SHA-256, hex."""
@@ -178,7 +180,15 @@ class _Edge:
     def _json(self, request: Request, body: SpooledTemporaryFile[bytes]) -> _Call:
         if _media_type(request.headers) != "application/json":
             raise _Refused(415, "UNSUPPORTED_MEDIA_TYPE", "send `application/json`")
-        return _decoded(body.read())
+        coding, bytes_max = request.headers.get("content-encoding", ""), self._limits.body_bytes_max
+        try:
+            return _decoded(plain_body(body.read(), coding, bytes_max=bytes_max))
+        except UnknownCoding:
+            raise _Refused(415, "UNSUPPORTED_MEDIA_TYPE", "send `gzip`, `deflate` or no coding") from None
+        except UnpackedTooLong:
+            raise _Refused(413, "REQUEST_TOO_LARGE", f"the body is over {bytes_max} bytes") from None
+        except Damaged:
+            raise _bad_request() from None
 
     async def _form(self, headers: Headers, body: SpooledTemporaryFile[bytes]) -> FormData:
         async def chunks() -> AsyncGenerator[bytes, None]:

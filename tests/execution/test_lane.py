@@ -15,6 +15,7 @@ import pytest
 from aiohttp import web
 
 from authz.identity.subject import ANONYMOUS, Subject
+from router.codings import packed
 from router.errors import SubgraphCallFailed
 from router.execution.transport import SubgraphRequest
 from router.execution.transports.breaker import Breaker, Outcome, State
@@ -388,8 +389,22 @@ async def test_bodies_go_compressed_where_it_is_asked_for() -> None:
         assert (await transport.fetch(long)).data == ANSWER["data"]
         assert (await transport.fetch(call())).data == ANSWER["data"]
         await transport.close()
-    assert [one[:2] for one in seen] == [("gzip", "gzip, deflate"), (None, "gzip, deflate")]
+    takes = "zstd, br, gzip, deflate"
+    assert [one[:2] for one in seen] == [("gzip", takes), (None, takes)]
     assert seen[0][2] == gzip.decompress(signed[0])  # what is signed is what is sent
+
+
+@pytest.mark.parametrize("coding", ["gzip", "br", "zstd"])
+async def test_answers_come_in_any_coding_that_is_asked_for(coding: str) -> None:
+    async def answer(request: web.Request) -> web.StreamResponse:
+        body = packed(json.dumps(ANSWER).encode(), coding)
+        headers = {"content-encoding": coding}
+        return web.Response(body=body, content_type="application/json", headers=headers)
+
+    async with served(answer) as url:
+        transport = HttpTransport({"a": url}, traffic=Traffic(all=SubgraphTraffic(accept_compressed=True)))
+        assert (await transport.fetch(call())).data == ANSWER["data"]
+        await transport.close()
 
 
 async def test_mutual_tls_and_certificates_that_change_under_load(tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gzip
 import logging
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import aclosing
@@ -11,6 +10,7 @@ from typing import Any, Final, TypeAlias
 
 import orjson
 
+from router.codings import packed
 from router.errors import SubgraphCallFailed
 from router.execution.transport import SubgraphRequest, SubgraphResponse
 from router.execution.transports.answers import is_graphql_answer, read_answer
@@ -35,7 +35,11 @@ Sign: TypeAlias = Callable[[SubgraphRequest, bytes], Mapping[str, str] | None]
 
 log = logging.getLogger("stadion.router.subgraphs")
 ACCEPT: Final = "application/graphql-response+json, application/json"
+ACCEPT_CODINGS: Final = "zstd, br, gzip, deflate"
 COMPRESSED_BYTES_MIN: Final = 1_024
+REQUEST_CODING: Final = "gzip"
+"""The one coding that every server which reads compressed requests knows."""
+JSON: Final = "application/json"
 CERTIFICATES_S: Final = 1.0
 """Certificates' files are looked at this often."""
 
@@ -99,10 +103,10 @@ class HttpTransport:
         body, content_type = await _body(request)
         headers = self._headers(request, lane, ACCEPT)
         headers["content-type"] = content_type
-        if lane.traffic.compress_requests and len(body) >= COMPRESSED_BYTES_MIN:
-            body, headers["content-encoding"] = gzip.compress(body, compresslevel=1), "gzip"
+        if lane.traffic.compress_requests and len(body) >= COMPRESSED_BYTES_MIN and content_type == JSON:
+            body, headers["content-encoding"] = packed(body, REQUEST_CODING), REQUEST_CODING
         if lane.traffic.accept_compressed:
-            headers["accept-encoding"] = "gzip, deflate"
+            headers["accept-encoding"] = ACCEPT_CODINGS
         if request.kind is not OperationKind.QUERY:
             answer = await self._mutated(lane, request, headers, body)
         elif lane.traffic.shared_fetches:
@@ -266,7 +270,7 @@ def _telling(headers: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
 async def _body(request: SubgraphRequest) -> tuple[bytes, str]:
     payload = payload_of(request)
     try:
-        return orjson.dumps(payload), "application/json"
+        return orjson.dumps(payload), JSON
     except TypeError:
         # files are what JSON has no word for: they are looked for only then
         uploads = list(uploads_in(request.variables))

@@ -5,18 +5,18 @@ from __future__ import annotations
 import functools
 import re
 import ssl
-import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 from urllib.parse import urlsplit
+
+from router.codings import Damaged, UnknownCoding, UnpackedTooLong, unpacked
 
 TlsContext: TypeAlias = Callable[[], ssl.SSLContext]
 """The TLS settings for a connection that is opened now."""
 
 _FORBIDDEN: Final = ("\r", "\n", "\0")
 _NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,256}")
-_DECODERS: Final[dict[str, int]] = {"gzip": 31, "x-gzip": 31, "deflate": 47}
 
 
 class CallFailed(Exception):
@@ -113,17 +113,12 @@ def plain_body(body: bytes, encoding: str, bytes_max: int) -> bytes:
     """
     if encoding in {"", "identity"}:
         return body
-    window = _DECODERS.get(encoding)
-    if window is None:
-        raise NotHttp
-    decoder = zlib.decompressobj(window)
     try:
-        plain = decoder.decompress(body, bytes_max)
-    except zlib.error:
+        return unpacked(body, encoding, bytes_max=bytes_max)
+    except UnpackedTooLong:
+        raise AnswerTooLong from None
+    except (Damaged, UnknownCoding):
         raise NotHttp from None
-    if decoder.unconsumed_tail:
-        raise AnswerTooLong
-    return plain
 
 
 def media_type_of(content_type: bytes) -> str:

@@ -48,9 +48,15 @@ def request_of(
     return SubgraphRequest("library", kind, query, variables, subject, timeout_s=5)
 
 
-async def test_queries_and_uploads_reach_the_subgraph_for_their_subject(library: Library) -> None:
+@pytest.mark.parametrize("packed", [False, True], ids=["plain", "compressed"])
+async def test_queries_and_uploads_reach_the_subgraph_for_their_subject(
+    library: Library, packed: bool
+) -> None:
+    traffic = Traffic(all=SubgraphTraffic(compress_requests=packed, accept_compressed=packed))
     async with served(library) as url:
-        transport = HttpTransport({"library": url}, sign=signing(KEY))
+        transport = HttpTransport({"library": url}, sign=signing(KEY), traffic=traffic)
+        long = "{" + " ".join(f"m{n}: mine {{id title}}" for n in range(60)) + "}"
+        assert len((await transport.fetch(request_of(long, BOB))).data or {}) == 60
         answer = await transport.fetch(request_of("{mine {id title}}", BOB))
         assert answer.data == {"mine": [{"id": f"b{n}", "title": f"Title {n}"} for n in (5, 6, 7)]}
         file = Upload(io.BytesIO(b"0123456789"), filename="run.fit", content_type="image/png", size=10)

@@ -1,8 +1,10 @@
 """A subgraph over HTTP: only the router gets in; JSON, multipart, event streams and WebSocket."""
 
 import datetime as dt
+import gzip
 import hashlib
 import json
+import zlib
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -61,6 +63,51 @@ async def test_nobody_but_the_router_gets_in(client: httpx2.AsyncClient, library
         assert answer.status_code == 403
         assert answer.json()["errors"][0]["extensions"] == {"code": "INVALID_CALL"}
     assert library.office.batches == []
+
+
+@pytest.mark.parametrize("coding", ["gzip", "deflate", "GZIP", "identity"])
+async def test_a_compressed_call_is_answered_and_its_signature_is_over_what_was_sent(
+    client: httpx2.AsyncClient, coding: str
+) -> None:
+    packing = {"gzip": gzip.compress, "deflate": zlib.compress, "identity": bytes}[coding.lower()]
+    plain = body_of("{mine {id}} #" + "x" * 3_000)
+    body = packing(plain)
+    headers = {"content-encoding": coding}
+    answer = await client.post("/graphql", content=body, headers={**signed(body, BOB), **headers})
+    assert answer.json() == {"data": {"mine": [{"id": "b5"}, {"id": "b6"}, {"id": "b7"}]}}
+    if coding != "identity":
+        refused = await client.post("/graphql", content=body, headers={**signed(plain, BOB), **headers})
+        assert refused.status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("coding", "body", "status"),
+    [
+        ("gzip", gzip.compress(b" " * 10_000_000, mtime=0), 413),
+        ("deflate", zlib.compress(b" " * 5_001), 413),
+        ("gzip", b"{}", 400),
+        ("gzip", gzip.compress(b"{}", mtime=0)[:-2], 400),
+        ("br", b"{}", 415),
+    ],
+    ids=["bomb", "over the limit", "no gzip", "cut off", "unknown coding"],
+)
+async def test_a_body_that_cannot_be_unpacked_is_refused(
+    client: httpx2.AsyncClient, library: Library, coding: str, body: bytes, status: int
+) -> None:
+    headers = {**signed(body), "content-encoding": coding}
+    assert (await client.post("/graphql", content=body, headers=headers)).status_code == status
+    assert library.office.batches == []
+
+
+async def test_a_long_answer_is_compressed_for_a_router_that_asks_for_it(client: httpx2.AsyncClient) -> None:
+    body = body_of("{" + " ".join(f"m{n}: mine {{id title}}" for n in range(20)) + "}")
+    told = []
+    for takes in ("gzip", "br, gzip;q=0.5", "gzip;q=0", "identity", "br"):
+        headers = {**signed(body, BOB), "accept-encoding": takes}
+        answer = await client.post("/graphql", content=body, headers=headers)
+        assert len(answer.json()["data"]) == 20
+        told.append(answer.headers.get("content-encoding"))
+    assert told == ["gzip", "gzip", None, None, None]
 
 
 async def test_a_signature_is_good_for_one_call(client: httpx2.AsyncClient) -> None:
