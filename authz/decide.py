@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from copy import copy
 from dataclasses import dataclass, replace
-from typing import TypeAlias
+from datetime import datetime
 
+from authz.circle import Alike, Circle
 from authz.classes import Action, DataClass, Purpose, Relation, Role
+from authz.explanation import Explanation, RuleTrace, traced
 from authz.facts.model import ConsentFact
 from authz.facts.store import OWNERS_PER_BATCH_MAX, UNRELATED, Facts, Standing
 from authz.facts.supposed import SupposedFacts
@@ -16,7 +20,7 @@ from authz.identity.subject import Subject
 from authz.identity.surroundings import NO_ZONES, NetworkZones
 from authz.policies.case import AUTHENTICATED, Case, Party, actor_of, base_party, classed_by_labels, party_of
 from authz.policies.conditions import Depends
-from authz.policies.rules import Policy, Rule, stadion_policy
+from authz.policies.rules import Policy, stadion_policy
 from authz.policies.table import DecisionTable
 from authz.question import Decision, Obligation, Question
 from authz.rows import OwnerFilter, Reach, owner_filter
@@ -33,33 +37,29 @@ __all__ = [
 ]
 
 POSSIBILITIES_MAX = 4_096
-
-
-Likeness: TypeAlias = tuple[tuple[Relation, frozenset[str]], ...]
-"""All that conditions can tell of an owner without consents: its relations with their scopes."""
-
-
-@dataclass(frozen=True, slots=True)
-class RuleTrace:
-    """One rule that speaks to the subject about what was asked, and which of its conditions fail."""
-
-    rule: str
-    allows: bool
-    mask: str | None
-    failing: tuple[str, ...]
+CIRCLES_MAX = 256
+CIRCLE_OWNERS_MAX = 20_000
+"""How many owners a subject's circle may have grown by and still be remembered for the next request."""
+FEW = 4
+NOBODY: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
-class Explanation:
-    """A decision with the rules it was taken from, those that hold first. For the owner and for auditors."""
+class _Remembered:
+    """A subject's circle, with what tells whether it still is the truth."""
 
-    decision: Decision
-    party: Party
-    rules: tuple[RuleTrace, ...]
+    circle: Circle
+    generation: int
+    since_s: float
 
 
 class Authorizer:
-    """The policy of a process with its facts; one a process. `replace_policy` swaps it whole, at once."""
+    """The policy of a process with its facts; one a process. `replace_policy` swaps it whole, at once.
+
+    What facts say is remembered for a subject's next requests for `remember_s` seconds, where the facts count
+    what this process changes of them (`generation`): such a change counts at once, one of another process so
+    much later.
+    """
 
     def __init__(
         self,
@@ -68,10 +68,15 @@ class Authorizer:
         policy: Policy | None = None,
         clock: Clock = now_utc,
         zones: NetworkZones = NO_ZONES,
+        remember_s: float = 0.0,
+        elapsed_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self._facts = facts
         self._zones = zones
         self._clock = clock
+        self._remember_s = remember_s
+        self._elapsed_s = elapsed_s
+        self._circles: dict[tuple[str | None, str | None], _Remembered] = {}
         self._possible: dict[tuple[bool, frozenset[Role], frozenset[str], str, str], bool] = {}
         self._table = DecisionTable(policy or stadion_policy())
 
@@ -89,12 +94,34 @@ class Authorizer:
         """The same policy, as if these consents were in force besides what is known; nothing is stored."""
         supposed = copy(self)
         supposed._facts = SupposedFacts(self._facts, consents)
+        supposed._circles = {}
         return supposed
 
     def for_request(self, subject: Subject) -> RequestAuthorizer:
         """The decisions of one request, or of one event of a stream."""
-        placed = self._zones.placed(subject)
-        return RequestAuthorizer(placed, facts=self._facts, table=self._table, clock=self._clock)
+        placed, now = self._zones.placed(subject), self._clock()
+        circle = self._circle(placed, now)
+        return RequestAuthorizer(placed, facts=self._facts, table=self._table, circle=circle, now=now)
+
+    def _circle(self, subject: Subject, now: datetime) -> Circle:
+        generation: int | None = getattr(self._facts, "generation", None)
+        if not self._remember_s or generation is None or not subject.authenticated:
+            return Circle(subject.id, now)
+        key, elapsed_s = (actor_of(subject), subject.id), self._elapsed_s()
+        known = self._circles.get(key)
+        if (
+            known is not None
+            and known.generation == generation
+            and elapsed_s - known.since_s <= self._remember_s
+            and len(known.circle.standings) <= CIRCLE_OWNERS_MAX
+            and known.circle.holds_at(now)
+        ):
+            return known.circle
+        if known is None and len(self._circles) >= CIRCLES_MAX:
+            self._circles.clear()
+        circle = Circle(subject.id, now)
+        self._circles[key] = _Remembered(circle, generation, elapsed_s)
+        return circle
 
     def can_ever(self, subject: Subject, data_class: DataClass, action: str = "read") -> bool:
         """False only if no relation, consent or attribute could ever let this subject do it.
@@ -122,19 +149,21 @@ class Authorizer:
 class RequestAuthorizer:
     """Answers the questions of one subject in one request: facts loaded once an owner, each question once."""
 
-    def __init__(self, subject: Subject, *, facts: Facts, table: DecisionTable, clock: Clock) -> None:
+    def __init__(
+        self, subject: Subject, *, facts: Facts, table: DecisionTable, circle: Circle, now: datetime
+    ) -> None:
         self.subject = subject
         self._facts = facts
         self._table = table
         # One instant for the whole request: its answers fit together.
-        self._now = clock()
+        self._now = now
         self._actor_id = actor_of(subject)
-        self._standings: dict[str, Standing] = {}
+        self._circle = circle
         self._parties: dict[str | None, Party] = {}
         self._alike: dict[tuple[bool, bool, frozenset[Relation]], Party] = {}
         self._decisions: dict[Question, Decision] = {}
-        self._likeness: dict[str, Likeness] = {}
         self._shared: dict[tuple[object, ...], Decision] = {}
+        self._opens: dict[Question, dict[Alike, bool]] = {}
         self._reach: Reach | None = None
 
     async def decide(self, questions: Sequence[Question]) -> list[Decision]:
@@ -143,15 +172,15 @@ class RequestAuthorizer:
         Errors: Unavailable where the facts are not to be had: then nothing is decided.
         """
         await self.load_owners(question.owner_id for question in questions)
-        likeness = self._likeness
+        alike = self._circle.alike
         return [
-            self._alike_or_own(question, likeness[question.owner_id])
-            if question.owner_id in likeness
+            self._alike_or_own(question, alike[question.owner_id])
+            if question.owner_id in alike
             else self._decisions.get(question) or self._decide(question)
             for question in questions
         ]
 
-    def _alike_or_own(self, question: Question, alike: Likeness) -> Decision:
+    def _alike_or_own(self, question: Question, alike: Alike) -> Decision:
         """The decision about any owner of this standing, whose row says the same."""
         key = (
             alike, question.data_class, question.action, question.purpose, question.labels,
@@ -168,10 +197,10 @@ class RequestAuthorizer:
     ) -> list[Decision]:
         """`decide` about rows of which nothing counts but their owner: once for owners of equal standing."""
         await self.load_owners(owner_ids)
-        likeness, shared = self._likeness, self._shared
+        groups, shared = self._circle.alike, self._shared
         decisions = []
         for owner_id in owner_ids:
-            alike = likeness.get(owner_id)
+            alike = groups.get(owner_id)
             key = None if alike is None else (alike, data_class, action)
             decision = None if key is None else shared.get(key)
             if decision is None:
@@ -181,6 +210,35 @@ class RequestAuthorizer:
                     shared[key] = decision
             decisions.append(decision)
         return decisions
+
+    def closed_among(self, owner_ids: AbstractSet[str], like: Question) -> AbstractSet[str]:
+        """Those owners of whom it is not known at once that what `like` asks is open to the subject, whole.
+
+        `like` asks about a row whose owner does not count. Nobody waits: an owner who is not loaded, oneself
+        and whoever is like nobody else are among them, and their decisions are asked one by one.
+        """
+        opens = self._opens.get(like)
+        if opens is None:
+            opens = self._opens[like] = {}
+        if len(owner_ids) <= FEW:
+            alike = self._circle.alike
+            return {each for each in owner_ids if not self._is_open(alike.get(each), like, opens)}
+        for group in self._circle.groups:
+            if group.owners.isdisjoint(owner_ids) or not self._is_open(group, like, opens):
+                continue
+            if owner_ids <= group.owners:
+                return NOBODY
+            owner_ids = owner_ids - group.owners
+        return owner_ids
+
+    def _is_open(self, alike: Alike | None, like: Question, opens: dict[Alike, bool]) -> bool:
+        if alike is None:
+            return False
+        known = opens.get(alike)
+        if known is None:
+            decision = self._alike_or_own(replace(like, owner_id=next(iter(alike.owners))), alike)
+            known = opens[alike] = decision.allowed and decision.mask is None
+        return known
 
     def decide_now(self, question: Question) -> Decision | None:
         """The decision, or None where the owner's facts are not loaded yet."""
@@ -197,8 +255,7 @@ class RequestAuthorizer:
         for start in range(0, len(missing), OWNERS_PER_BATCH_MAX):
             batch = missing[start : start + OWNERS_PER_BATCH_MAX]
             loaded = await self._facts.load(self._actor_id or "", batch)
-            for owner_id in batch:
-                self._know(owner_id, loaded.get(owner_id, UNRELATED))
+            self._circle.know(batch, loaded, self._now)
 
     async def explain(self, question: Question) -> Explanation:
         """The decision, and every rule that speaks to this subject about it with what it lacks."""
@@ -206,7 +263,7 @@ class RequestAuthorizer:
         asked = classed_by_labels(question)
         party, case = self._party(asked.owner_id), self._case(asked)
         traces = [
-            _trace(rule, case)
+            traced(rule, case)
             for rule in self._table.concerned(asked.data_class, asked.action)
             if rule.parties <= party
         ]
@@ -217,11 +274,7 @@ class RequestAuthorizer:
         self, data_class: DataClass, action: str = "read", *, purpose: Purpose | None = None
     ) -> OwnerFilter:
         """Whose rows a list may hold, such that a row is in the list exactly when `decide` allows it."""
-        standings: Mapping[str, Standing] = {}
-        if self.subject.authenticated:
-            standings = await self._facts.of_subject(self._actor_id or "")
-        for owner_id, standing in standings.items():
-            self._know(owner_id, standing)
+        standings = await self._all_standings()
         owners = {*standings, *([self.subject.id] if self.subject.id else [])}
         question = Question(None, data_class, action, purpose=purpose)
         return owner_filter(
@@ -234,11 +287,7 @@ class RequestAuthorizer:
     async def reach(self) -> Reach:
         """Whose rows this subject could be shown at all; asked once a request, for row-level security."""
         if self._reach is None:
-            standings: Mapping[str, Standing] = {}
-            if self.subject.authenticated:
-                standings = await self._facts.of_subject(self._actor_id or "")
-            for owner_id, standing in standings.items():
-                self._know(owner_id, standing)
+            standings = await self._all_standings()
             base = base_party(self.subject)
             self._reach = Reach(
                 self.subject.id,
@@ -254,8 +303,15 @@ class RequestAuthorizer:
             )
         return self._reach
 
+    async def _all_standings(self) -> Mapping[str, Standing]:
+        if not self.subject.authenticated:
+            return {}
+        standings = await self._facts.of_subject(self._actor_id or "")
+        self._circle.know(standings, standings, self._now)
+        return standings
+
     def _is_something_to(self, owner_id: str) -> bool:
-        known = self._standings[owner_id]
+        known = self._circle.standings[owner_id]
         if any(fact.relation is Relation.BLOCKED for fact in known.relations):
             return False
         return bool(known.relations) or any(each.decision == "permit" for each in known.consents)
@@ -268,34 +324,22 @@ class RequestAuthorizer:
         return decision
 
     def _case(self, question: Question) -> Case:
-        standing = self._standings.get(question.owner_id or "", UNRELATED)
+        standing = self._circle.standings.get(question.owner_id or "", UNRELATED)
         return Case(self.subject, question, standing.relations, standing.consents, self._now)
 
     def _unknown(self, owner_id: str | None) -> bool:
         return (
             owner_id is not None
-            and owner_id not in self._standings
+            and owner_id not in self._circle.standings
             # One's own rows need no facts, and nobody has facts about an anonymous caller.
             and self.subject.authenticated
             and not (owner_id == self.subject.id and self._actor_id == self.subject.id)
         )
 
-    def _know(self, owner_id: str, standing: Standing) -> None:
-        # Only what is in force at the request's instant is kept.
-        now = self._now
-        relations = tuple([fact for fact in standing.relations if fact.in_force(now)])
-        consents = tuple([each for each in standing.consents if each.in_force(now)])
-        self._standings[owner_id] = Standing(relations, consents)
-        if not consents and owner_id != self.subject.id:
-            likeness = tuple([(fact.relation, fact.scopes) for fact in relations])
-            # An emergency is judged by its times too, which no other owner's need have.
-            if not any(relation is Relation.BREAK_GLASS for relation, _ in likeness):
-                self._likeness[owner_id] = likeness
-
     def _party(self, owner_id: str | None) -> Party:
         known = self._parties.get(owner_id)
         if known is None:
-            facts = self._standings.get(owner_id or "", UNRELATED).relations
+            facts = self._circle.standings.get(owner_id or "", UNRELATED).relations
             # Owners of the same relations are the same party: most lists have two or three.
             kind = (owner_id is None, owner_id == self.subject.id, frozenset(fact.relation for fact in facts))
             alike = self._alike.get(kind)
@@ -321,15 +365,3 @@ def _some_rule_may_allow(table: DecisionTable, party: Party, case: Case) -> bool
         )
         for rule in table.concerned(case.question.data_class, case.question.action)
     )
-
-
-def _trace(rule: Rule, case: Case) -> RuleTrace:
-    failing = []
-    for each in rule.conditions:
-        try:
-            held = each.holds(case)
-        except Exception:
-            held = not rule.allows
-        if not held:
-            failing.append(each.text)
-    return RuleTrace(rule.name, rule.allows, rule.mask, tuple(failing))
