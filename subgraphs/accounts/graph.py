@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable
+from typing import Annotated
 
 import strawberry
 
@@ -34,10 +35,17 @@ from subgraphs.kit import (
     connection,
     not_found,
     page_request,
+    proves,
     resolved,
+    ruled,
 )
 
 PENDING_LISTED_MAX = 100
+PROVING = strawberry.argument(metadata=proves())
+FOUNDING = strawberry.argument(metadata=ruled(by="anybody: it becomes their own account"))
+ANY_USER = strawberry.argument(metadata=ruled(by="whoever logged in: the fields guard themselves"))
+OWN_SESSION = strawberry.argument(metadata=ruled(by="the owner of the session"))
+ADMINISTERING = strawberry.argument(metadata=ruled(by="administrators with a second factor"))
 
 
 @classified(DataClass.PUBLIC)
@@ -54,7 +62,7 @@ class Query:
         return User(id=strawberry.ID(subject_id))
 
     @resolved(authenticated=True)
-    async def user(self, info: AccountsInfo, id: strawberry.ID) -> User | None:
+    async def user(self, info: AccountsInfo, id: Annotated[strawberry.ID, ANY_USER]) -> User | None:
         """One user. What the caller may not read of them is null."""
         if await info.context.users.load(str(id)) is None:
             raise not_found()
@@ -64,7 +72,7 @@ class Query:
     async def users(
         self,
         info: AccountsInfo,
-        handle_prefix: str | None = None,
+        handle_prefix: Annotated[str | None, ADMINISTERING] = None,
         first: int | None = None,
         after: str | None = None,
     ) -> Connection[User] | None:
@@ -112,7 +120,9 @@ class Mutation:
     """What can be done to accounts."""
 
     @resolved()
-    async def register(self, info: AccountsInfo, input: RegisterInput) -> UserPayload | None:
+    async def register(
+        self, info: AccountsInfo, input: Annotated[RegisterInput, FOUNDING]
+    ) -> UserPayload | None:
         """A new account. Log in afterwards."""
         try:
             user = await log_in.register(
@@ -123,7 +133,7 @@ class Mutation:
         return UserPayload(user=User(id=strawberry.ID(user.id)))
 
     @resolved()
-    async def log_in(self, info: AccountsInfo, input: LogInInput) -> LogInPayload | None:
+    async def log_in(self, info: AccountsInfo, input: Annotated[LogInInput, PROVING]) -> LogInPayload | None:
         """An access token for 10 minutes, and a refresh token to get the next with."""
         return await _tokens(
             log_in.log_in(
@@ -137,7 +147,9 @@ class Mutation:
         )
 
     @resolved()
-    async def refresh(self, info: AccountsInfo, input: RefreshInput) -> LogInPayload | None:
+    async def refresh(
+        self, info: AccountsInfo, input: Annotated[RefreshInput, PROVING]
+    ) -> LogInPayload | None:
         """The next tokens. A refresh token is good for once; using it again ends its session."""
         return await _tokens(
             log_in.refresh(
@@ -158,7 +170,9 @@ class Mutation:
         )
 
     @resolved(authenticated=True)
-    async def revoke_session(self, info: AccountsInfo, id: strawberry.ID) -> SessionsPayload | None:
+    async def revoke_session(
+        self, info: AccountsInfo, id: Annotated[strawberry.ID, OWN_SESSION]
+    ) -> SessionsPayload | None:
         """End one of the caller's sessions."""
         return await _ended(
             log_in.end_sessions(
@@ -179,7 +193,9 @@ class Mutation:
         )
 
     @resolved(authenticated=True)
-    async def change_password(self, info: AccountsInfo, input: ChangePasswordInput) -> UserPayload | None:
+    async def change_password(
+        self, info: AccountsInfo, input: Annotated[ChangePasswordInput, PROVING]
+    ) -> UserPayload | None:
         """A new password; every other session ends."""
         context = info.context
         return await _done(
@@ -194,7 +210,9 @@ class Mutation:
         )
 
     @resolved(authenticated=True)
-    async def enrol_totp(self, info: AccountsInfo, password: str) -> SecondFactorPayload | None:
+    async def enrol_totp(
+        self, info: AccountsInfo, password: Annotated[str, PROVING]
+    ) -> SecondFactorPayload | None:
         """A secret for an authenticator app; in force once `confirmTotp` has seen a code."""
         try:
             secret, uri = await log_in.enrol_totp(
@@ -205,12 +223,14 @@ class Mutation:
         return SecondFactorPayload(secret=secret, uri=uri)
 
     @resolved(authenticated=True)
-    async def confirm_totp(self, info: AccountsInfo, otp: str) -> UserPayload | None:
+    async def confirm_totp(self, info: AccountsInfo, otp: Annotated[str, PROVING]) -> UserPayload | None:
         """Put the second factor in force; log in with it to get its rights."""
         return await _done(info, log_in.confirm_totp(info.context.accounts, info.context.caller_id, otp=otp))
 
     @resolved(authenticated=True)
-    async def disable_totp(self, info: AccountsInfo, password: str, otp: str) -> UserPayload | None:
+    async def disable_totp(
+        self, info: AccountsInfo, password: Annotated[str, PROVING], otp: Annotated[str, PROVING]
+    ) -> UserPayload | None:
         """Take the second factor away; every other session ends."""
         context = info.context
         return await _done(
@@ -221,7 +241,9 @@ class Mutation:
         )
 
     @resolved(authenticated=True)
-    async def erase_account(self, info: AccountsInfo, input: EraseAccountInput) -> ErasurePayload | None:
+    async def erase_account(
+        self, info: AccountsInfo, input: Annotated[EraseAccountInput, PROVING]
+    ) -> ErasurePayload | None:
         """Erase the caller's account and everything of theirs, for good."""
         context = info.context
         erasing = erasure.erase(context.accounts, context.caller_id, password=input.password, otp=input.otp)
@@ -232,7 +254,9 @@ class Mutation:
         return ErasurePayload(erased=True)
 
     @resolved(authenticated=True)
-    async def grant_role(self, info: AccountsInfo, input: GrantRoleInput) -> RolePayload | None:
+    async def grant_role(
+        self, info: AccountsInfo, input: Annotated[GrantRoleInput, ADMINISTERING]
+    ) -> RolePayload | None:
         """Give somebody a role. Sensitive ones wait for a second administrator."""
         actor_id = _administers(info, str(input.user_id))
         return await _role(
@@ -246,7 +270,9 @@ class Mutation:
         )
 
     @resolved(authenticated=True)
-    async def approve_role(self, info: AccountsInfo, id: strawberry.ID) -> RolePayload | None:
+    async def approve_role(
+        self, info: AccountsInfo, id: Annotated[strawberry.ID, ADMINISTERING]
+    ) -> RolePayload | None:
         """Put a pending role in force."""
         actor_id = await _administers_role(info, str(id))
         return await _role(
@@ -254,13 +280,17 @@ class Mutation:
         )
 
     @resolved(authenticated=True)
-    async def revoke_role(self, info: AccountsInfo, id: strawberry.ID) -> RolePayload | None:
+    async def revoke_role(
+        self, info: AccountsInfo, id: Annotated[strawberry.ID, ADMINISTERING]
+    ) -> RolePayload | None:
         """End a role at once."""
         await _administers_role(info, str(id))
         return await _role(administration.revoke_role(info.context.accounts, assignment_id=str(id)))
 
     @resolved(authenticated=True)
-    async def suspend_user(self, info: AccountsInfo, id: strawberry.ID) -> UserPayload | None:
+    async def suspend_user(
+        self, info: AccountsInfo, id: Annotated[strawberry.ID, ADMINISTERING]
+    ) -> UserPayload | None:
         """Shut an account and end its sessions."""
         actor_id = _administers(info, str(id))
         return await _done(
@@ -268,7 +298,9 @@ class Mutation:
         )
 
     @resolved(authenticated=True)
-    async def reset_second_factor(self, info: AccountsInfo, id: strawberry.ID) -> UserPayload | None:
+    async def reset_second_factor(
+        self, info: AccountsInfo, id: Annotated[strawberry.ID, ADMINISTERING]
+    ) -> UserPayload | None:
         """Take away a second factor that its owner has lost; every session of theirs ends."""
         actor_id = _administers(info, str(id))
         return await _done(
@@ -276,7 +308,9 @@ class Mutation:
         )
 
     @resolved(authenticated=True)
-    async def reinstate_user(self, info: AccountsInfo, id: strawberry.ID) -> UserPayload | None:
+    async def reinstate_user(
+        self, info: AccountsInfo, id: Annotated[strawberry.ID, ADMINISTERING]
+    ) -> UserPayload | None:
         """Open a suspended account again."""
         _administers(info, str(id))
         return await _done(info, administration.reinstate(info.context.accounts, user_id=str(id)), id)

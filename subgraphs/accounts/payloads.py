@@ -11,7 +11,9 @@ import strawberry
 
 from authz.classes import DataClass, Role
 from subgraphs.accounts.entities import RoleAssignment, User
-from subgraphs.kit import UserError, classified
+from subgraphs.kit import UserError, classified, ruled, shapes
+
+SHOWN_TO_OWNER = ruled(by="whoever logs in: shown in their own list of sessions")
 
 
 @strawberry.input
@@ -30,7 +32,9 @@ class LogInInput:
     login: str = strawberry.field(description="A handle or an e-mail address.")
     password: str
     otp: str | None = strawberry.field(default=None, description="The code of the second factor.")
-    device: str | None = strawberry.field(default=None, description="What the session list shows.")
+    device: str | None = strawberry.field(
+        default=None, description="What the session list shows.", metadata=SHOWN_TO_OWNER
+    )
 
 
 @strawberry.input
@@ -38,7 +42,7 @@ class RefreshInput:
     """A refresh token, and an id that a client repeats when it got no answer."""
 
     refresh_token: str
-    request_id: str | None = None
+    request_id: str | None = strawberry.field(default=None, metadata=shapes())
 
 
 @strawberry.input
@@ -46,7 +50,7 @@ class ChangePasswordInput:
     """The password that holds and the one to come."""
 
     current: str
-    new: str
+    new: str = strawberry.field(metadata=ruled(by="whoever proves the password that holds"))
 
 
 @strawberry.input

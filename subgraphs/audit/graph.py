@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from dataclasses import asdict, replace
 from enum import Enum
+from typing import Annotated
 
 import strawberry
 
@@ -25,9 +26,13 @@ from subgraphs.kit import (
     connection,
     page_request,
     resolved,
+    ruled,
 )
 
 ID_CHARACTERS_MAX = 200
+OF_OWN_RECORDS = strawberry.argument(metadata=ruled(by="everybody, of the records about themselves"))
+OF_SEEN_RECORDS = strawberry.argument(metadata=ruled(by="auditors, and others of their own acts"))
+OF_TARGET_OR_AUDITOR = strawberry.argument(metadata=ruled(by="the target and auditors"))
 
 
 @strawberry.enum(description="What was decided.")
@@ -168,7 +173,7 @@ class Query:
     async def my_access_log(
         self,
         info: AuditInfo,
-        filter: AuditLogFilter | None = None,
+        filter: Annotated[AuditLogFilter | None, OF_OWN_RECORDS] = None,
         first: int | None = None,
         after: str | None = None,
     ) -> Connection[AuditRecord] | None:
@@ -182,7 +187,7 @@ class Query:
     async def audit_log(
         self,
         info: AuditInfo,
-        filter: AuditLogFilter | None = None,
+        filter: Annotated[AuditLogFilter | None, OF_SEEN_RECORDS] = None,
         first: int | None = None,
         after: str | None = None,
     ) -> Connection[AuditRecord] | None:
@@ -217,9 +222,9 @@ class Query:
     async def explain_access(
         self,
         info: AuditInfo,
-        target_id: strawberry.ID,
-        coordinate: str,
-        viewer_id: strawberry.ID | None = None,
+        target_id: Annotated[strawberry.ID, OF_TARGET_OR_AUDITOR],
+        coordinate: Annotated[str, OF_TARGET_OR_AUDITOR],
+        viewer_id: Annotated[strawberry.ID | None, OF_TARGET_OR_AUDITOR] = None,
         purpose: PurposeOfUse | None = None,
     ) -> AccessExplanation | None:
         """Which rule decides what a viewer (the caller, if not given) may see of a field of the target's."""
@@ -243,9 +248,9 @@ class Query:
     async def who_can_see(
         self,
         info: AuditInfo,
-        coordinate: str,
+        coordinate: Annotated[str, OF_TARGET_OR_AUDITOR],
         *,
-        target_id: strawberry.ID | None = None,
+        target_id: Annotated[strawberry.ID | None, OF_TARGET_OR_AUDITOR] = None,
         purpose: PurposeOfUse | None = None,
         first: int | None = None,
         after: str | None = None,

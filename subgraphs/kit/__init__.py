@@ -49,6 +49,8 @@ masks={"trimmed": without_its_ends})`; a view it has no mask for is a refusal. A
 is guarded by the fields that lead to it, which must then have its class. `PurposeOfUse` is the enum of
 purposes. An argument that chooses by a field's content says which (`reads("Activity.sport")`), one that
 chooses nothing says `shapes()`, and a mutation's argument what it `sets(…)`: checked before a resolver runs.
+Where the domain's own rule about the loaded row decides it is `ruled(by="…")`, and what a caller proves
+themselves with `proves()`: a subgraph with an argument of a root that says nothing does not start.
 In tests: `await subgraph.execute(query, variables, None, Subject(...))`.
 """
 
@@ -56,7 +58,7 @@ from subgraphs.kit.classification import NotClassified, classified, resolved, sh
 from subgraphs.kit.entities import batch_loader
 from subgraphs.kit.errors import PublicError, Unauthenticated, UserError, not_found
 from subgraphs.kit.guard import RowAccess
-from subgraphs.kit.inputs import reads, sets, shapes
+from subgraphs.kit.inputs import proves, reads, ruled, sets, shapes
 from subgraphs.kit.pages import (
     Connection,
     CursorSigner,
@@ -94,8 +96,10 @@ __all__ = [
     "connection",
     "not_found",
     "page_request",
+    "proves",
     "reads",
     "resolved",
+    "ruled",
     "sets",
     "shapes",
     "shown_whole",

@@ -3,7 +3,9 @@
 `reads("Activity.distanceM")` on an argument or an input's field: a value may only be given where the caller
 may read that field of the same owner, whole. `sets(DataClass.TRAINING)` on a mutation's argument: it may only
 be given where the policy allows the action. Both are looked at before the resolver runs, by the request's
-own text alone, so a refusal is the same whatever is stored.
+own text alone, so a refusal is the same whatever is stored. Where only the loaded row can say, or nobody is
+known yet, `ruled(by=…)` and `proves()` say so: an argument of a root that says nothing keeps the subgraph
+from starting.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from graphql import (
     GraphQLInputObjectType,
     GraphQLInputType,
     GraphQLResolveInfo,
+    GraphQLSchema,
     get_named_type,
 )
 
@@ -40,21 +43,53 @@ class Reads:
 
     coordinate: str
 
+    def __str__(self) -> str:
+        return f"reads {self.coordinate}"
+
 
 @dataclass(frozen=True, slots=True)
 class Shapes:
     """A value that chooses nothing by content: how much or how fine, or which of the fields beside it."""
 
+    def __str__(self) -> str:
+        return "shapes"
+
+
+@dataclass(frozen=True, slots=True)
+class Ruled:
+    """A value on which the domain's own rule decides, once it has loaded the row that the value names."""
+
+    by: str
+
+    def __str__(self) -> str:
+        return f"ruled by {self.by}"
+
+
+@dataclass(frozen=True, slots=True)
+class Proves:
+    """A value that the caller proves themselves with. It is compared, and neither kept nor repeated."""
+
+    def __str__(self) -> str:
+        return "proves"
+
 
 @dataclass(frozen=True, slots=True)
 class Sets:
-    """A value that is written. `owner` names the part of the same argument that says whose it is (None: the
+    """A value that is written. `owner` names the part of the same input that says whose it is (None: the
     caller's own), `purpose` the part that states why, or is the purpose itself."""
 
     data_class: DataClass
     action: str
     owner: str | None
     purpose: str | Purpose | None
+
+    def __str__(self) -> str:
+        whose = "the caller's own" if self.owner is None else f"that of `{self.owner}`"
+        return f"sets {self.data_class.value} {self.action}, {whose}"
+
+
+Demand: TypeAlias = Reads | Shapes | Sets | Ruled | Proves
+"""What an argument, or a field of an input, says of itself."""
 
 
 def reads(coordinate: str) -> dict[str, Reads]:
@@ -65,6 +100,16 @@ def reads(coordinate: str) -> dict[str, Reads]:
 def shapes() -> dict[str, Shapes]:
     """Metadata of an argument or input field that chooses nothing by content."""
     return {KEY: Shapes()}
+
+
+def ruled(*, by: str) -> dict[str, Ruled]:
+    """Metadata of a root's argument whose right the domain decides itself: `by` says who may, in words."""
+    return {KEY: Ruled(by)}
+
+
+def proves() -> dict[str, Proves]:
+    """Metadata of a root's argument that the caller proves themselves with, such as a password."""
+    return {KEY: Proves()}
 
 
 def sets(
@@ -118,6 +163,31 @@ def input_problems(
                 yield f"`{coordinate}` has an argument that reads `{named}`, which is no classed field"
 
 
+def root_inputs(schema: GraphQLSchema) -> dict[str, Demand | None]:
+    """What each argument of the roots says of itself, by place (`Mutation.rename(input.name)`); paging and
+    purposes need no word."""
+    found: dict[str, Demand | None] = {}
+    for root in (schema.query_type, schema.mutation_type, schema.subscription_type):
+        for name, graphql_field in ({} if root is None else root.fields).items():
+            if root is not None and not name.startswith("_"):
+                inside = f"{root.name}.{name}"
+                found.update({f"{inside}({'.'.join(path)})": says for path, says in _leaves(graphql_field)})
+    return found
+
+
+def undeclared_problems(schema: GraphQLSchema) -> Iterator[str]:
+    """What keeps a subgraph from starting: an argument of a root that nobody has thought about."""
+    stream = "" if schema.subscription_type is None else f"{schema.subscription_type.name}."
+    for place, says in root_inputs(schema).items():
+        if stream and place.startswith(stream) and isinstance(says, Reads | Sets):
+            yield f"`{place}` {says}, which nobody looks at where a stream opens: decide there, `ruled(by=…)`"
+        if says is None:
+            yield (
+                f"`{place}` does not say what giving it demands: declare it, or its input, with `sets(…)`, "
+                "`reads(…)`, `ruled(by=…)`, `proves()` or `shapes()`"
+            )
+
+
 def _checked(
     resolve: Resolver, name: str, values: Sequence[_Value], rules: Mapping[tuple[str, str], FieldRule]
 ) -> Resolver:
@@ -163,7 +233,7 @@ async def _may_set(
     context = info.context
     if not context.guard.authenticated:
         raise Unauthenticated
-    whole = value.path[:1]
+    whole = value.path[:-1] or value.path  # what the value stands in, or is
     owner_id = context.subject.id
     if demands.owner is not None:
         owner_id = str(_at(arguments, (*whole, demands.owner)))
@@ -190,8 +260,11 @@ def _demanding(value: _Value, rules: Mapping[tuple[str, str], FieldRule]) -> boo
 
 def _values_of(graphql_field: GraphQLField) -> Iterator[_Value]:
     """Every place that demands something: an argument as a whole, and fields inside of it."""
-    for path, demands in (*_wholes(graphql_field), *_leaves(graphql_field)):
-        if isinstance(demands, Reads | Sets):
+    wholes = dict(_wholes(graphql_field))
+    for path, demands in (*wholes.items(), *_leaves(graphql_field)):
+        # What is set as a whole is asked about once, not for each field that is given of it.
+        once = len(path) > 1 and isinstance(demands, Sets) and demands is wholes.get(path[:1])
+        if isinstance(demands, Reads | Sets) and not once:
             yield _Value(path, demands)
 
 
@@ -213,6 +286,7 @@ def _below(path: Path, graphql_type: GraphQLInputType, declared: Any) -> Iterato
         yield path, declared
         return
     if len(path) >= DEPTH_MAX:
+        yield path, declared
         return
     for name, field in named.fields.items():
         # A field inside says for itself; else what its argument says holds for it.
@@ -220,7 +294,7 @@ def _below(path: Path, graphql_type: GraphQLInputType, declared: Any) -> Iterato
         if isinstance(get_named_type(field.type), GraphQLInputObjectType):
             yield from _below((*path, name), field.type, inner or declared)
         else:
-            yield (*path, name), inner or (Shapes() if isinstance(declared, Sets) else declared)
+            yield (*path, name), inner or declared
 
 
 def _undeclared(graphql_field: GraphQLField) -> list[str]:

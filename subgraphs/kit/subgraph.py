@@ -42,6 +42,7 @@ from subgraphs.kit.errors import PublicError, Unauthenticated, formatted, trace_
 from subgraphs.kit.executor import SelectionExecutor, Selections
 from subgraphs.kit.fence import Fence
 from subgraphs.kit.guard import FieldGuard, Needs, RowAccess
+from subgraphs.kit.inputs import Demand, root_inputs, undeclared_problems
 from subgraphs.kit.scalars import schema_config
 from subgraphs.kit.trail import Decides, Ledger, Running, Trail, TrailedDecisions, accesses, running
 
@@ -108,7 +109,8 @@ class Subgraph(Generic[C]):
     """One domain's part of the graph.
 
     Errors: NotClassified on construction, naming every field without a class, every protected field that is
-    not nullable, and every type that does not say whose it is.
+    not nullable, every type that does not say whose it is, and every argument of a root that does not say
+    what giving it demands.
     """
 
     def __init__(
@@ -139,7 +141,7 @@ class Subgraph(Generic[C]):
         )
         self.schema = self._strawberry._schema
         rules = rules_of(self.schema)
-        problems = problems_of(self.schema, rules)
+        problems = [*problems_of(self.schema, rules), *sorted(undeclared_problems(self.schema))]
         if problems:
             raise NotClassified(f"subgraph `{name}` does not start: " + "; ".join(problems))
         self._fence = Fence.around(self.schema, rules)
@@ -158,6 +160,10 @@ class Subgraph(Generic[C]):
     def classes(self) -> Mapping[str, tuple[DataClass, str]]:
         """Class and action of each field, by schema coordinate."""
         return {rule.coordinate: (rule.data_class, rule.action) for rule in self._fence.rules.values()}
+
+    def inputs(self) -> Mapping[str, Demand]:
+        """What giving each argument of a query, mutation or subscription demands, by its place."""
+        return {place: says for place, says in root_inputs(self.schema).items() if says is not None}
 
     async def execute(
         self,

@@ -25,6 +25,7 @@ from subgraphs.kit import (
     not_found,
     page_request,
     resolved,
+    ruled,
     sets,
 )
 from subgraphs.medical import model, mutations, preview
@@ -37,6 +38,11 @@ from subgraphs.medical.tables import break_glass
 OPENING = strawberry.argument(
     metadata=sets(DataClass.AUDIT, Action.BREAK_GLASS, owner="userId", purpose=Purpose.EMERGENCY_TREATMENT)
 )
+JOINING = strawberry.argument(metadata=ruled(by="AUDIT break_glass of the patient, as another clinician"))
+OF_WHO_OPENED = strawberry.argument(metadata=ruled(by="the clinician who opened the record"))
+OF_THE_PATIENT = strawberry.argument(metadata=ruled(by="the patient whose record was opened"))
+REVIEWING = strawberry.argument(metadata=ruled(by="AUDIT review of the patient, by who had no part in it"))
+OF_VISIBLE_GRANTS = strawberry.argument(metadata=ruled(by="AUDIT read of every grant that it chooses from"))
 NOTE_CHARACTERS_MAX = 2_000
 
 
@@ -82,7 +88,7 @@ class Query(preview.Query):
     async def break_glass_grants(
         self,
         info: MedicalInfo,
-        review_open: bool | None = None,
+        review_open: Annotated[bool | None, OF_VISIBLE_GRANTS] = None,
         first: int | None = None,
         after: str | None = None,
     ) -> Connection[BreakGlassGrant] | None:
@@ -117,7 +123,9 @@ class Mutation(mutations.Mutation):
         return _payload(info, grant)
 
     @resolved(authenticated=True)
-    async def confirm_break_glass(self, info: MedicalInfo, id: strawberry.ID) -> BreakGlassPayload | None:
+    async def confirm_break_glass(
+        self, info: MedicalInfo, id: Annotated[strawberry.ID, JOINING]
+    ) -> BreakGlassPayload | None:
         """Stand by a colleague's emergency as second clinician: what is restricted opens to them too."""
         context, grant = info.context, await _grant(info, id)
         await _require(info, grant.patient_id, Action.BREAK_GLASS, grant=grant)
@@ -128,7 +136,9 @@ class Mutation(mutations.Mutation):
         return _payload(info, confirmed)
 
     @resolved(authenticated=True)
-    async def end_break_glass(self, info: MedicalInfo, id: strawberry.ID) -> BreakGlassPayload | None:
+    async def end_break_glass(
+        self, info: MedicalInfo, id: Annotated[strawberry.ID, OF_WHO_OPENED]
+    ) -> BreakGlassPayload | None:
         """Shut the record again before its time; who opened it may."""
         context, grant = info.context, await _grant(info, id)
         if grant.clinician_id != context.caller_id:
@@ -141,7 +151,9 @@ class Mutation(mutations.Mutation):
         return _payload(info, ended)
 
     @resolved(authenticated=True)
-    async def acknowledge_break_glass(self, info: MedicalInfo, id: strawberry.ID) -> BreakGlassPayload | None:
+    async def acknowledge_break_glass(
+        self, info: MedicalInfo, id: Annotated[strawberry.ID, OF_THE_PATIENT]
+    ) -> BreakGlassPayload | None:
         """The patient has seen that the record was opened."""
         context, grant = info.context, await _grant(info, id)
         if grant.patient_id != context.caller_id:
@@ -150,7 +162,7 @@ class Mutation(mutations.Mutation):
 
     @resolved(authenticated=True)
     async def close_break_glass_review(
-        self, info: MedicalInfo, input: CloseBreakGlassReviewInput
+        self, info: MedicalInfo, input: Annotated[CloseBreakGlassReviewInput, REVIEWING]
     ) -> BreakGlassPayload | None:
         """Judge an emergency: an administrator who had no part in it. An unjustified one ends at once."""
         context, grant = info.context, await _grant(info, input.id)

@@ -20,6 +20,7 @@ from subgraphs.kit import (
     clean_text,
     not_found,
     resolved,
+    ruled,
     sets,
 )
 from subgraphs.medical import model
@@ -36,6 +37,10 @@ WRITING = strawberry.argument(
     metadata=sets(DataClass.CLINICAL, Action.WRITE, owner="userId", purpose="purpose")
 )
 OWN_CONSENT = strawberry.argument(metadata=sets(DataClass.CLINICAL, Action.ANNOTATE))
+OF_BOTH_IN_CARE = strawberry.argument(
+    metadata=ruled(by="the patient and the practitioner of the relationship")
+)
+OF_THE_PATIENT = strawberry.argument(metadata=ruled(by="the patient of the consent"))
 PROBLEMS_SHOWN_MAX = 200
 REFERENCE_CHARACTERS_MAX = 300
 _READ_BYTES = 256 * 1024
@@ -240,7 +245,9 @@ class Mutation:
         return CareTeamPayload(member=CareTeamMember.of(member, input.purpose.value, now))
 
     @resolved(authenticated=True)
-    async def end_care(self, info: MedicalInfo, id: strawberry.ID) -> CareTeamPayload | None:
+    async def end_care(
+        self, info: MedicalInfo, id: Annotated[strawberry.ID, OF_BOTH_IN_CARE]
+    ) -> CareTeamPayload | None:
         """End a treating relationship now: either of the two may."""
         context, now = info.context, info.context.now()
         caller_id = context.caller_id
@@ -277,7 +284,9 @@ class Mutation:
         return ConsentPayload(consent=Consent.of(consent, None, now))
 
     @resolved(authenticated=True)
-    async def revoke_consent(self, info: MedicalInfo, id: strawberry.ID) -> ConsentPayload | None:
+    async def revoke_consent(
+        self, info: MedicalInfo, id: Annotated[strawberry.ID, OF_THE_PATIENT]
+    ) -> ConsentPayload | None:
         """End one of the caller's consents now."""
         context, now = info.context, info.context.now()
         patient_id = await _own_record(info)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Sequence
+from typing import Annotated
 
 import strawberry
 
@@ -16,7 +17,7 @@ from subgraphs.medical.access import require, row_access
 from subgraphs.medical.care import NewConsent
 from subgraphs.medical.graph import MedicalInfo, User
 from subgraphs.medical.model import LABELS_MAX, Consent, RuleBroken, checked_consent, checked_period
-from subgraphs.medical.mutations import GrantConsentInput
+from subgraphs.medical.mutations import OWN_CONSENT, GrantConsentInput
 
 VIEWERS_MAX = 50
 LABELS = ("genetic", "hiv", "mental", "reproductive", "substance")
@@ -44,7 +45,7 @@ class Query(graph.Query):
 
     @resolved(authenticated=True)
     async def consent_preview(
-        self, info: MedicalInfo, draft: GrantConsentInput
+        self, info: MedicalInfo, draft: Annotated[GrantConsentInput, OWN_CONSENT]
     ) -> list[ConsentEffect] | None:
         """Who of those who treat the caller, and of those named, would see what; nothing is stored."""
         context, now = info.context, info.context.now()

@@ -10,10 +10,15 @@ import strawberry
 from strawberry import UNSET
 
 from authz.classes import DataClass, Visibility
-from subgraphs.kit import UserError, classified, clean_text, not_found, resolved, sets
+from subgraphs.kit import UserError, classified, clean_text, not_found, resolved, ruled, sets
 from subgraphs.profiles import changes, model
 from subgraphs.profiles.entities import CoachLink, Profile, ProfilesInfo, Settings
 from subgraphs.profiles.model import RuleBroken
+
+SETTING = strawberry.argument(metadata=sets(DataClass.PERSONAL))
+OF_BOTH_ENDS = strawberry.argument(metadata=ruled(by="the link's athlete and coach"))
+OF_THE_ATHLETE = strawberry.argument(metadata=ruled(by="the link's athlete"))
+OF_THE_COACH = strawberry.argument(metadata=ruled(by="the invited coach"))
 
 
 @classified(DataClass.PUBLIC)
@@ -22,15 +27,14 @@ class Query:
     """Questions that profiles answers."""
 
     @resolved(authenticated=True)
-    async def coach_link(self, info: ProfilesInfo, id: strawberry.ID) -> CoachLink | None:
+    async def coach_link(
+        self, info: ProfilesInfo, id: Annotated[strawberry.ID, OF_BOTH_ENDS]
+    ) -> CoachLink | None:
         """One of the caller's links, at either end."""
         link = await info.context.links.load(str(id))
         if link is None:
             raise not_found()
         return CoachLink.of(link, info)
-
-
-SETTING = strawberry.argument(metadata=sets(DataClass.PERSONAL))
 
 
 @strawberry.input
@@ -135,7 +139,9 @@ class Mutation:
         return SettingsPayload(settings=Settings.of(profile))
 
     @resolved(authenticated=True)
-    async def invite_coach(self, info: ProfilesInfo, input: InviteCoachInput) -> CoachLinkPayload | None:
+    async def invite_coach(
+        self, info: ProfilesInfo, input: Annotated[InviteCoachInput, SETTING]
+    ) -> CoachLinkPayload | None:
         """Ask somebody to be the caller's coach. Nothing is open before they accept."""
         message = clean_text(input.message, "message", characters_max=model.MESSAGE_CHARACTERS_MAX)
         return await _link(
@@ -151,20 +157,27 @@ class Mutation:
         )
 
     @resolved(authenticated=True)
-    async def accept_coach(self, info: ProfilesInfo, id: strawberry.ID) -> CoachLinkPayload | None:
+    async def accept_coach(
+        self, info: ProfilesInfo, id: Annotated[strawberry.ID, OF_THE_COACH]
+    ) -> CoachLinkPayload | None:
         """The invited coach says yes; the scopes are open from now on."""
         actor_id = info.context.caller_id
         return await _changed(info, id, lambda link, now: model.accepted(link, actor_id=actor_id, now=now))
 
     @resolved(authenticated=True)
-    async def decline_coach(self, info: ProfilesInfo, id: strawberry.ID) -> CoachLinkPayload | None:
+    async def decline_coach(
+        self, info: ProfilesInfo, id: Annotated[strawberry.ID, OF_THE_COACH]
+    ) -> CoachLinkPayload | None:
         """The invited coach says no."""
         actor_id = info.context.caller_id
         return await _changed(info, id, lambda link, now: model.declined(link, actor_id=actor_id, now=now))
 
     @resolved(authenticated=True)
     async def set_coach_scopes(
-        self, info: ProfilesInfo, id: strawberry.ID, scopes: list[model.CoachScope]
+        self,
+        info: ProfilesInfo,
+        id: Annotated[strawberry.ID, OF_BOTH_ENDS],
+        scopes: Annotated[list[model.CoachScope], OF_BOTH_ENDS],
     ) -> CoachLinkPayload | None:
         """Open and close; the coach may only give away."""
         actor_id = info.context.caller_id
@@ -175,19 +188,25 @@ class Mutation:
         )
 
     @resolved(authenticated=True)
-    async def pause_coach_link(self, info: ProfilesInfo, id: strawberry.ID) -> CoachLinkPayload | None:
+    async def pause_coach_link(
+        self, info: ProfilesInfo, id: Annotated[strawberry.ID, OF_THE_ATHLETE]
+    ) -> CoachLinkPayload | None:
         """The athlete closes everything for now."""
         actor_id = info.context.caller_id
         return await _changed(info, id, lambda link, now: model.paused(link, actor_id=actor_id, now=now))
 
     @resolved(authenticated=True)
-    async def resume_coach_link(self, info: ProfilesInfo, id: strawberry.ID) -> CoachLinkPayload | None:
+    async def resume_coach_link(
+        self, info: ProfilesInfo, id: Annotated[strawberry.ID, OF_THE_ATHLETE]
+    ) -> CoachLinkPayload | None:
         """The athlete opens it again."""
         actor_id = info.context.caller_id
         return await _changed(info, id, lambda link, now: model.resumed(link, actor_id=actor_id, now=now))
 
     @resolved(authenticated=True)
-    async def end_coach_link(self, info: ProfilesInfo, id: strawberry.ID) -> CoachLinkPayload | None:
+    async def end_coach_link(
+        self, info: ProfilesInfo, id: Annotated[strawberry.ID, OF_BOTH_ENDS]
+    ) -> CoachLinkPayload | None:
         """Either end ends it for good."""
         return await _changed(info, id, lambda link, now: model.ended(link, now=now))
 

@@ -6,7 +6,7 @@ import asyncio
 import datetime as dt
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any
 
 import strawberry
 from aiodataloader import DataLoader
@@ -28,9 +28,13 @@ from subgraphs.kit import (
     connection,
     not_found,
     page_request,
+    ruled,
+    shapes,
 )
 
 SIGNER = CursorSigner(b"k" * 32)
+BY_READERS = strawberry.argument(metadata=ruled(by="readers"))
+SHAPING = strawberry.argument(metadata=shapes())
 
 
 @dataclass
@@ -161,7 +165,7 @@ class Query:
         return [Book.of(row) for row in info.context.rows.values()]
 
     @strawberry.field
-    def book(self, info: Info[LibraryContext, None], id: strawberry.ID) -> Book | None:
+    def book(self, info: Info[LibraryContext, None], id: Annotated[strawberry.ID, BY_READERS]) -> Book | None:
         row = info.context.rows.get(id)
         if row is None:
             raise not_found()
@@ -180,7 +184,11 @@ class Query:
         raise PublicError("TEAPOT", "only tea here", extensions={"pot": 1})
 
     @strawberry.field
-    def echo(self, moment: dt.datetime | None = None, day: dt.date | None = None) -> str | None:
+    def echo(
+        self,
+        moment: Annotated[dt.datetime | None, SHAPING] = None,
+        day: Annotated[dt.date | None, SHAPING] = None,
+    ) -> str | None:
         return f"{moment and moment.isoformat()} {day}"
 
 
@@ -188,7 +196,7 @@ class Query:
 @strawberry.type
 class Mutation:
     @strawberry.federation.field(authenticated=True)
-    async def take(self, info: Info[LibraryContext, None], file: Upload) -> str | None:
+    async def take(self, info: Info[LibraryContext, None], file: Annotated[Upload, BY_READERS]) -> str | None:
         content = await file.read()  # type: ignore[attr-defined]
         return f"{file.filename} {file.content_type} {len(content)}"  # type: ignore[attr-defined]
 

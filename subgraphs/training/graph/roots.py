@@ -18,6 +18,7 @@ from subgraphs.kit import (
     clean_text,
     not_found,
     resolved,
+    ruled,
     sets,
 )
 from subgraphs.training import edits
@@ -33,6 +34,10 @@ from subgraphs.training.model import THRESHOLD_UNITS, Activity
 from subgraphs.training.store.activities import by_ids
 
 SETTING = strawberry.argument(metadata=sets(DataClass.TRAINING))
+OF_A_VISIBLE_ROW = strawberry.argument(metadata=ruled(by="whoever may see the activity"))
+OF_A_ROW_TO_WRITE = strawberry.argument(metadata=ruled(by="TRAINING write of the activity's athlete"))
+OF_A_ROW_TO_DELETE = strawberry.argument(metadata=ruled(by="TRAINING delete of the activity's athlete"))
+OF_SEEN_EVENTS = strawberry.argument(metadata=ruled(by="whoever may see the activity, at each event"))
 NAME_CHARACTERS_MAX = 200
 CHUNK_BYTES = 256 * 1024
 
@@ -108,7 +113,9 @@ class Query:
     """Reads."""
 
     @resolved(authenticated=True)
-    async def activity(self, info: Info, id: strawberry.ID) -> ActivityType | None:
+    async def activity(
+        self, info: Info, id: Annotated[strawberry.ID, OF_A_VISIBLE_ROW]
+    ) -> ActivityType | None:
         """An activity; NOT_FOUND for a missing, a hidden and a malformed id alike."""
         found = await visible_activity(info, str(id))
         if found is None:
@@ -144,7 +151,9 @@ class Mutation:
     """Writes; each to the caller's own training."""
 
     @resolved(authenticated=True)
-    async def upload_activity_file(self, info: Info, file: Upload) -> UploadActivityFilePayload | None:
+    async def upload_activity_file(
+        self, info: Info, file: Annotated[Upload, SETTING]
+    ) -> UploadActivityFilePayload | None:
         """Import a FIT, GPX or TCX file, plain or gzipped. What can be read is read; the rest is told."""
         athlete_id, ports = info.context.caller_id, info.context.ports
         await _require_write(info, athlete_id)
@@ -188,7 +197,7 @@ class Mutation:
     async def update_activity(
         self,
         info: Info,
-        input: UpdateActivityInput,
+        input: Annotated[UpdateActivityInput, OF_A_ROW_TO_WRITE],
     ) -> ActivityPayload | None:
         """Change sport, name, exertion or visibility; CONFLICT where `version` is not the current one."""
         row = await _own_activity(info, str(input.id), "write")
@@ -211,7 +220,9 @@ class Mutation:
         return ActivityPayload.of(result)
 
     @resolved(authenticated=True)
-    async def delete_activity(self, info: Info, id: strawberry.ID) -> DeleteActivityPayload | None:
+    async def delete_activity(
+        self, info: Info, id: Annotated[strawberry.ID, OF_A_ROW_TO_DELETE]
+    ) -> DeleteActivityPayload | None:
         """Remove an activity with its streams, and its file when it was the last one of it."""
         row = await _own_activity(info, str(id), "delete")
         if not await edits.delete_activity(info.context.ports, row.id):
@@ -270,7 +281,7 @@ class Subscription:
 
     @authenticated_subscription("Each new activity of an athlete that the caller may see then.")
     async def activity_added(
-        self, info: Info, athlete_id: strawberry.ID | None = None
+        self, info: Info, athlete_id: Annotated[strawberry.ID | None, OF_SEEN_EVENTS] = None
     ) -> AsyncIterator[ActivityType | None]:
         """Each new activity of an athlete (of oneself, without `athleteId`) that the caller may see then."""
         context = info.context

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
 import pytest
@@ -20,8 +21,10 @@ from subgraphs.kit import (
     RowAccess,
     Subgraph,
     classified,
+    proves,
     reads,
     resolved,
+    ruled,
     sets,
     shapes,
     shown_whole,
@@ -249,3 +252,108 @@ def test_a_subgraph_with_an_undeclared_argument_does_not_start() -> None:
         )
     assert "`Thing.found(text)` does not say what it looks at" in str(refused.value)
     assert "reads `Thing.nope`, which is no classed field" in str(refused.value)
+
+
+@strawberry.input
+class Deep:
+    of: strawberry.ID
+    note: str | None = strawberry.field(default=None, metadata=sets(DataClass.CLINICAL, owner="of"))
+
+
+@strawberry.input
+class Whole:
+    name: str
+    deep: Deep | None = None
+
+
+def started(mutation: type, subscription: type | None = None) -> Subgraph[RequestContext]:
+    return Subgraph(
+        name="things",
+        query=Query,
+        mutation=mutation,
+        subscription=subscription,
+        authorizer=Authorizer(MemoryFacts(), clock=lambda: NOW),
+        context=lambda subject, decisions: RequestContext(subject=subject, decisions=decisions),
+    )
+
+
+def test_a_subgraph_whose_mutation_takes_what_nobody_thought_about_does_not_start() -> None:
+    @classified(DataClass.PUBLIC)
+    @strawberry.type(name="Mutation")
+    class Changes:
+        @resolved(authenticated=True)
+        def rename(self, name: str, first: int | None = None) -> str | None:
+            """A name."""
+            return name
+
+        @resolved(authenticated=True)
+        def shape(self, input: Bounds, purpose: PurposeOfUse | None = None) -> str | None:
+            """Every field of this input says for itself."""
+            return None
+
+        @resolved(authenticated=True)
+        def write(self, input: NoteInput) -> str | None:
+            """One field of this input says for itself, the others nothing."""
+            return None
+
+    with pytest.raises(NotClassified) as refused:
+        started(Changes)
+    told = str(refused.value).removeprefix("subgraph `things` does not start: ").split("; ")
+    mend = "declare it, or its input, with `sets(…)`, `reads(…)`, `ruled(by=…)`, `proves()` or `shapes()`"
+    assert told == [
+        f"`Mutation.{place}` does not say what giving it demands: {mend}"
+        for place in ("rename(name)", "write(input.of)", "write(input.purpose)", "write(input.text)")
+    ]
+
+
+def test_what_a_stream_takes_is_decided_where_it_opens() -> None:
+    @classified(DataClass.PUBLIC)
+    @strawberry.type(name="Subscription")
+    class Streams:
+        @strawberry.subscription
+        async def days(
+            self,
+            of: Annotated[str, strawberry.argument(metadata=sets(DataClass.TRAINING))],
+            upto: int,
+        ) -> AsyncIterator[int]:
+            yield upto
+
+    with pytest.raises(NotClassified) as refused:
+        started(Mutation, Streams)
+    assert "`Subscription.days(of)` sets TRAINING write, the caller's own, which nobody" in str(refused.value)
+    assert "`Subscription.days(upto)` does not say" in str(refused.value)
+
+
+async def test_a_declaration_reaches_every_field_of_its_input_and_gives_way_to_their_own() -> None:
+    @classified(DataClass.PUBLIC)
+    @strawberry.type(name="Mutation")
+    class Changes:
+        @resolved()
+        def log_in(
+            self, password: Annotated[str, strawberry.argument(metadata=proves())], after: str | None = None
+        ) -> str | None:
+            """Proves."""
+            return "in"
+
+        @resolved()
+        def found(
+            self, input: Annotated[Whole, strawberry.argument(metadata=ruled(by="anybody"))]
+        ) -> str | None:
+            """By a rule of the domain, but for what is inside."""
+            return "done"
+
+    subgraph = started(Changes)
+    assert {place: str(says) for place, says in subgraph.inputs().items()} == {
+        "Mutation.logIn(password)": "proves",
+        "Mutation.found(input.name)": "ruled by anybody",
+        "Mutation.found(input.deep.of)": "ruled by anybody",
+        "Mutation.found(input.deep.note)": "sets CLINICAL write, that of `of`",
+    }
+    asked = "mutation($w: Whole!) { found(input: $w) }"
+    given = {"w": {"name": "x", "deep": {"of": "anna"}}}
+    assert (await subgraph.execute(asked, given, None, ANNA))["data"] == {"found": "done"}
+    given["w"]["deep"]["note"] = "well"  # type: ignore[index]
+    [error] = (await subgraph.execute(asked, given, None, ANNA))["errors"]
+    assert (error["extensions"]["code"], error["message"]) == (
+        "FORBIDDEN", "not allowed to set `input.deep.note`",
+    )  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
 import strawberry
@@ -19,7 +19,7 @@ from authz.trail import TOPIC, Access, Outcome, access_of
 from datastores.errors import Unavailable
 from datastores.events.outbox import RelationalOutbox, events_after, prepare_outbox
 from datastores.relational.port import Relational
-from subgraphs.kit import PublicError, RequestContext, Subgraph, classified, resolved
+from subgraphs.kit import PublicError, RequestContext, Subgraph, classified, resolved, ruled, shapes
 from subgraphs.kit.trail import OutboxLedger, TrailedWrites
 from tests.kit_subgraphs.stores import open_sqlite
 
@@ -58,6 +58,10 @@ class Authority:
         return Says(subject)
 
 
+SHAPING = strawberry.argument(metadata=shapes())
+WRITING = strawberry.argument(metadata=ruled(by="CLINICAL write of the owner"))
+
+
 @classified(DataClass.CLINICAL)
 @strawberry.type
 class Finding:
@@ -71,7 +75,7 @@ class Finding:
 @strawberry.type
 class Query:
     @strawberry.field
-    def findings(self, owners: list[str]) -> list[Finding]:
+    def findings(self, owners: Annotated[list[str], SHAPING]) -> list[Finding]:
         return [Finding(owner_id=each, words=f"of {each}", shade="x", secret="y") for each in owners]
 
 
@@ -84,7 +88,9 @@ class Context(RequestContext):
 @strawberry.type
 class Mutation:
     @resolved()
-    async def note(self, info: Info[Context, None], word: str, owner: str) -> int | None:
+    async def note(
+        self, info: Info[Context, None], word: Annotated[str, WRITING], owner: Annotated[str, WRITING]
+    ) -> int | None:
         """Write a word down, twice; `fail` fails after that, `refuse` refuses before."""
         await info.context.decision(owner, DataClass.CLINICAL, "write")
         if word == "refuse":
