@@ -9,16 +9,19 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
+from authz.classes import Role
 from authz.decide import Authorizer
 from authz.errors import InvalidToken
 from authz.facts.store import MemoryFacts
-from authz.identity.keys import PublicKeys, VerificationKey
+from authz.identity.keys import OWN_ALGORITHMS, ForeignAlgorithm, PublicKeys, VerificationKey
 from authz.identity.subject import Subject
-from authz.identity.tokens import TOKEN_BYTES_MAX, TokenTerms, TokenVerifier
+from authz.identity.tokens import FOREIGN_TOKEN_BYTES_MAX, ForeignTerms, TokenTerms, TokenVerifier
 from deploy.revocations import FollowedRevocations
+from router.admission import ForeignIssuer
 from router.edge.credentials import Credentials
 from router.execution.transports.http_client import HttpClient
 from router.execution.transports.http_wire import AnswerTooLong, CallFailed, Endpoint
@@ -47,8 +50,15 @@ class KeysUnusable(ValueError):
 class PublishedKeys:
     """The keys of an issuer as its JWKS document names them now. One a process, used in one loop."""
 
-    def __init__(self, read: Read, *, now_s: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        read: Read,
+        *,
+        now_s: Callable[[], float] = time.monotonic,
+        algorithms: Sequence[ForeignAlgorithm] = OWN_ALGORITHMS,
+    ) -> None:
         self._read = read
+        self._algorithms = algorithms
         self._now_s = now_s
         self._keys = PublicKeys({"keys": []})
         self._next_s = now_s()
@@ -83,7 +93,7 @@ class PublishedKeys:
     async def _take(self) -> None:
         self._failed, wait_s = True, FAILED_S
         try:
-            self._keys = PublicKeys(await self._read())
+            self._keys = PublicKeys(await self._read(), algorithms=self._algorithms)
             self._failed, self._missed, wait_s = False, False, UNKNOWN_KEY_S
         except (OSError, ValueError, TypeError, CallFailed, TimeoutError) as error:
             log.warning("the issuer's keys could not be read: %s", str(error) or type(error).__name__)
@@ -117,11 +127,17 @@ def callers_by(issuers: Sequence[Issuer], revocations: FollowedRevocations | Non
     known: dict[str, Credentials] = {}
     following: list[Callable[[], Awaitable[None]]] = []
     for one in issuers:
-        if not one.source.startswith(URLS) and PublicKeys(read_keys_file(Path(one.source))).is_empty:
-            raise KeysUnusable("no key of it can be used: each needs `kid` and `alg`, Ed25519 or ES256")
+        algorithms = one.terms.foreign.algorithms if one.terms.foreign else OWN_ALGORITHMS
+        if (
+            not one.source.startswith(URLS)
+            and PublicKeys(read_keys_file(Path(one.source)), algorithms=algorithms).is_empty
+        ):
+            raise KeysUnusable(
+                f"no key of it can be used: each needs `kid` and `alg`, {' or '.join(algorithms)}"
+            )
         if one.terms.issuer in known:
             raise KeysUnusable(f"the issuer `{one.terms.issuer}` is named twice")
-        keys = PublishedKeys(reader_of(one.source))
+        keys = PublishedKeys(reader_of(one.source), algorithms=algorithms)
         known[one.terms.issuer] = credentials_by(keys, one.terms, revocations)
         following.append(keys.follow)
     if revocations is not None:
@@ -135,6 +151,25 @@ def issuer_of(text: str, *, issuer: str, audience: str) -> Issuer:
     if equals and "?" not in named and (source.startswith(URLS) or Path(source).is_file()):
         return Issuer(TokenTerms(named, audience), source)
     return Issuer(TokenTerms(issuer, audience), text)
+
+
+def foreign_issuer(settings: ForeignIssuer) -> Issuer:
+    """An issuer as the settings file has it.  Errors: KeysUnusable for a role that there is not."""
+    known = {one.value: one for one in Role}
+    if unknown := sorted(set(settings.roles) - set(known)):
+        raise KeysUnusable(f"there is no role `{unknown[0]}`; roles are {', '.join(sorted(known))}")
+    terms = TokenTerms(
+        settings.issuer,
+        settings.audience,
+        lifetime=timedelta(seconds=settings.lifetime_s_max),
+        foreign=ForeignTerms(
+            algorithms=cast(tuple[ForeignAlgorithm, ...], settings.algorithms),
+            types=frozenset(one.lower() for one in settings.token_types),
+            roles=frozenset(known[one] for one in settings.roles),
+            subject_prefix=settings.subject_prefix,
+        ),
+    )
+    return Issuer(terms, settings.jwks)
 
 
 def of_several(known: Mapping[str, Credentials]) -> Credentials:
@@ -158,7 +193,7 @@ def of_several(known: Mapping[str, Credentials]) -> Credentials:
 
 def claimed_issuer(token: str) -> str:
     """The `iss` of a token that nothing is proven of yet; empty where it says none."""
-    if len(token) > TOKEN_BYTES_MAX:
+    if len(token) > FOREIGN_TOKEN_BYTES_MAX:
         return ""
     segment = token.split(".")[1] if token.count(".") == 2 else ""
     try:

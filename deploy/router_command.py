@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from socket import socket
 
     from starlette.applications import Starlette
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from deploy.revocations import FollowedRevocations
     from deploy.settings import Settings
     from deploy.surroundings import Surroundings
+    from router.admission import ForeignIssuer
     from router.config import RouterConfig
     from router.edge.persisted import Registered
     from router.hooks import Hooks
@@ -123,7 +124,9 @@ class _Files:
         return _Read(
             settings=settings,
             registered=registered_in(self.persisted) if self.persisted else Registered(),
-            callers=_callers(list(self.jwks), environment, self.revocations) if self.jwks else None,
+            callers=_callers(list(self.jwks), settings.issuers, environment, self.revocations)
+            if self.jwks or settings.issuers
+            else None,
             hooks=_hooks(self.hooks) if self.hooks else None,
             policies=policies_in(self.policies) if self.policies else None,
             snapshot=load_snapshot(sdl, self.supergraph, settings),
@@ -279,18 +282,20 @@ def _settings(path: Path | None, forwarded: list[str], *, introspection: bool) -
     return replace(config, forward_headers=names, introspection=config.introspection and introspection)
 
 
-def _callers(sources: list[str], environment: Settings, revocations: str | None) -> Callers:
-    from deploy.callers import KeysUnusable, callers_by, issuer_of
+def _callers(
+    sources: list[str], others: Sequence[ForeignIssuer], environment: Settings, revocations: str | None
+) -> Callers:
+    from deploy.callers import KeysUnusable, callers_by, foreign_issuer, issuer_of
 
     followed = _revocations(revocations, environment) if revocations else None
     issuers = [issuer_of(one, issuer=environment.issuer, audience=environment.audience) for one in sources]
-    named = ", ".join(sources)
+    named = ", ".join([*(f"--jwks {one}" for one in sources), *(f"issuers: {one.issuer}" for one in others)])
     try:
-        return callers_by(issuers, followed)
+        return callers_by([*issuers, *map(foreign_issuer, others)], followed)
     except KeysUnusable as error:
-        fail(f"`--jwks {named}`: {error}")
+        fail(f"`{named}`: {error}")
     except OSError as error:
-        fail(f"`--jwks {named}`: the file cannot be read: {error.strerror}")
+        fail(f"`{named}`: the file cannot be read: {error.strerror}")
 
 
 def _revocations(url: str, environment: Settings) -> FollowedRevocations:

@@ -104,6 +104,44 @@ class ClientClass:
     ] = 0
 
 
+class TokenAlgorithm(StrEnum):
+    """What tokens are signed with: each by a public key; no shared secret is ever one."""
+
+    ED25519 = "Ed25519"
+    ES256 = "ES256"
+    RS256 = "RS256"
+    PS256 = "PS256"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForeignIssuer:
+    """Somebody else's issuer whose tokens are taken as well, by its own keys alone.
+
+    It speaks for its people's scopes and clients, of roles for those in `roles` alone, and never for the
+    level of authentication. RSA keys need 2 048 bits.
+    """
+
+    issuer: Annotated[str, "what `iss` of its tokens says"] = ""
+    jwks: Annotated[str, "URL, or file, of its keys (JWKS)"] = ""
+    audience: Annotated[str, "what `aud` of its tokens says, or holds"] = ""
+    algorithms: Annotated[
+        tuple[str, ...], "what it signs with: `Ed25519`, `ES256`, `RS256`, `PS256`"
+    ] = ("Ed25519", "ES256")  # fmt: skip
+    token_types: Annotated[tuple[str, ...], "what `typ` may say; an empty text: it may be missing"] = (
+        "at+jwt",
+        "jwt",
+    )
+    lifetime_s_max: Annotated[int, "seconds that its tokens are good for, at most"] = 3_600
+    roles: Annotated[tuple[str, ...], "roles that its tokens may give; none: no roles"] = ()
+    subject_prefix: Annotated[str, "text before its people's ids, which keeps them apart from ours"] = ""
+
+    def __post_init__(self) -> None:
+        if not (self.issuer and self.jwks and self.audience and self.lifetime_s_max):
+            raise ValueError("an issuer needs `issuer`, `jwks`, `audience` and `lifetime_s_max`")
+        if not self.algorithms or not set(self.algorithms) <= set(TokenAlgorithm):
+            raise ValueError(f"`algorithms` are of {', '.join(TokenAlgorithm)}")
+
+
 def class_of(subject: Subject, classes: Mapping[str, ClientClass]) -> tuple[str, ClientClass] | None:
     """The first class that fits a caller, with its name; None where none does."""
     for name, one in classes.items():

@@ -16,6 +16,7 @@ from router.admission import (
     Authorization,
     ClientClass,
     DemandControl,
+    ForeignIssuer,
     Proxies,
     Safelist,
     ServerTls,
@@ -196,6 +197,7 @@ class RouterConfig:
     client_classes: Annotated[
         Mapping[str, ClientClass], "by a name of yours: what holds for some clients instead"
     ] = field(default_factory=dict)
+    issuers: Annotated[tuple[ForeignIssuer, ...], "others whose tokens are taken"] = ()
     proxies: Annotated[Proxies, "who stands between clients and the router"] = field(default_factory=Proxies)
     tls: Annotated[ServerTls, "certificates of the public port"] = field(default_factory=ServerTls)
     telemetry: Annotated[TelemetryConfig, "where metrics and traces go"] = field(

@@ -2,21 +2,38 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
 from joserfc.errors import JoseError
-from joserfc.jwk import ECKey, OKPKey
+from joserfc.jwk import ECKey, OKPKey, RSAKey
 
 from authz.errors import KeyFileUnsafe
 
 Algorithm = Literal["Ed25519", "ES256"]
+"""What our own tokens are signed with."""
+ForeignAlgorithm = Literal["Ed25519", "ES256", "RS256", "PS256"]
+"""What an issuer's tokens may be signed with, where it is said to sign so."""
 SigningJwk = OKPKey | ECKey
+OWN_ALGORITHMS: tuple[ForeignAlgorithm, ...] = ("Ed25519", "ES256")
+KEY_TYPES: Mapping[str, tuple[str, str | None]] = {
+    "Ed25519": ("OKP", "Ed25519"),
+    "ES256": ("EC", "P-256"),
+    "RS256": ("RSA", None),
+    "PS256": ("RSA", None),
+}
+"""Algorithm → type and curve of its keys."""
+RSA_BITS_MIN = 2_048
+RSA_BITS_MAX = 8_192
+"""A longer key would make each token a load."""
+RSA_EXPONENT_MIN = 65_537
+RSA_EXPONENT_BITS_MAX = 32
 Clock = Callable[[], datetime]
 
 JWKS_KEYS_MAX = 32
@@ -32,8 +49,8 @@ class VerificationKey:
     """One public key, bound to the only algorithm it may be used with."""
 
     kid: str
-    algorithm: Algorithm
-    jwk: SigningJwk
+    algorithm: ForeignAlgorithm
+    jwk: SigningJwk | RSAKey
 
     def public_document(self) -> dict[str, Any]:
         """The key as a member of a JWKS document; never holds a private part."""
@@ -120,16 +137,22 @@ class PublicKeys:
     """The keys of a foreign issuer, read from its JWKS document.
 
     Symmetric and private keys in the document are left out: a verifier that took them could be made to
-    accept tokens signed with what everybody can read.
+    accept tokens signed with what everybody can read. So are keys of other algorithms than `algorithms`, the
+    most wanted first; a key that does not name its own is for the first of them that it fits.
     Errors: TypeError for a document without a list of keys.
     """
 
-    def __init__(self, document: Mapping[str, Any]) -> None:
+    def __init__(
+        self, document: Mapping[str, Any], *, algorithms: Sequence[ForeignAlgorithm] = OWN_ALGORITHMS
+    ) -> None:
         members = document.get("keys")
         if not isinstance(members, list):
             raise TypeError("a JWKS document needs a list `keys`")
-        read = (_read_public(member) for member in members[:JWKS_KEYS_MAX])
-        self._keys = {key.kid: key for key in read if key is not None}
+        self._keys: dict[str, VerificationKey] = {}
+        for member in members[:JWKS_KEYS_MAX]:
+            key = _read_public(member, algorithms)
+            if key is not None:
+                self._keys.setdefault(key.kid, key)
 
     @property
     def is_empty(self) -> bool:
@@ -207,22 +230,53 @@ def _key_path(folder: Path, key: SigningKey) -> Path:
 
 
 def _import_jwk(algorithm: Algorithm, document: Mapping[str, Any]) -> SigningJwk:
-    wanted = {"Ed25519": ("OKP", "Ed25519"), "ES256": ("EC", "P-256")}[algorithm]
-    if (document.get("kty"), document.get("crv")) != wanted:
+    if (document.get("kty"), document.get("crv")) != KEY_TYPES[algorithm]:
         raise ValueError("the key is not of its algorithm's type")
     parameters = {name: document[name] for name in ("kty", "crv", "x", "y", "d") if name in document}
     return OKPKey.import_key(parameters) if algorithm == "Ed25519" else ECKey.import_key(parameters)
 
 
-def _read_public(member: object) -> VerificationKey | None:
+def _import_rsa(document: Mapping[str, Any]) -> RSAKey:
+    if document.get("kty") != "RSA":
+        raise ValueError("the key is not of its algorithm's type")
+    # judged before it is imported: the import of a huge one is a load by itself
+    modulus, exponent = _number(document["n"]), _number(document["e"])
+    if not RSA_BITS_MIN <= modulus.bit_length() <= RSA_BITS_MAX:
+        raise ValueError("the RSA key is too short or too long")
+    if exponent < RSA_EXPONENT_MIN or exponent % 2 == 0 or exponent.bit_length() > RSA_EXPONENT_BITS_MAX:
+        raise ValueError("the RSA key's exponent is not a usual one")
+    return RSAKey.import_key({name: document[name] for name in ("kty", "n", "e")})
+
+
+def _number(value: object) -> int:
+    if not isinstance(value, str):
+        raise TypeError("a number of a key is a text")
+    return int.from_bytes(base64.urlsafe_b64decode(value + "=" * (-len(value) % 4)), "big")
+
+
+def _read_public(member: object, algorithms: Sequence[ForeignAlgorithm]) -> VerificationKey | None:
     if not isinstance(member, Mapping) or "d" in member or "k" in member:
         return None
-    kid, algorithm = member.get("kid"), member.get("alg")
-    if not isinstance(kid, str) or algorithm not in ("Ed25519", "ES256"):
+    kid, algorithm = member.get("kid"), _algorithm_of(member, algorithms)
+    if not isinstance(kid, str) or algorithm is None:
         return None
-    if member.get("use", "sig") != "sig":
+    if member.get("use", "sig") != "sig" or "verify" not in member.get("key_ops", ("verify",)):
         return None
     try:
-        return VerificationKey(kid, algorithm, _import_jwk(algorithm, member))
-    except (ValueError, TypeError, JoseError):
+        match algorithm:
+            case "RS256" | "PS256":
+                return VerificationKey(kid, algorithm, _import_rsa(member))
+            case _:
+                return VerificationKey(kid, algorithm, _import_jwk(algorithm, member))
+    except (ValueError, TypeError, KeyError, JoseError):
         return None
+
+
+def _algorithm_of(
+    member: Mapping[str, Any], algorithms: Sequence[ForeignAlgorithm]
+) -> ForeignAlgorithm | None:
+    """The only algorithm that the key is used with.  Source: RFC 8725 §3.1."""
+    for one in algorithms:
+        if member.get("alg", one) == one and KEY_TYPES[one] == (member.get("kty"), member.get("crv")):
+            return one
+    return None

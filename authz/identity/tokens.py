@@ -12,15 +12,25 @@ from typing import Any, Protocol
 import msgspec
 from joserfc import jws
 from joserfc.errors import JoseError
+from joserfc.jws import JWSRegistry
 
 from authz.classes import Role
 from authz.errors import InvalidToken
-from authz.identity.keys import Clock, KeyRing, VerificationKey, now_utc
+from authz.identity.keys import (
+    OWN_ALGORITHMS,
+    Clock,
+    ForeignAlgorithm,
+    KeyRing,
+    VerificationKey,
+    now_utc,
+)
 from authz.identity.revocation import TOKEN_LIFETIME, Revocations
 from authz.identity.subject import Subject
 
 TOKEN_TYPE = "at+jwt"  # noqa: S105 - the media type of RFC 9068, no secret
 TOKEN_BYTES_MAX = 4_096
+FOREIGN_TOKEN_BYTES_MAX = 16_384
+"""Others put more into a token than we do."""
 HEADER_NAMES = frozenset({"alg", "kid", "typ"})
 MALFORMED = (
     JoseError,
@@ -51,10 +61,27 @@ class TokenTerms:
     audience: str
     lifetime: timedelta = TOKEN_LIFETIME
     clock_skew: timedelta = timedelta(seconds=5)
+    foreign: ForeignTerms | None = None
 
     def __post_init__(self) -> None:
         if not self.issuer or not self.audience:
             raise ValueError("access tokens need an issuer and an audience")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForeignTerms:
+    """What holds for the tokens of somebody else's issuer.
+
+    They may be for several audiences, ours among them, and have headers beside `alg`, `kid` and `typ`, which
+    are not looked at. `types` are what `typ` may say, lower case, empty where it may be missing. Of their
+    roles those in `roles` count alone, `subject_prefix` keeps their people apart from ours, and they speak
+    for nobody's level of authentication, region or device.
+    """
+
+    algorithms: tuple[ForeignAlgorithm, ...] = OWN_ALGORITHMS
+    types: frozenset[str] = frozenset({TOKEN_TYPE, "jwt"})
+    roles: frozenset[Role] = frozenset()
+    subject_prefix: str = ""
 
 
 class TokenIssuer:
@@ -131,13 +158,18 @@ class TokenVerifier:
         return not self._refused(subject.session_id, subject.id, issued_at, now)
 
     def _proven_claims(self, token: str) -> Mapping[str, Any]:
-        if len(token) > TOKEN_BYTES_MAX:
+        foreign = self._terms.foreign
+        if len(token) > (FOREIGN_TOKEN_BYTES_MAX if foreign else TOKEN_BYTES_MAX):
             raise ValueError
-        header = _read_header(token)
+        header = _read_foreign_header(token, foreign) if foreign else _read_header(token)
         key = self._keys.find(header["kid"])
-        if key is None or header["alg"] != key.algorithm or header["typ"] != TOKEN_TYPE:
+        # INVARIANT: a key is used with its own algorithm alone, whatever a token says
+        if key is None or header["alg"] != key.algorithm:
             raise ValueError
-        proven = jws.deserialize_compact(token, key.jwk, [key.algorithm])
+        if foreign is not None and key.algorithm not in foreign.algorithms:
+            raise ValueError
+        registry = _ForeignRegistry([key.algorithm]) if foreign else None
+        proven = jws.deserialize_compact(token, key.jwk, [key.algorithm], registry=registry)
         claims = msgspec.json.decode(proven.payload)
         if not isinstance(claims, dict):
             raise TypeError
@@ -146,14 +178,19 @@ class TokenVerifier:
     def _subject_of(self, claims: Mapping[str, Any]) -> Subject:
         terms, now = self._terms, self._clock()
         issued_at, expires_at = _instant(claims["iat"]), _instant(claims["exp"])
-        if claims["iss"] != terms.issuer or claims["aud"] != terms.audience:
+        if claims["iss"] != terms.issuer or not _is_for(terms, claims["aud"]):
             raise ValueError
         if not issued_at - terms.clock_skew <= now < expires_at:
             raise ValueError
         # Nobody makes a token of ours that lives longer, whatever a stolen process may have signed.
         if expires_at - issued_at > terms.lifetime:
             raise ValueError
-        subject = subject_from_claims(claims, expires_at_utc=expires_at)
+        if terms.foreign is None:
+            subject = subject_from_claims(claims, expires_at_utc=expires_at)
+        else:
+            if now < _instant(claims.get("nbf", claims["iat"])) - terms.clock_skew:
+                raise ValueError
+            subject = _foreign_subject(claims, terms.foreign, expires_at)
         if subject.id is None or self._refused(subject.session_id, subject.id, issued_at, now):
             raise ValueError
         return subject
@@ -182,6 +219,18 @@ def subject_from_claims(claims: Mapping[str, Any], *, expires_at_utc: datetime |
     )
 
 
+def _foreign_subject(claims: Mapping[str, Any], foreign: ForeignTerms, expires_at: datetime) -> Subject:
+    """Who somebody else's token speaks of, with no more than these terms believe."""
+    scopes = claims.get("scope", claims.get("scp", ""))
+    return Subject(
+        id=foreign.subject_prefix + _text(claims["sub"]),
+        roles=frozenset(one for one in foreign.roles if one.value in _texts(claims.get("roles", []))),
+        client_id=_optional_text(claims.get("client_id", claims.get("azp"))),
+        scopes=frozenset(_texts(scopes) if isinstance(scopes, list) else _text(scopes or " ").split()),
+        expires_at_utc=expires_at,
+    )
+
+
 def _claims_of(subject: Subject) -> dict[str, Any]:
     claims: dict[str, Any] = {
         "sub": subject.id,
@@ -200,12 +249,48 @@ _ROLE_NAMES = frozenset(role.value for role in Role)
 
 
 def _read_header(token: str) -> dict[str, str]:
+    decoded = _decoded_header(token)
+    # No `jwk`, `jku`, `x5u` or `crit`: a token does not say where its own key comes from.
+    if decoded.keys() != HEADER_NAMES:
+        raise ValueError
+    named = {name: _text(value) for name, value in decoded.items()}
+    if named["typ"] != TOKEN_TYPE:
+        raise ValueError
+    return named
+
+
+def _decoded_header(token: str) -> dict[str, Any]:
     segment = token.split(".", 1)[0]
     decoded = msgspec.json.decode(base64.urlsafe_b64decode(segment + "=" * (-len(segment) % 4)))
-    # No `jwk`, `jku`, `x5u` or `crit`: a token does not say where its own key comes from.
-    if not isinstance(decoded, dict) or decoded.keys() != HEADER_NAMES:
+    if not isinstance(decoded, dict):
+        raise TypeError
+    return decoded
+
+
+class _ForeignRegistry(JWSRegistry):
+    """Lets headers pass that say more; no key is taken from any of them."""
+
+    max_header_length = FOREIGN_TOKEN_BYTES_MAX
+
+    def __init__(self, algorithms: list[str]) -> None:
+        super().__init__(algorithms=algorithms, strict_check_header=False)
+
+
+def _read_foreign_header(token: str, foreign: ForeignTerms) -> dict[str, str]:
+    """`alg` and `kid` of a header that may say more. `jwk`, `jku`, `x5u` and `x5c` are never followed."""
+    decoded = _decoded_header(token)
+    if "crit" in decoded or "b64" in decoded:
         raise ValueError
-    return {name: _text(value) for name, value in decoded.items()}
+    type_ = decoded.get("typ", "")
+    if not isinstance(type_, str) or type_.lower().removeprefix("application/") not in foreign.types:
+        raise ValueError
+    return {name: _text(decoded[name]) for name in ("alg", "kid")}
+
+
+def _is_for(terms: TokenTerms, audience: object) -> bool:
+    if terms.foreign is not None and isinstance(audience, list):
+        return terms.audience in audience
+    return audience == terms.audience
 
 
 def _instant(value: object) -> datetime:

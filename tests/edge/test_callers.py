@@ -15,6 +15,8 @@ from typing import Any
 
 import pytest
 from aiohttp import web
+from joserfc import jws
+from joserfc.jwk import RSAKey
 from typer.testing import CliRunner
 
 from authz.classes import DataClass, Role
@@ -32,11 +34,14 @@ from deploy.callers import (
     callers_by,
     claimed_issuer,
     credentials_by,
+    foreign_issuer,
     issuer_of,
     reader_of,
     rights_by_policy,
 )
 from deploy.cli import every_command
+from router.admission import ForeignIssuer
+from router.config import ConfigError, read_config
 from tests.kit_edge.running import running
 
 app = every_command()
@@ -151,6 +156,13 @@ async def issuer(text: str, *, status: int = 200) -> AsyncIterator[str]:
     async def answer(_: web.Request) -> web.Response:
         return web.Response(text=text, status=status, content_type="application/json")
 
+    async with answering(answer) as url:
+        yield url
+
+
+@asynccontextmanager
+async def answering(answer: Callable[[web.Request], Awaitable[web.Response]]) -> AsyncIterator[str]:
+    """The URL at which somebody answers."""
     served = web.Application()
     served.router.add_get("/jwks.json", answer)
     runner = web.AppRunner(served, access_log=None, shutdown_timeout=0.1)
@@ -191,6 +203,110 @@ async def test_tokens_of_several_issuers_are_taken_each_by_its_own_keys_alone() 
         for keys, terms in ((mine, OTHER), (others, TERMS), (mine, third), (mine, another)):
             with pytest.raises(InvalidToken):
                 await authenticate(token(keys, terms))
+
+
+def by_rsa(key: RSAKey, **claims: object) -> str:
+    """A token as somebody else's issuer makes them."""
+    now = int(datetime.now(UTC).timestamp())
+    full = {
+        "iss": "https://login.example",
+        "aud": ["api", "router"],
+        "sub": "7",
+        "iat": now,
+        "exp": now + 900,
+    }
+    text = json.dumps({**full, **claims})
+    return jws.serialize_compact({"alg": "RS256", "kid": str(key.kid), "typ": "JWT"}, text, key, ["RS256"])
+
+
+async def test_another_issuer_by_rsa_is_taken_where_the_settings_name_it_and_rotates_its_keys() -> None:
+    old, new = (RSAKey.generate_key(2_048, auto_kid=True) for _ in range(2))
+    listed = [old]
+    mine = ring()
+
+    async def document(_: web.Request) -> web.Response:
+        return web.json_response({"keys": [one.as_dict(private=False) for one in listed]})
+
+    async with issuer(json.dumps(mine.jwks())) as own, answering(document) as url:
+        config = read_config(
+            {
+                "issuers": [
+                    {
+                        "issuer": "https://login.example",
+                        "jwks": url,
+                        "audience": "router",
+                        "algorithms": ["RS256"],
+                        "subject_prefix": "login|",
+                    }
+                ]
+            }
+        )
+        callers = callers_by([Issuer(TERMS, own), *map(foreign_issuer, config.issuers)])
+        authenticate = callers.credentials.authenticate
+        assert authenticate is not None
+        assert (await authenticate(by_rsa(old))).id == "login|7"
+        assert (await authenticate(token(mine))).id == "mira"
+        for wrong in ({"iss": TERMS.issuer}, {"aud": "api"}, {"exp": 10**10}):
+            with pytest.raises(InvalidToken):
+                await authenticate(by_rsa(old, **wrong))
+        with pytest.raises(InvalidToken):
+            await authenticate(by_rsa(new))
+        listed[:] = [new]
+        for follow in callers.following[1:]:
+            following = asyncio.ensure_future(follow())
+            while not (await settled(authenticate, by_rsa(new))):
+                await asyncio.sleep(0)
+            following.cancel()
+        with pytest.raises(InvalidToken):
+            await authenticate(by_rsa(old))
+
+
+async def settled(authenticate: Callable[[str], Awaitable[Subject]], token: str) -> bool:
+    try:
+        return (await authenticate(token)).id is not None
+    except InvalidToken:
+        return False
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"algorithms": ["HS256"]}, "`algorithms` are of Ed25519, ES256, RS256, PS256"),
+        ({"algorithms": ["none"]}, "`algorithms` are of"),
+        ({"algorithms": []}, "`algorithms` are of"),
+        ({"audience": ""}, "an issuer needs `issuer`, `jwks`, `audience`"),
+        ({"issuer": ""}, "an issuer needs"),
+        ({"lifetime_s_max": 0}, "an issuer needs"),
+        ({"secret": "x"}, "unknown setting `issuers[0].secret`"),
+    ],
+)
+def test_an_issuer_is_named_with_all_that_its_tokens_are_judged_by(change: dict[str, Any], says: str) -> None:
+    whole = {"issuer": "https://login.example", "jwks": "keys.json", "audience": "router"}
+    with pytest.raises(ConfigError) as raised:
+        read_config({"issuers": [{**whole, **change}]})
+    assert says in str(raised.value)
+
+
+def test_an_issuers_roles_are_roles_that_there_are() -> None:
+    named = ForeignIssuer(issuer="i", jwks="j", audience="a", roles=("athlete", "emperor"))
+    with pytest.raises(KeysUnusable, match="there is no role `emperor`"):
+        foreign_issuer(named)
+
+
+def test_the_command_reads_issuers_from_its_settings(tmp_path: Path) -> None:
+    graph, keys, settings = (tmp_path / name for name in ("graph.graphql", "keys.json", "router.json"))
+    graph.write_text("type Query { a: Int }")
+    keys.write_text('{"keys": [{"kty": "oct", "k": "AA", "kid": "k"}]}')
+    one = {
+        "issuer": "https://login.example",
+        "jwks": str(keys),
+        "audience": "router",
+        "algorithms": ["RS256"],
+    }
+    settings.write_text(json.dumps({"issuers": [one]}))
+    outcome = CliRunner().invoke(app, ["router", "--supergraph", str(graph), "--config", str(settings)])
+    assert outcome.exit_code == 1
+    assert outcome.stderr.startswith("stadion: `issuers: https://login.example`: no key of it can be used")
 
 
 @pytest.mark.parametrize("algorithm", ["none", "HS256", "ES256", "RS256"])
