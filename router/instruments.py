@@ -6,6 +6,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from typing import Final, TypeAlias, TypeVar
 
 Labels: TypeAlias = Mapping[str, str | bool]
@@ -82,6 +83,15 @@ class Counter(Instrument):
         key = self.key(labels, self.values)
         self.values[key] = self.values.get(key, 0) + amount
 
+    def series(self, labels: Labels) -> Callable[[], None]:
+        """What adds one to a single series; for what happens with every request."""
+        values, key = self.values, self.key(labels, self.values)
+
+        def add_one() -> None:
+            values[key] = values.get(key, 0) + 1
+
+        return add_one
+
     def set(self, value: float, labels: Labels = NO_LABELS) -> None:
         """What a level is now."""
         self.values[self.key(labels, self.values)] = value
@@ -107,7 +117,13 @@ class Distribution(Instrument):
 
     def record(self, value: float, labels: Labels = NO_LABELS) -> None:
         """One more value of one series."""
-        key = self.key(labels, self.values)
+        self._record(self.key(labels, self.values), value)
+
+    def series(self, labels: Labels) -> Callable[[float], None]:
+        """What records values of a single series; for what happens with every request."""
+        return partial(self._record, self.key(labels, self.values))
+
+    def _record(self, key: Key, value: float) -> None:
         measured = self.values.get(key)
         if measured is None:
             measured = self.values[key] = Measured([0] * (len(self.bounds) + 1))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
@@ -19,7 +19,7 @@ NO_GRAPHQL_REQUEST = frozenset({"BAD_REQUEST", "BATCHING_NOT_SUPPORTED", "BATCH_
 """Codes of requests that are not well-formed: 400 under every media type."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Answer:
     """One GraphQL response map; `http_status` is the one under `application/graphql-response+json`.
 
@@ -41,12 +41,10 @@ class Answer:
         return self.http_status
 
     def text(self) -> bytes:
-        """The answer as JSON."""
-        return orjson.dumps(self.body) if self.json is None else self.json
-
-    def encoded(self) -> Answer:
-        """The same answer with its text made, to be sent more than once."""
-        return replace(self, json=self.text())
+        """The answer as JSON, made once however many it is sent to."""
+        if self.json is None:
+            self.json = orjson.dumps(self.body)
+        return self.json
 
 
 def answer_of_failure(failure: BaseException, trace_id: str) -> Answer:

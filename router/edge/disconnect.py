@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from types import TracebackType
 
 from starlette.types import Receive
@@ -16,41 +17,72 @@ QUICK_S = 1.0
 class Departure:
     """Cancels the block when the client goes, and turns that cancellation into ClientGone."""
 
-    def __init__(self, receive: Receive, *, at_once: bool = False) -> None:
-        self._receive = receive
-        self._patience_s = 0.0 if at_once else QUICK_S
+    __slots__ = ("_at_once", "_gone", "_ignored", "_receive", "_watch", "_work", "is_over")
+
+    def __init__(self, receive: Receive, *, at_once: bool) -> None:
+        self._receive: Receive | None = receive
+        self._at_once = at_once
         self._watch: asyncio.Task[None] | None = None
-        self._timer: asyncio.TimerHandle | None = None
         self._work: asyncio.Task[object] | None = None
-        self._gone = self._ignored = False
+        self._gone = self._ignored = self.is_over = False
 
     def __enter__(self) -> Departure:
         self._work = asyncio.current_task()
-        self._timer = asyncio.get_running_loop().call_later(self._patience_s, self._begin)
+        if self._at_once:
+            self.begin()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, raised: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
+        self.is_over = True
         if self._watch is not None:
             self._watch.cancel()
-        if self._gone and kind is asyncio.CancelledError and self._work is not None:
-            self._work.uncancel()
+        work, self._work, self._receive = self._work, None, None
+        if self._gone and kind is asyncio.CancelledError and work is not None:
+            work.uncancel()
             raise ClientGone from None
 
     def ignore(self) -> None:
         """Finish although nobody reads the answer: a mutation under way has its effect whole."""
         self._ignored = True
 
-    def _begin(self) -> None:
-        if not self._ignored:
+    def begin(self) -> None:
+        """Watch the client from now on."""
+        if not self._ignored and not self.is_over:
             self._watch = asyncio.create_task(self._wait())
 
     async def _wait(self) -> None:
-        while (await self._receive())["type"] != "http.disconnect":
+        while self._receive is not None and (await self._receive())["type"] != "http.disconnect":
             pass
         if not self._ignored and self._work is not None:
             self._gone = True
             self._work.cancel()
+
+
+class Departures:
+    """Finds the requests that take longer than `QUICK_S`: one timer for all, not one for each. One an app."""
+
+    __slots__ = ("_timer", "_under_way")
+
+    def __init__(self) -> None:
+        self._under_way: deque[tuple[float, Departure]] = deque()
+        self._timer: asyncio.TimerHandle | None = None
+
+    def of(self, receive: Receive) -> Departure:
+        """The departure of a request that begins now; watched for once the request is a slow one."""
+        departure = Departure(receive, at_once=False)
+        loop, under_way = asyncio.get_running_loop(), self._under_way
+        while under_way and under_way[0][1].is_over:
+            under_way.popleft()
+        due_s = loop.time() + QUICK_S
+        under_way.append((due_s, departure))
+        if self._timer is None:
+            self._timer = loop.call_at(due_s, self._look, loop)
+        return departure
+
+    def _look(self, loop: asyncio.AbstractEventLoop) -> None:
+        now_s, under_way = loop.time(), self._under_way
+        while under_way and (under_way[0][0] <= now_s or under_way[0][1].is_over):
+            under_way.popleft()[1].begin()
+        self._timer = loop.call_at(under_way[0][0], self._look, loop) if under_way else None

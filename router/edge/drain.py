@@ -9,6 +9,24 @@ from contextlib import contextmanager
 from router.errors import ClientError
 
 
+class _Request:
+    """The block of any one request; it holds nothing of it, so there is one for all."""
+
+    __slots__ = ("_drain", "_in_flight_max")
+
+    def __init__(self, drain: Drain, in_flight_max: int) -> None:
+        self._drain = drain
+        self._in_flight_max = in_flight_max
+
+    def __enter__(self) -> None:
+        if self._drain.in_flight >= self._in_flight_max:
+            raise overloaded()
+        self._drain.in_flight += 1
+
+    def __exit__(self, *_: object) -> None:
+        self._drain.in_flight -= 1
+
+
 class Drain:
     """The router's own lifetime, as its requests see it. One an app."""
 
@@ -17,7 +35,7 @@ class Drain:
         self.streams = 0
         self._streams_by_caller: dict[str, int] = {}
         self._streams_per_caller_max = streams_per_caller_max
-        self._in_flight_max = in_flight_max
+        self._request = _Request(self, in_flight_max)
         self._streams_max = streams_max
         self._stopping = asyncio.Event()
         self._on_stop: list[Callable[[], None]] = []
@@ -41,16 +59,9 @@ class Drain:
         """Return once `stop` was called."""
         await self._stopping.wait()
 
-    @contextmanager
-    def request(self) -> Iterator[None]:
+    def request(self) -> _Request:
         """One request under way. Errors: SERVICE_OVERLOADED past the limit, before any work."""
-        if self.in_flight >= self._in_flight_max:
-            raise overloaded()
-        self.in_flight += 1
-        try:
-            yield
-        finally:
-            self.in_flight -= 1
+        return self._request
 
     @contextmanager
     def stream(self, caller: str | None = None) -> Iterator[None]:

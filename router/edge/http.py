@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from starlette.types import Receive, Scope, Send
 
@@ -18,15 +19,24 @@ from authz.identity.subject import Subject
 from router.edge.answers import Answer, answer_of_failure
 from router.edge.compression import Compression
 from router.edge.csrf import check_preflight
-from router.edge.disconnect import Departure
+from router.edge.disconnect import Departure, Departures
 from router.edge.explorer import explorer_page
 from router.edge.forwarding import Forwarding
 from router.edge.framing import EVENTS, Framing, framed, framing_of, framing_of_increments
+from router.edge.answer_lines import advice, answer_lines, headers_of, headers_of_lines
 from router.edge.incremental import increments, standing
 from router.edge.inflate import check_coding, inflated
-from router.edge.negotiation import CONTENT_TYPES, Accepted, IncrementalWire, Wire, accepted, media_type
+from router.edge.negotiation import (
+    CONTENT_TYPES,
+    Accepted,
+    IncrementalWire,
+    MediaType,
+    Wire,
+    accepted,
+    media_type,
+)
 from router.edge.parts import Parts
-from router.edge.quick_http import ABORT, WHOLE_BODY
+from router.edge.quick_http import ABORT, REPLY, WHOLE_BODY, WHOLE_HEADERS, Reply
 from router.edge.rate import RateExceeded, caller_of
 from router.edge.requests import ClientGone, body, from_json, from_url
 from router.edge.sharing import key_of
@@ -61,6 +71,8 @@ class Exchange:
     trace_id: str
     status: str = "499"
     """Of the answer; the client was gone where there was none."""
+    has_form: bool = False
+    """Whether files may have come with the request."""
 
     @property
     def method(self) -> str:
@@ -96,11 +108,12 @@ class GraphQLEndpoint:
         self._shared = parts.shared
         self._persisted = parts.persisted
         self._watch = parts.watch
+        self._departures = Departures()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; whatever happens, the client gets a GraphQL response."""
         began = time.perf_counter()
-        headers = headers_of(scope)
+        headers = scope.get(WHOLE_HEADERS) or headers_of(scope)
         with request_span(headers.get("traceparent"), method_of(scope)):
             exchange = Exchange(scope, receive, send, headers, trace_id_of(headers.get("traceparent")))
             request_trace_id.set(exchange.trace_id)
@@ -108,10 +121,7 @@ class GraphQLEndpoint:
                 await self._answered_or_refused(exchange)
             finally:
                 request_answered(exchange.status)
-                requests_duration_s.record(
-                    time.perf_counter() - began,
-                    {"route": GRAPHQL_ROUTE, "method": method_of(scope), "status": exchange.status},
-                )
+                _durations_of(method_of(scope), exchange.status)(time.perf_counter() - began)
 
     async def _answered_or_refused(self, exchange: Exchange) -> None:
         accept = Accepted((Wire.JSON,))
@@ -151,11 +161,12 @@ class GraphQLEndpoint:
             if isinstance(requests, list):
                 await self._door.count(subject, operations=len(requests) - 1)
             try:
-                with Departure(exchange.receive) as departure:
+                with self._departures.of(exchange.receive) as departure:
                     outcome = await self._outcome(requests, exchange, accept, subject, departure)
             finally:
-                for upload in uploads_of(requests):
-                    upload.close()
+                if exchange.has_form:
+                    for upload in uploads_of(requests):
+                        upload.close()
             if not isinstance(outcome, Stream):
                 await self._send(exchange, outcome, accept)
                 return
@@ -175,9 +186,9 @@ class GraphQLEndpoint:
         if media is not None and media.name == "multipart/form-data":
             if coding != "identity":
                 raise ClientError("send forms without content encoding", code="UNSUPPORTED_MEDIA_TYPE")
+            exchange.has_form = True
             return await from_form(exchange.scope, exchange.receive, self._config.http, forwarded)
-        charset = (media.parameter("charset") if media else None) or "utf-8"
-        if media is None or media.name != "application/json" or charset.lower() not in {"utf-8", "utf8"}:
+        if not _is_json(media):
             raise ClientError("send the content type `application/json`", code="UNSUPPORTED_MEDIA_TYPE")
         text = exchange.scope.get(WHOLE_BODY)
         if text is None or len(text) > self._config.http.body_bytes_max:
@@ -293,19 +304,23 @@ class GraphQLEndpoint:
     ) -> None:
         wire = accept.single
         if isinstance(outcome, Answer):
-            status, text = outcome.status_as(wire), outcome.text()
+            status, text, kept = outcome.status_as(wire), outcome.text(), outcome.cache_control
         else:
-            status, text = 200, b"[" + b",".join(one.text() for one in outcome) + b"]"
+            status, text, kept = 200, b"[" + b",".join(one.text() for one in outcome) + b"]", None
         exchange.status = str(status)
-        kept = outcome.cache_control if isinstance(outcome, Answer) else None
-        headers = _headers(exchange, CONTENT_TYPES[wire], kept or "no-store")
-        headers += _advice(status, exchange.method, retry_after_s)
+        lines = answer_lines(CONTENT_TYPES[wire], exchange.trace_id, kept or "no-store")
+        if status != 200:
+            lines += advice(status, exchange.method, retry_after_s)
         if self._compression.is_on and (coding := self._coding(exchange, outcome, text)):
             text = await self._compression.packed(text, coding)
-            headers.append((b"content-encoding", coding.encode()))
-        headers.append((b"content-length", b"%d" % len(text)))
-        await exchange.send({"type": "http.response.start", "status": status, "headers": headers})
-        await exchange.send({"type": "http.response.body", "body": text})
+            lines += b"content-encoding: %b\r\n" % coding.encode()
+        lines += b"content-length: %d\r\n" % len(text)
+        reply: Reply | None = exchange.scope.get(REPLY)
+        if reply is None or not reply(status, lines, text):
+            await exchange.send(
+                {"type": "http.response.start", "status": status, "headers": headers_of_lines(lines)}
+            )
+            await exchange.send({"type": "http.response.body", "body": text})
 
     def _coding(self, exchange: Exchange, outcome: Answer | list[Answer], text: bytes) -> str:
         if any(one.secret for one in (outcome if isinstance(outcome, list) else [outcome])):
@@ -313,8 +328,8 @@ class GraphQLEndpoint:
         return self._compression.coding(exchange.headers, len(text))
 
     async def _send_stream(self, exchange: Exchange, stream: Stream) -> None:
-        headers = _headers(exchange, stream.framing.content_type)
-        headers.append((b"x-accel-buffering", b"no"))
+        lines = answer_lines(stream.framing.content_type, exchange.trace_id, "no-store")
+        headers = headers_of_lines(lines + b"x-accel-buffering: no\r\n")
         exchange.status = "200"
         heartbeat_s = self._config.streams.heartbeat_ms / 1_000
         with Departure(exchange.receive, at_once=True):
@@ -339,34 +354,16 @@ class GraphQLEndpoint:
             raise ClientGone from None
 
 
-def headers_of(scope: Scope) -> dict[str, str]:
-    """The request's headers by lower-case name; one sent several times has its values joined by commas."""
-    headers: dict[str, str] = {}
-    for raw_name, raw_value in scope["headers"]:
-        name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
-        headers[name] = f"{headers[name]}, {value}" if name in headers else value
-    return headers
+@lru_cache(maxsize=64)
+def _durations_of(method: str, status: str) -> Callable[[float], None]:
+    return requests_duration_s.series({"route": GRAPHQL_ROUTE, "method": method, "status": status})
 
 
-def _headers(exchange: Exchange, content_type: str, kept: str = "no-store") -> list[tuple[bytes, bytes]]:
-    return [
-        (b"content-type", content_type.encode()),
-        (b"stadion-trace-id", exchange.trace_id.encode()),
-        (b"cache-control", kept.encode()),
-        (b"vary", b"accept, accept-encoding, authorization"),
-    ]
-
-
-def _advice(status: int, method: str, retry_after_s: int) -> list[tuple[bytes, bytes]]:
-    """What HTTP asks a refusal to say about the next try."""
-    match status:
-        case 401:
-            return [(b"www-authenticate", b"Bearer")]
-        case 405:
-            return [(b"allow", b"POST" if method == "GET" else b"GET, POST")]
-        case 429 | 503:
-            return [(b"retry-after", b"%d" % retry_after_s)]
-    return []
+@lru_cache(maxsize=256)
+def _is_json(media: MediaType | None) -> bool:
+    """Whether a content type is JSON in UTF-8."""
+    charset = (media.parameter("charset") if media else None) or "utf-8"
+    return media is not None and media.name == "application/json" and charset.lower() in {"utf-8", "utf8"}
 
 
 def _failure(outcome: Answer | Stream | BaseException) -> BaseException:

@@ -8,21 +8,31 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
+from collections.abc import Callable
 from http import HTTPStatus
-from typing import Any, Final, cast
+from typing import Any, Final, TypeAlias, cast
 
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+from router.edge.heads import WholeRequest, whole_request
 
 log = logging.getLogger("stadion.router.server")
 
 QUICK_PATH: Final = b"/graphql"
 WHOLE_BODY: Final = "stadion.body"
 """Where an ASGI scope has the body, if that was there before the request began."""
+WHOLE_HEADERS: Final = "stadion.headers"
+"""Where an ASGI scope has the headers by lower-case name, if they were read so."""
+REPLY: Final = "stadion.reply"
+"""Where an ASGI scope has what takes a whole answer at once, as a `Reply`."""
 ABORT: Final = "stadion.abort"
 """Where an ASGI scope has what cuts the connection off, with all that its client has not read."""
 BODY_BYTES_MAX: Final = HIGH_WATER_LIMIT
 """Longer bodies may have to be refused or slowed down while they arrive."""
+Reply: TypeAlias = Callable[[int, bytes, bytes], bool]
+"""Status, header lines each with its end, and body; False where the client has to read first."""
 _STREAMED: Final = (b"event-stream", b"multipart")
 _DISCONNECT: Final[dict[str, Any]] = {"type": "http.disconnect"}
 
@@ -32,6 +42,55 @@ class QuickProtocol(HttpToolsProtocol):
 
     _waiting: QuickCycle | None = None
     """The request whose headers have come; begun at the end of what has come with them."""
+    _in_message = False
+    """Whether the parser has seen a request's beginning and not its end."""
+    _idle_since_s = math.inf
+    """When the last answer was given, on the loop's clock; infinite while a request is under way."""
+
+    def data_received(self, data: bytes) -> None:
+        """asyncio: bytes came. A request whose body is still to come begins, too: its time is limited."""
+        earlier: Any = self.cycle
+        if not self._in_message and (earlier is None or earlier.response_complete):
+            whole = whole_request(data, body_bytes_max=BODY_BYTES_MAX)
+            if whole is not None and self.limit_concurrency is None and not self.root_path:
+                self._serve(whole)
+                return
+        super().data_received(data)
+        if self._waiting is not None:
+            self._begin(self._waiting)
+
+    def _serve(self, request: WholeRequest) -> None:
+        """Begin a request that came whole."""
+        self._idle_since_s = math.inf
+        cycle = QuickCycle(self, request.body)
+        self.cycle = cast(RequestResponseCycle, cycle)
+        self.scope = cast(
+            Any,
+            {
+                "type": "http",
+                "asgi": {"version": self.asgi_version, "spec_version": "2.3"},
+                "http_version": "1.1",
+                "server": self.server,
+                "client": self.client,
+                "scheme": self.scheme,
+                "root_path": "",
+                "headers": request.headers.pairs,
+                "state": self.app_state,
+                "method": "POST",
+                "path": "/graphql",
+                "raw_path": QUICK_PATH,
+                "query_string": b"",
+                WHOLE_HEADERS: request.headers.by_name,
+                WHOLE_BODY: request.body,
+                REPLY: cycle.reply,
+            },
+        )
+        self._begin(cycle)
+
+    def on_message_begin(self) -> None:
+        """httptools: a request begins."""
+        self._in_message = True
+        super().on_message_begin()
 
     def on_headers_complete(self) -> None:
         """httptools: the body follows."""
@@ -49,27 +108,59 @@ class QuickProtocol(HttpToolsProtocol):
         self.scope["raw_path"] = QUICK_PATH
         self.scope["query_string"] = b""
         self._waiting = cycle = QuickCycle(self, keep_alive=self.parser.should_keep_alive())
+        self.scope[REPLY] = cycle.reply  # type: ignore[typeddict-unknown-key]
         self.cycle = cast(RequestResponseCycle, cycle)
 
     def on_message_complete(self) -> None:
         """httptools: the body is whole; mostly it has come together with its headers."""
+        self._in_message = False
         super().on_message_complete()
         waiting = self._waiting
         if waiting is not None and waiting is cast(object, self.cycle):
             self.scope[WHOLE_BODY] = bytes(waiting.body)  # type: ignore[typeddict-unknown-key]
             self._begin(waiting)
 
-    def data_received(self, data: bytes) -> None:
-        """asyncio: bytes came. A request whose body is still to come begins, too: its time is limited."""
-        super().data_received(data)
-        if self._waiting is not None:
-            self._begin(self._waiting)
-
     def _begin(self, cycle: QuickCycle) -> None:
         self._waiting = None
         task = self.loop.create_task(cycle.run(self.app))
+        cycle.task = task
         self.tasks.add(task)
-        task.add_done_callback(self.tasks.discard)
+
+    def on_response_complete(self) -> None:
+        """The cycle: its answer is out. The next request may be here already."""
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            cycle, app = self.pipeline.pop()
+            self._start_asgi_task(cycle, app)
+            return
+        self._idle_since_s = self.loop.time()
+        if self.timeout_keep_alive_task is None:
+            self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, self._look)
+
+    def _look(self) -> None:
+        """End a connection that nobody has used for too long. One timer serves many requests."""
+        self.timeout_keep_alive_task = None
+        if self._idle_since_s == math.inf:
+            return  # a request is under way; its answer sets the timer again
+        left_s = self._idle_since_s + self.timeout_keep_alive - self.loop.time()
+        if left_s <= 0:
+            self.timeout_keep_alive_handler()
+        else:
+            self.timeout_keep_alive_task = self.loop.call_later(left_s, self._look)
+
+    def _unset_keepalive_if_required(self) -> None:
+        """uvicorn: bytes came, or the connection ended."""
+        self._idle_since_s = math.inf
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """asyncio: the connection has ended."""
+        if self.timeout_keep_alive_task is not None:
+            self.timeout_keep_alive_task.cancel()
+            self.timeout_keep_alive_task = None
+        super().connection_lost(exc)
 
     def _is_quick(self) -> bool:
         if self.parser.get_method() != b"POST" or self.limit_concurrency is not None or self.root_path:
@@ -103,16 +194,21 @@ class QuickCycle:
         "keep_alive",
         "more_body",
         "response_complete",
+        "task",
     )
 
-    def __init__(self, protocol: QuickProtocol, *, keep_alive: bool) -> None:
+    def __init__(
+        self, protocol: QuickProtocol, body: bytes | None = None, *, keep_alive: bool = True
+    ) -> None:
+        """`body` where it is whole already; else it arrives."""
         self._protocol = protocol
+        self.task: asyncio.Task[None] | None = None
         self._head: bytes | None = None
         self._read = False
         self._answered = False
         self._waiter: asyncio.Future[None] | None = None
-        self.body = bytearray()
-        self.more_body = True
+        self.body = bytearray() if body is None else body
+        self.more_body = body is None
         self.keep_alive = keep_alive
         self.disconnected = False
         self.response_complete = False
@@ -135,6 +231,7 @@ class QuickCycle:
             await app(self._protocol.scope, self.receive, self.send)
         except BaseException as error:
             log.error("the app failed", exc_info=error)
+        self._protocol.tasks.discard(cast(Any, self.task))
         if not self.response_complete and not self.disconnected:
             if not self._answered:
                 transport.write(_head(500, [(b"content-length", b"0"), (b"connection", b"close")]))
@@ -149,6 +246,25 @@ class QuickCycle:
             self._waiter = self._protocol.loop.create_future()
             await self._waiter
         return _DISCONNECT
+
+    def reply(self, status: int, lines: bytes, body: bytes) -> bool:
+        """The whole answer at once; False where what was answered before waits for the client to read."""
+        protocol = self._protocol
+        if protocol.flow.write_paused:
+            return False
+        if not self.disconnected:
+            end = b"\r\n" if self.keep_alive else b"connection: close\r\n\r\n"
+            self._answered = True
+            protocol.transport.write(b"".join((_STATUS[status], lines, end, body)))
+            self._answered_whole()
+        return True
+
+    def _answered_whole(self) -> None:
+        self.response_complete = True
+        self.set_left()
+        if not self.keep_alive:
+            self._protocol.transport.close()
+        self._protocol.on_response_complete()
 
     async def send(self, message: Any) -> None:
         """ASGI: the head waits for the body, so that both leave in one write."""
@@ -167,11 +283,7 @@ class QuickCycle:
             raise RuntimeError("the quick way is for answers in one piece")
         self._answered = True
         protocol.transport.write(self._head + message["body"])
-        self.response_complete = True
-        self.set_left()
-        if not self.keep_alive:
-            protocol.transport.close()
-        protocol.on_response_complete()
+        self._answered_whole()
 
     def set_left(self) -> None:
         """Wake whoever waits for the client's leaving: the answer is out."""

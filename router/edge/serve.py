@@ -9,14 +9,17 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
+from typing import Any
 
 import uvicorn
 from starlette.applications import Starlette
 
 from router.config import RouterConfig
+from router.edge.backlog import emptied, refuse_new
+from router.edge.connections import ClientConnection, Connections
 from router.edge.drain import Drain
 from router.edge.listener_tls import ListenerTls
-from router.edge.quick_http import QuickProtocol
 
 BACKLOG_CONNECTIONS_MAX = 2_048
 
@@ -26,12 +29,21 @@ class AddressUnusable(OSError):
 
 
 class _DrainingServer(uvicorn.Server):
-    """Ends streams before it waits for what is under way."""
+    """Ends streams before it waits for what is under way, and takes what was connected before it closes."""
 
     def __init__(
-        self, config: uvicorn.Config, drain: Drain, ready: Callable[[], None], tls: ListenerTls | None
+        self,
+        config: uvicorn.Config,
+        drain: Drain,
+        ready: Callable[[], None],
+        tls: ListenerTls | None,
+        connections: Connections,
+        *,
+        shared: bool,
     ) -> None:
         super().__init__(config)
+        self._connections = connections
+        self._shared = shared
         self._tls = tls
         self._following: asyncio.Task[None] | None = None
         self._drain = drain
@@ -63,6 +75,15 @@ class _DrainingServer(uvicorn.Server):
         if self._following is not None:
             self._following.cancel()
         self._drain.stop()
+        self._connections.stopping = True
+        listening = sockets or []
+        if not self._shared:
+            for one in listening:
+                refuse_new(one)
+        await emptied(listening)
+        for server in self.servers:
+            server.close()
+        await self._connections.made()
         await super().shutdown(sockets)
 
 
@@ -85,13 +106,20 @@ def listen(host: str, port: int, *, shared: bool = False) -> socket.socket:
 
 
 def draining_server(
-    app: Starlette, config: RouterConfig, *, ready: Callable[[], None] = lambda: None
+    app: Starlette,
+    config: RouterConfig,
+    *,
+    ready: Callable[[], None] = lambda: None,
+    shared: bool = False,
 ) -> uvicorn.Server:
     """A server for the app; `ready` is called when requests are taken.
 
-    Asked to stop: not ready any more, no new connection, streams end, requests have `drain_ms_max`.
-    Errors: CertificateUnusable.
+    Asked to stop: not ready any more, streams end, no new connection but those that wait to be accepted,
+    one request more on each, all within `drain_ms_max`. A `shared` socket is another process's, too: that
+    one goes on with new connections, or refuses them. Errors: CertificateUnusable.
     """
+    connections = Connections()
+    protocol: Any = partial(ClientConnection, connections=connections)
     tls = ListenerTls(config.tls) if config.tls.certificate_file else None
     settings = uvicorn.Config(
         app,
@@ -100,18 +128,29 @@ def draining_server(
         server_header=False,
         date_header=False,
         lifespan="on",
-        http=QuickProtocol,
+        http=protocol,
+        proxy_headers=False,  # whom to believe about a client's address is a setting of the router's
         ws="websockets-sansio",
         ws_max_size=config.streams.message_bytes_max,
         timeout_keep_alive=75,
         timeout_graceful_shutdown=max(config.drain_ms_max // 1_000, 1),
         ssl_context_factory=(lambda *_: tls.context) if tls is not None else None,
     )
-    return _DrainingServer(settings, app.state.drain, ready, tls)
+    return _DrainingServer(settings, app.state.drain, ready, tls, connections, shared=shared)
 
 
-def run(app: Starlette, listening: socket.socket, config: RouterConfig, *, ready: Callable[[], None]) -> None:
-    """Serve until SIGINT or SIGTERM, on an event loop of its own (uvloop), then drain."""
+def run(
+    app: Starlette,
+    listening: socket.socket,
+    config: RouterConfig,
+    *,
+    ready: Callable[[], None],
+    shared: bool = False,
+) -> None:
+    """Serve until SIGINT or SIGTERM, on an event loop of its own (uvloop), then drain.
+
+    `shared`: the socket is another process's, too.
+    """
     import uvloop
 
     def settled() -> None:
@@ -122,6 +161,6 @@ def run(app: Starlette, listening: socket.socket, config: RouterConfig, *, ready
         gc.set_threshold(200_000, 10, 10)
         ready()
 
-    server = draining_server(app, config, ready=settled)
+    server = draining_server(app, config, ready=settled, shared=shared)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(server.serve(sockets=[listening]))

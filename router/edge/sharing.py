@@ -22,12 +22,27 @@ from router.snapshot import Snapshot
 Key: TypeAlias = tuple[object, ...]
 
 
+class _Flight:
+    """A query under way. Its future is made for the first who waits: most queries are nobody else's."""
+
+    __slots__ = ("waited",)
+
+    def __init__(self) -> None:
+        self.waited: asyncio.Future[Answer] | None = None
+
+    def landing(self) -> asyncio.Future[Answer]:
+        """What those who share it wait for."""
+        if self.waited is None:
+            self.waited = asyncio.get_running_loop().create_future()
+        return self.waited
+
+
 class SharedQueries:
     """Queries under way by key. The first to ask runs it; if its client leaves, the next one does."""
 
     def __init__(self, *, on: bool) -> None:
         self._on = on
-        self._under_way: dict[Key, asyncio.Future[Answer]] = {}
+        self._under_way: dict[Key, _Flight] = {}
         self._mutations_seen = 0
 
     @contextmanager
@@ -43,32 +58,35 @@ class SharedQueries:
         """The answer of `run`, or of an equal query's run that is under way."""
         if not self._on:
             return await run()
-        key = (*key, self._mutations_seen)
-        while (under_way := self._under_way.get(key)) is not None:
+        key = (self._mutations_seen, *key)
+        own = _Flight()
+        while (flight := self._under_way.setdefault(key, own)) is not own:
+            landing = flight.landing()
             try:
-                return await asyncio.shield(under_way)
+                return await asyncio.shield(landing)
             except asyncio.CancelledError:
-                if not under_way.cancelled():
+                if not landing.cancelled():
                     raise  # this client left; the one who runs the query did not
-        return await self._run(key, run)
-
-    async def _run(self, key: Key, run: Callable[[], Awaitable[Answer]]) -> Answer:
-        under_way = asyncio.get_running_loop().create_future()
-        self._under_way[key] = under_way
         try:
-            answer = (await run()).encoded()
-        except asyncio.CancelledError:
-            under_way.cancel()
-            raise
+            answer = await run()
         except BaseException as failure:
-            under_way.set_exception(failure)
-            under_way.exception()  # seen, even if nobody shares it
-            raise
-        else:
-            under_way.set_result(answer)
-            return answer
-        finally:
             del self._under_way[key]
+            _tell_failure(own.waited, failure)
+            raise
+        del self._under_way[key]
+        if own.waited is not None:
+            own.waited.set_result(answer)
+        return answer
+
+
+def _tell_failure(waited: asyncio.Future[Answer] | None, failure: BaseException) -> None:
+    if waited is None:
+        return
+    if isinstance(failure, asyncio.CancelledError):
+        waited.cancel()
+        return
+    waited.set_exception(failure)
+    waited.exception()  # seen, even if all who waited have left
 
 
 def key_of(request: GraphQLRequest, subject: Subject, graph: Snapshot) -> Key:

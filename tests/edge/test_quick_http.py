@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from typing import Any, cast
+from unittest.mock import Mock
 from urllib.parse import urlsplit
 
 import pytest
+import uvicorn
+from uvicorn.server import ServerState
 
+from authz.identity.subject import Subject
 from router.config import HttpLimits, RouterConfig
+from router.edge.quick_http import QuickProtocol
+from router.pipeline import GraphQLRequest
 from tests.kit_edge.running import Running, running
 
 BODY = b'{"query":"{__typename}"}'
@@ -98,3 +106,55 @@ async def test_what_is_not_for_the_short_way_is_answered_all_the_same(more: byte
         answered = await asyncio.wait_for(reader.read(), 5)
         assert GOOD in answered
         writer.close()
+
+
+class Clock:
+    """The part of a loop that an idle connection uses."""
+
+    def __init__(self) -> None:
+        self.now_s = 0.0
+        self.timers: list[tuple[float, Callable[[], None]]] = []
+
+    def time(self) -> float:
+        return self.now_s
+
+    def call_later(self, delay_s: float, call: Callable[[], None]) -> None:
+        self.timers.append((self.now_s + delay_s, call))
+
+    def pass_until(self, now_s: float) -> None:
+        for due in [it for it in self.timers if it[0] <= now_s]:
+            self.timers.remove(due)
+            self.now_s = due[0]
+            due[1]()
+        self.now_s = now_s
+
+
+def test_an_idle_connection_is_ended_and_one_in_use_is_not() -> None:
+    settings = uvicorn.Config(lambda: None, log_config=None, timeout_keep_alive=75)
+    settings.load()
+    clock, transport = Clock(), Mock(**{"is_closing.return_value": False})
+    connection = QuickProtocol(settings, ServerState(), {}, cast(Any, clock))
+    connection.connection_made(transport)
+    connection.on_response_complete()
+    clock.pass_until(70)
+    connection.data_received(b"POST /graphql HT")  # a request under way, for longer than it may be idle
+    clock.pass_until(200)
+    assert not transport.close.called
+    connection.on_response_complete()
+    clock.pass_until(270)
+    assert not transport.close.called
+    clock.pass_until(276)
+    assert transport.close.call_count == 1
+
+
+async def test_an_address_that_a_neighbour_claims_is_not_believed() -> None:
+    asked: list[Subject] = []
+
+    async def note(request: GraphQLRequest, subject: Subject) -> GraphQLRequest:
+        asked.append(subject)
+        return request
+
+    async with running() as router:
+        router.router.on_request = note
+        await router.post({"query": "{__typename}"}, **{"x-forwarded-for": "203.0.113.9"})
+        assert [one.client_address for one in asked] == ["127.0.0.1"]

@@ -1,0 +1,118 @@
+"""The reader of whole small requests takes a strict part of HTTP, and takes it as the parser does."""
+
+from __future__ import annotations
+
+import httptools
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from router import header_lines
+from router.edge import heads
+from router.edge.heads import REQUEST_LINE, whole_request
+
+BODY = b'{"query":"{__typename}"}'
+NAMES = st.sampled_from(
+    [b"host", b"Accept", b"content-type", b"Content-Length", b"connection", b"transfer-encoding", b"expect",
+     b"upgrade", b"authorization", b"x-a", b"te", b"Cookie", b"x b", b"", b"accept"]
+)  # fmt: skip
+VALUES = st.one_of(
+    st.sampled_from(
+        [b"close", b"keep-alive", b"chunked", b"100-continue", b"websocket", b"text/event-stream", b"0",
+         str(len(BODY)).encode(), b"+24", b"24, 24", b"application/json", b"a\tb", b"a\nb", b"a\rb",
+         b"\xe9", b" x ", b""]
+    ),
+    st.binary(max_size=12),
+)  # fmt: skip
+LINES = st.lists(st.tuples(NAMES, st.sampled_from([b": ", b":", b" : ", b":  "]), VALUES), max_size=6)
+
+
+class Parsed:
+    """What the HTTP parser makes of the same bytes."""
+
+    def __init__(self, data: bytes) -> None:
+        self.headers: list[tuple[bytes, bytes]] = []
+        self.body, self.messages = b"", 0
+        self.parser = httptools.HttpRequestParser(self)
+        self.parser.feed_data(data)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self.headers.append((name.lower(), value))
+
+    def on_body(self, body: bytes) -> None:
+        self.body += body
+
+    def on_message_complete(self) -> None:
+        self.messages += 1
+
+
+def request(*lines: bytes, body: bytes = BODY) -> bytes:
+    return REQUEST_LINE + b"\r\n".join([*lines, b"content-length: %d" % len(body), b"", b""]) + body
+
+
+@given(lines=LINES, body=st.sampled_from([BODY, b"", b"x", BODY + REQUEST_LINE]), announced=st.booleans())
+def test_what_is_read_is_what_the_parser_reads(lines, body: bytes, announced: bool) -> None:
+    joined = [name + colon + value for name, colon, value in lines]
+    if announced:
+        joined.append(b"content-length: %d" % len(body))
+    data = REQUEST_LINE + b"\r\n".join([*joined, b"", b""]) + body
+    read = whole_request(data, body_bytes_max=1_000)
+    if read is None:
+        return
+    parsed = Parsed(data)
+    assert parsed.messages == 1
+    assert read.body == parsed.body
+    assert read.headers.pairs == parsed.headers
+    assert read.headers.by_name == {name.decode(): value.decode() for name, value in parsed.headers}
+    assert parsed.parser.should_keep_alive()
+    assert not parsed.parser.should_upgrade()
+
+
+def test_a_plain_request_is_read() -> None:
+    read = whole_request(request(b"Host: x", b"accept: application/json"), body_bytes_max=100)
+    assert read is not None
+    assert read.headers.by_name == {
+        "host": "x",
+        "accept": "application/json",
+        "content-length": str(len(BODY)),
+    }
+    assert read.headers.pairs[0] == (b"host", b"x")
+    assert read.body == BODY
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        request(b"transfer-encoding: chunked"),
+        request(b"expect: 100-continue"),
+        request(b"upgrade: websocket"),
+        request(b"connection: close"),
+        request(b"accept: text/event-stream"),
+        request(b"host: a", b"host: b"),
+        request(b"content-length: 3"),
+        request(b" folded: line"),
+        request(b"a: b\nc: d"),
+        request(b"a:\x00b"),
+        request()[:-1],
+        request() + b"P",
+        request(body=b""),
+        request().replace(b"POST /graphql", b"POST /graphql/"),
+        request().replace(b"HTTP/1.1", b"HTTP/1.0"),
+        request(body=b"x" * 101),
+        request(b"a: " + b"b" * heads.HEAD_BYTES_MAX),
+    ],
+    ids=range(17),
+)
+def test_all_else_is_left_to_the_parser(data: bytes) -> None:
+    assert whole_request(data, body_bytes_max=100) is None
+
+
+def test_no_token_is_kept_and_what_is_kept_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    known: dict[bytes, header_lines.Line] = {}
+    monkeypatch.setattr(header_lines, "_known", known)
+    monkeypatch.setattr(header_lines, "LINES_MAX", 4)
+    for number in range(20):
+        lines = (b"authorization: Bearer s%d" % number, b"cookie: s", b"x: %d" % number, b"y: " + b"z" * 600)
+        assert whole_request(request(*lines), body_bytes_max=100) is not None
+        assert len(known) <= 4
+        assert not any(line.startswith((b"authorization", b"cookie", b"y")) for line in known)
