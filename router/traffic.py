@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Annotated
 
+from authz.identity.seals import check_secret
+
 
 class Http2(StrEnum):
     """Whether a subgraph is spoken to in HTTP/2. It carries many calls on one connection and takes more
@@ -173,6 +175,23 @@ class CachedAnswers:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Sealing:
+    """How calls prove to a subgraph that is not the platform's own that the router made them: by a seal, an
+    HMAC over time, a nonce, the subgraph's name and the body (`authz/identity/seals.py`)."""
+
+    secret: Annotated[
+        str, "secret shared with the subgraph, 32 bytes or more, as `${env.NAME}`; none: no seal"
+    ] = field(default="", repr=False)  # fmt: skip
+    header: Annotated[str, "header that carries the seal"] = "stadion-seal"
+
+    def __post_init__(self) -> None:
+        if self.secret:
+            check_secret(self.secret.encode())
+        if not self.header:
+            raise ValueError("a seal needs its `header`")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SubgraphTraffic:
     """How calls to one subgraph are made. `url` replaces the supergraph's."""
 
@@ -192,6 +211,9 @@ class SubgraphTraffic:
     retry: Annotated[RetryPolicy, "when a query is sent once more"] = field(default_factory=RetryPolicy)
     breaker: Annotated[BreakerPolicy, "when a subgraph is left alone"] = field(default_factory=BreakerPolicy)
     tls: Annotated[TlsFiles, "certificates"] = field(default_factory=TlsFiles)
+    sealing: Annotated[Sealing, "proof of the router for subgraphs of others"] = field(
+        default_factory=Sealing
+    )
     subscriptions: Annotated[SubscriptionSource, "how events come"] = field(
         default_factory=SubscriptionSource
     )

@@ -6,16 +6,20 @@ import asyncio
 import gzip
 import json
 import ssl
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp import web
 
+from authz.identity.seals import SeenSeals, verify_seal
 from authz.identity.subject import ANONYMOUS, Subject
 from router.codings import packed
+from router.config import ConfigError, read_config
 from router.errors import SubgraphCallFailed
 from router.execution.transport import SubgraphRequest
 from router.execution.transports.breaker import Breaker, Outcome, State
@@ -392,6 +396,48 @@ async def test_bodies_go_compressed_where_it_is_asked_for() -> None:
     takes = "zstd, br, gzip, deflate"
     assert [one[:2] for one in seen] == [("gzip", takes), (None, takes)]
     assert seen[0][2] == gzip.decompress(signed[0])  # what is signed is what is sent
+
+
+async def test_calls_to_a_subgraph_with_a_secret_carry_a_fresh_seal_on_each_try() -> None:
+    seals: list[tuple[str, bytes]] = []
+    unsealed: list[str | None] = []
+
+    async def sealed(request: web.Request) -> web.StreamResponse:
+        seals.append((request.headers["x-proof"], await request.read()))
+        return web.Response(status=503) if len(seals) == 1 else web.json_response(ANSWER)
+
+    async def plain(request: web.Request) -> web.StreamResponse:
+        unsealed.append(request.headers.get("x-proof") or request.headers.get("stadion-seal"))
+        return web.json_response(ANSWER)
+
+    traffic = read_config(
+        {
+            "subgraphs": {
+                "by_name": {"a": {"sealing": {"secret": "${env.SEAL}", "header": "X-Proof"}}},
+                "all": {"retry": {"pause_ms_base": 0}},
+            }
+        },
+        {"SEAL": "s" * 32},
+    ).subgraphs
+    seen = SeenSeals()
+    async with served(sealed) as a, served(plain) as b:
+        transport = HttpTransport({"a": a, "b": b}, traffic=traffic, sign=lambda *_: {"x-own": "1"})
+        forged = call(headers={"x-proof": "t=1,n=forgedforgedforge,v1=00"})
+        for request in (forged, replace(call(), service="b")):
+            assert (await transport.fetch(request)).data == ANSWER["data"]
+        await transport.close()
+    assert len(seals) == 2
+    for seal, body in seals:
+        verify_seal(seal, "a", body, [b"s" * 32], now_s=time.time(), seen=seen)
+    assert unsealed == [None]
+
+
+def test_a_secret_that_could_be_guessed_is_refused_and_never_shown() -> None:
+    with pytest.raises(ConfigError, match="32 bytes or more") as raised:
+        read_config({"subgraphs": {"all": {"sealing": {"secret": "hunter2"}}}})
+    assert "hunter2" not in str(raised.value)
+    held = read_config({"subgraphs": {"all": {"sealing": {"secret": "s" * 32}}}})
+    assert "s" * 32 not in repr(held)
 
 
 @pytest.mark.parametrize("coding", ["gzip", "br", "zstd"])

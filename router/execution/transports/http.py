@@ -40,6 +40,9 @@ COMPRESSED_BYTES_MIN: Final = 1_024
 REQUEST_CODING: Final = "gzip"
 """The one coding that every server which reads compressed requests knows."""
 JSON: Final = "application/json"
+_JSON: Final = "application/json"
+_NAMES_MAX: Final = 256
+"""Header names that are known by what becomes of them."""
 CERTIFICATES_S: Final = 1.0
 """Certificates' files are looked at this often."""
 
@@ -100,7 +103,10 @@ class HttpTransport:
     async def fetch(self, request: SubgraphRequest) -> SubgraphResponse:
         """As the port says. Equal queries under way are made once, retries and breakers are the lane's."""
         lane = self._lane(request.service)
-        body, content_type = await _body(request)
+        try:
+            body, content_type = orjson.dumps(payload_of(request)), _JSON
+        except TypeError:
+            body, content_type = await _form(request)
         headers = self._headers(request, lane, ACCEPT)
         headers["content-type"] = content_type
         if lane.traffic.compress_requests and len(body) >= COMPRESSED_BYTES_MIN and content_type == JSON:
@@ -165,7 +171,10 @@ class HttpTransport:
                 async for answer in answers:
                     yield answer
             return
-        body, content_type = await _body(request)
+        try:
+            body, content_type = orjson.dumps(payload_of(request)), _JSON
+        except TypeError:
+            body, content_type = await _form(request)
         headers = self._headers(request, lane, None)
 
         def open_() -> AsyncIterator[Any]:
@@ -233,28 +242,42 @@ class HttpTransport:
         return headers
 
     def _signed(self, request: SubgraphRequest, headers: dict[str, str], body: bytes) -> Mapping[str, str]:
-        if self._sign is None:
-            return headers
-        return {**headers, **(self._sign(request, body) or {})}
+        if self._sign is not None:
+            headers = {**headers, **(self._sign(request, body) or {})}
+        return self._lane(request.service).sealed(headers, body)
 
 
 class _Forwarded:
     """Which of a request's headers go on where no rule speaks of them: all but those that some
     subgraph's rule asked the edge for."""
 
-    __slots__ = ("_always", "_names", "_patterns")
+    __slots__ = ("_always", "_known", "_names", "_patterns")
 
     def __init__(self, traffic: Traffic, always: frozenset[str]) -> None:
         self._always = always
         self._names, self._patterns = traffic.client_headers()
+        self._known: dict[str, str] = {}
 
     def without_rules(self, client: Mapping[str, str]) -> dict[str, str]:
         """Those, by their lower-case names."""
-        return {
-            lower: value
-            for name, value in client.items()
-            if (lower := name.lower()) not in HOP_HEADERS and not self._is_for_rules_alone(lower)
-        }
+        known = self._known
+        headers: dict[str, str] = {}
+        for name, value in client.items():
+            lower = known.get(name)
+            if lower is None:
+                lower = self._told(name)
+            if lower:
+                headers[lower] = value
+        return headers
+
+    def _told(self, name: str) -> str:
+        """The name in lower case, empty where the header stays here; kept, for there are few of them."""
+        lower = name.lower()
+        if lower in HOP_HEADERS or self._is_for_rules_alone(lower):
+            lower = ""
+        if len(self._known) < _NAMES_MAX:
+            self._known[name] = lower
+        return lower
 
     def _is_for_rules_alone(self, name: str) -> bool:
         if name in self._always or not (self._names or self._patterns):
@@ -264,19 +287,15 @@ class _Forwarded:
 
 def _telling(headers: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
     """The headers that an answer may depend on: whose trace a call belongs to changes none."""
-    return tuple(it for it in headers.items() if it[0] != TRACEPARENT_HEADER)
+    return tuple([it for it in headers.items() if it[0] != TRACEPARENT_HEADER])
 
 
-async def _body(request: SubgraphRequest) -> tuple[bytes, str]:
-    payload = payload_of(request)
-    try:
-        return orjson.dumps(payload), JSON
-    except TypeError:
-        # files are what JSON has no word for: they are looked for only then
-        uploads = list(uploads_in(request.variables))
-        if not uploads:
-            raise
-        return await multipart_of(payload, uploads)
+async def _form(request: SubgraphRequest) -> tuple[bytes, str]:
+    """A request with files, which are what JSON has no word for."""
+    uploads = list(uploads_in(request.variables))
+    if not uploads:
+        raise TypeError(f"the variables of a call to `{request.service}` are no JSON")
+    return await multipart_of(payload_of(request), uploads)
 
 
 def payload_of(request: SubgraphRequest) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final
 
+from authz.identity.seals import seal_of
 from router.errors import SubgraphCallFailed
 from router.execution.transports.breaker import Breaker, Outcome, State
 from router.execution.transports.client_tls import ClientTls
@@ -63,7 +64,9 @@ class Lane:
         self._breaker = Breaker(traffic.breaker, on_change=self._tell_state)
         self._budget = RetryBudget(traffic.retry)
         self._door = Door(traffic.retry)
+        self._secret = traffic.sealing.secret.encode()
         self._attributes: Mapping[str, str] = {SERVICE: service}
+        self._took = call_duration_s.series(self._attributes)
 
     def _client_of(self, traffic: SubgraphTraffic, *, http2: bool) -> HttpClient | Http2Client:
         plain = HttpClient(
@@ -84,6 +87,13 @@ class Lane:
             answer_bytes_max=traffic.answer_bytes_max,
             tls_context=self.tls.context,
         )
+
+    def sealed(self, headers: Mapping[str, str], body: bytes) -> Mapping[str, str]:
+        """The headers with the seal of one try, where the subgraph wants one."""
+        if not self._secret:
+            return headers
+        seal = seal_of(self.service, body, self._secret, now_s=time.time())
+        return {**headers, self.traffic.sealing.header.lower(): seal}
 
     async def call(
         self, headers: Headers, body: bytes, *, is_query: bool, timeout_s: float | None
@@ -116,7 +126,7 @@ class Lane:
             raise self._failure(error) from None
         finally:
             self._breaker.record(outcome)
-            call_duration_s.record(time.monotonic() - began, self._attributes)
+            self._took(time.monotonic() - began)
         return answer
 
     async def _again(
