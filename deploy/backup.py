@@ -19,9 +19,10 @@ from pydantic import SecretStr
 from sqlalchemy.engine import make_url
 
 from datastores.backup.clusters import keep_base
+from datastores.backup.lines import Advance, KeptStore
 from datastores.backup.repository import Entry, Repository, chunk_names
 from datastores.backup.safe import Escrow, Safe
-from datastores.backup.tables import Advance, keep_store
+from datastores.backup.tables import keep_store
 from datastores.blobs.files import FileBlobs
 from datastores.blobs.opening import open_blobs
 from datastores.blobs.port import Blobs
@@ -30,6 +31,7 @@ from datastores.errors import NotFound, StoreError, Unavailable
 from datastores.lifecycle import opened
 from datastores.relational.port import Relational
 from datastores.vault import key_rows
+from deploy.carried import carried_names, carried_stores
 from deploy.schemas import SCHEMAS
 from deploy.settings import Settings
 from deploy.stores import Stores, stores_of
@@ -181,6 +183,8 @@ async def _kept(
     stores = stores_of(settings, timeout_s=TIMEOUT_S)
     known = await _known_files(repository)
     async with opened(stores.rows_in_order()), readable(stores.blobs):
+        # Before the rows: behind what a group was given come rows that may already know of it.
+        others = await _keep_others(settings, repository, advance)
         kept = {
             name: await keep_store(
                 stores.rows()[name],
@@ -197,10 +201,16 @@ async def _kept(
         files = await _keep_files(stores, repository, {} if every_file else known, advance)
     return {
         "version": 1,
-        "stores": {name: asdict(store) for name, store in kept.items()},
+        "stores": {name: asdict(store) for name, store in {**kept, **others}.items()},
         "blobs": files,
         "demo": (settings.data_folder / DEMO_MARK).exists(),
     }
+
+
+async def _keep_others(settings: Settings, repository: Repository, advance: Advance) -> dict[str, KeptStore]:
+    """Series, graph, documents and the events in Redis, as far as this deployment has them."""
+    async with carried_stores(settings, carried_names(settings)) as stores:
+        return {name: await store.keep(repository, advance=advance) for name, store in stores.items()}
 
 
 async def _known_files(repository: Repository) -> Mapping[str, dict[str, Any]]:

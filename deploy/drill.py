@@ -2,30 +2,30 @@
 
 from __future__ import annotations
 
+import secrets
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
-from pydantic import SecretStr
 from sqlalchemy import Connection
 
+from datastores.backup.lines import Advance
 from datastores.backup.repository import Entry, Repository
 from datastores.backup.safe import Escrow, Safe
-from datastores.backup.tables import Advance, difference
+from datastores.backup.tables import difference
 from datastores.errors import StoreError
 from datastores.lifecycle import opened
-from datastores.relational.copying import TargetNotEmpty
-from datastores.relational.opening import open_relational
 from datastores.relational.port import Relational
 from deploy.backup import STORES_IN_ORDER, TIMEOUT_S
+from deploy.carried import EVENTS, carried_stores
+from deploy.drill_servers import drill_target, thrown_away
 from deploy.keys import kept_secret
-from deploy.restore import restore, store_of
+from deploy.restore import restorable, restore, store_of
 from deploy.schemas import SCHEMAS
 from deploy.settings import Settings
 from deploy.stores import Stores, stores_of
@@ -52,23 +52,22 @@ async def drill(
     safe: Safe,
     entry: Entry,
     *,
-    server_url: str | None = None,
+    servers: Sequence[str] = (),
     advance: Advance = lambda _name, _count: None,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> list[Finding]:
-    """Restore into a throw-away folder, or on a throw-away PostgreSQL at `server_url`, and look at it.
+    """Restore into a throw-away folder, or on `servers` by their URLs, and look at it.
 
-    The server's schemas are dropped afterwards. How it went is noted in the catalogue.
+    What was restored on servers is removed afterwards. How it went is noted in the catalogue.
+    Errors: StoreUrlProblem for a server that no store can be on.
     """
-    begun_s, at = time.monotonic(), now()
+    begun_s, at, space = time.monotonic(), now(), f"drill-{secrets.token_hex(6)}"
     with tempfile.TemporaryDirectory(prefix="stadion-drill-") as name:
-        url = None if server_url is None else SecretStr(server_url)
-        place = {"data_folder": Path(name) / "data", "relational_url": url, "vault_url": url}
-        target = settings.model_copy(update={**place, "events_url": None, "blobs_url": None})
+        target = drill_target(settings, servers, Path(name) / "data")
         try:
-            async with _thrown_away(server_url):
-                await restore(target, repository, safe, entry, advance=advance)
-                findings = await _findings(target, await repository.manifest(entry), await safe.take())
+            async with thrown_away(target, space=space):
+                await restore(target, repository, safe, entry, advance=advance, space=space)
+                findings = await _findings(target, repository, entry, await safe.take(), space=space)
         except StoreError as error:
             findings = [Finding("restore", ok=False, told=str(error))]
     failed = [f"{each.what}: {each.told}" for each in findings if not each.ok]
@@ -85,11 +84,15 @@ async def drill(
     return findings
 
 
-async def _findings(settings: Settings, manifest: Mapping[str, Any], escrow: Escrow) -> list[Finding]:
+async def _findings(
+    settings: Settings, repository: Repository, entry: Entry, escrow: Escrow, *, space: str
+) -> list[Finding]:
     stores = stores_of(settings, timeout_s=TIMEOUT_S)
+    manifest = await repository.manifest(entry)
     async with opened(stores.in_order()):
         return [
             await _counts(stores, manifest, escrow),
+            *await _others(settings, manifest, escrow, repository, space=space),
             await _chain(settings, stores.relational["audit"]),
             await _keys_open(stores, escrow),
             await _erased_stay_closed(stores, escrow),
@@ -98,8 +101,8 @@ async def _findings(settings: Settings, manifest: Mapping[str, Any], escrow: Esc
 
 async def _counts(stores: Stores, manifest: Mapping[str, Any], escrow: Escrow) -> Finding:
     rows = 0
-    for name, stored in manifest["stores"].items():
-        kept = store_of(stored)
+    for name in STORES_IN_ORDER:
+        kept = store_of(manifest["stores"][name])
         # From these, a restore takes out who was erased meanwhile.
         changed = bool(escrow.vault.shredded) and name in {"accounts", "audit"}
         if not changed and (found := await difference(stores.rows()[name], SCHEMAS[name], kept)):
@@ -107,6 +110,25 @@ async def _counts(stores: Stores, manifest: Mapping[str, Any], escrow: Escrow) -
         rows += kept.rows
     told = f"{rows} rows and {len(manifest['blobs'])} files, each counted and hashed"
     return Finding("rows and files", ok=True, told=told)
+
+
+async def _others(
+    settings: Settings, manifest: Mapping[str, Any], escrow: Escrow, repository: Repository, *, space: str
+) -> list[Finding]:
+    """What is beside the rows, a finding a store."""
+    kept = {name: store_of(stored) for name, stored in manifest["stores"].items()}
+    names, findings = restorable(settings, kept), []
+    async with carried_stores(settings, names, space=space) as stores:
+        for name, store in stores.items():
+            # A restore takes who was erased meanwhile out of the graph.
+            changed = bool(escrow.vault.shredded) and name == "graph"
+            found = "" if changed else await store.difference(kept[name], repository)
+            told = found or f"{kept[name].rows} rows, counted and hashed"
+            findings.append(Finding(name, ok=not found, told=told))
+    if EVENTS in kept and EVENTS not in names:
+        told = f"{kept[EVENTS].rows} rows are kept; `--server redis://…` restores and counts them"
+        findings.append(Finding(EVENTS, ok=True, told=told))
+    return findings
 
 
 async def _chain(settings: Settings, audit: Relational) -> Finding:
@@ -139,30 +161,3 @@ def _sealed(connection: Connection, patient_ids: list[str]) -> list[tuple[str, s
     query = query.where(resources.c.patient_id.in_(patient_ids[:_SAMPLE])).order_by(resources.c.id)
     rows = connection.execute(query.limit(_SAMPLE))
     return [(row.patient_id, medical_store.resource_context(row.id), row.sealed) for row in rows]
-
-
-@asynccontextmanager
-async def _thrown_away(server_url: str | None) -> AsyncIterator[None]:
-    """The server's schemas of ours, dropped at the end.  Errors: TargetNotEmpty where one is there before."""
-    if server_url is None:
-        yield
-        return
-    server = open_relational(server_url)
-    async with opened({"the server of the drill": server}):
-        found = await server.read(_own_schemas)
-        if found:
-            raise TargetNotEmpty(f"the server has a schema `{found[0]}`: a drill needs one without")
-        try:
-            yield
-        finally:
-            await server.write(_drop_own_schemas)
-
-
-def _own_schemas(connection: Connection) -> list[str]:
-    query = sa.text("SELECT nspname FROM pg_namespace WHERE nspname = ANY(:names) ORDER BY 1")
-    return list(connection.execute(query, {"names": list(STORES_IN_ORDER)}).scalars())
-
-
-def _drop_own_schemas(connection: Connection) -> None:
-    for name in STORES_IN_ORDER:
-        connection.execute(sa.text(f"DROP SCHEMA IF EXISTS {name} CASCADE"))

@@ -5,24 +5,31 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection
 
 from datastores.backup.errors import BackupDamaged
+from datastores.backup.graphs import CarriedGraph
+from datastores.backup.lines import Advance, KeptStore, KeptTable, kept_pages
 from datastores.backup.repository import Entry, Repository
 from datastores.backup.safe import Escrow, Safe
-from datastores.backup.tables import Advance, KeptStore, KeptTable, restore_store
+from datastores.backup.tables import restore_store
 from datastores.errors import NotFound
+from datastores.events import moving
 from datastores.events.outbox import RelationalOutbox
 from datastores.folder import DataFolder
 from datastores.lifecycle import opened
 from datastores.relational.copying import TargetNotEmpty
+from datastores.relational.port import Relational
 from datastores.vault import key_rows
 from deploy.backup import STORES_IN_ORDER, TIMEOUT_S
+from deploy.carried import EMBEDDED, EVENTS, PREFIX, carried_stores
 from deploy.keys import kept_secret
 from deploy.schemas import SCHEMAS
 from deploy.settings import Settings
@@ -33,6 +40,15 @@ from subgraphs.accounts import store as accounts_store
 from subgraphs.audit import store as audit_store
 from subgraphs.audit.events import SUBJECT
 from subgraphs.audit.model import Pseudonyms
+
+
+@dataclass(frozen=True, slots=True)
+class Backup:
+    """Where a restore reads from, whom it tells, and what parts it from other deployments on a server."""
+
+    repository: Repository
+    advance: Advance
+    space: str
 
 
 def chosen(backups: list[Entry], backup_id: str | None) -> Entry:
@@ -54,9 +70,11 @@ async def restore(
     entry: Entry,
     *,
     advance: Advance = lambda _name, _count: None,
+    space: str = PREFIX,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> None:
-    """The backup of `entry` into the empty stores that `settings` name.
+    """The backup of `entry` into the empty stores that `settings` name; `space` is for a drill on servers
+    that are in use.
 
     The data folder appears as a whole, at the end. Keys come from the safe, as they are now: who was erased
     since the backup stays erased.
@@ -72,7 +90,7 @@ async def restore(
     claim.claim()
     target = settings.model_copy(update={"data_folder": making})
     try:
-        await _fill(target, repository, escrow, manifest, advance)
+        await _fill(target, escrow, manifest, Backup(repository, advance, space))
         await _erase_again(target, escrow, now())
         if folder.exists():
             folder.rmdir()
@@ -84,20 +102,58 @@ async def restore(
         claim.release()
 
 
-async def _fill(
-    settings: Settings, repository: Repository, escrow: Escrow, manifest: Mapping[str, Any], advance: Advance
-) -> None:
+async def _fill(settings: Settings, escrow: Escrow, manifest: Mapping[str, Any], backup: Backup) -> None:
     _write_keys(settings.data_folder / "keys", escrow.files)
     stores = stores_of(settings, timeout_s=TIMEOUT_S)
     kept = {name: store_of(stored) for name, stored in manifest["stores"].items()}
     async with opened(stores.rows_in_order()), opened({"the file store": stores.blobs}):
+        rows, read = stores.rows(), backup.repository
         for name in STORES_IN_ORDER:
-            await restore_store(stores.rows()[name], SCHEMAS[name], kept[name], repository, advance=advance)
+            await restore_store(rows[name], SCHEMAS[name], kept[name], read, advance=backup.advance)
         await stores.vault_rows.write(lambda c: key_rows.put_back(c, escrow.vault))
+        await _restore_others(settings, kept, backup, people=list(escrow.vault.shredded))
+        await fit_outboxes(settings, rows, kept.get(EVENTS), read)
         for file in manifest["blobs"]:
-            await _restore_file(stores, repository, file, advance)
+            await _restore_file(stores, read, file, backup.advance)
     if manifest["demo"]:
         (settings.data_folder / DEMO_MARK).touch()
+
+
+async def _restore_others(
+    settings: Settings, kept: Mapping[str, KeptStore], backup: Backup, *, people: Sequence[str]
+) -> None:
+    """Series, graph, documents; events where the target has a Redis. Who was erased leaves the graph."""
+    async with carried_stores(settings, restorable(settings, kept), space=backup.space) as stores:
+        for name, store in stores.items():
+            await store.restore(kept[name], backup.repository, advance=backup.advance)
+            if isinstance(store, CarriedGraph) and people:
+                await store.graph.forget(people)
+
+
+def restorable(settings: Settings, kept: Mapping[str, KeptStore]) -> list[str]:
+    """Which of the stores of a backup beside rows the target has a place for."""
+    names = [name for name in EMBEDDED if name in kept]
+    return [*names, *([EVENTS] if EVENTS in kept and settings.events_url else [])]
+
+
+async def fit_outboxes(
+    settings: Settings, rows: Mapping[str, Relational], events: KeptStore | None, repository: Repository
+) -> None:
+    """Set how far each outbox was fed to what Redis has now; without one, its dead letters go to accounts."""
+    fed: dict[str, int] = {}
+    buried: list[tuple[str, str, str]] = []
+    if events is not None:
+        async for page in kept_pages(repository, events.table("fed")):
+            fed |= dict(page)
+        async for page in kept_pages(repository, events.table("dead_letters")):
+            buried += [(group, event, failure) for group, _, event, failure in page]
+    for name, store in rows.items():
+        if settings.events_url:
+            await store.write(partial(moving.fit_to_redis, fed_position=fed.get(name, 0)))
+        else:
+            await store.write(moving.fit_to_rows)
+    if not settings.events_url and buried:
+        await rows["accounts"].write(partial(moving.bury_again, buried=buried))
 
 
 async def _restore_file(

@@ -68,7 +68,11 @@ def drill_command(
     safe: SafeFolder = None,
     backup: Which = None,
     server: Annotated[
-        str | None, typer.Option(help="an empty PostgreSQL to restore on [a throw-away folder]")
+        list[str] | None,
+        typer.Option(
+            help="a server to restore on, once for each: an empty PostgreSQL (a second one is for"
+            " series), database or bucket; Neo4j and Redis may be in use [a throw-away folder]"
+        ),
     ] = None,
 ) -> None:
     """Restore a backup where it harms nobody, and check counts, hashes, the audit chain, and that keys open
@@ -80,7 +84,7 @@ def drill_command(
     settings = settings_with()
     url, folder = backup_place(settings, place, "--from"), safe_folder(settings, safe)
     try:
-        findings = asyncio.run(_drill(settings, url, folder, backup, server))
+        findings = asyncio.run(_drill(settings, url, folder, backup, server or []))
     except StoreError as error:
         fail(str(error))
     for each in findings:
@@ -128,7 +132,7 @@ async def _restore_cluster(
 
 
 async def _drill(
-    settings: Settings, url: str, folder: Path, backup_id: str | None, server: str | None
+    settings: Settings, url: str, folder: Path, backup_id: str | None, servers: list[str]
 ) -> list[Finding]:
     from datastores.backup.safe import Safe
     from deploy.backup import opened_repository
@@ -140,4 +144,4 @@ async def _drill(
     async with opened_repository(url, safe, create=False) as repository:
         entry = chosen(await repository.backups(), backup_id)
         with shown_progress("restoring") as advance:
-            return await drill(settings, repository, safe, entry, server_url=server, advance=advance)
+            return await drill(settings, repository, safe, entry, servers=servers, advance=advance)

@@ -33,6 +33,8 @@ class Region(BaseModel):
     blobs_url: SecretStr | None = None
     events_url: SecretStr | None = None
     series_url: SecretStr | None = None
+    graph_url: SecretStr | None = None
+    documents_url: SecretStr | None = None
     backup_url: SecretStr | None = None
     backup_safe: Path | None = None
 
@@ -56,6 +58,8 @@ class Settings(BaseSettings):
     vault_keys_url: SecretStr | None = None
     blobs_url: SecretStr | None = None
     series_url: SecretStr | None = None
+    graph_url: SecretStr | None = None
+    documents_url: SecretStr | None = None
     events_url: SecretStr | None = None
     migrate_at_start: bool = True
     backup_url: SecretStr | None = None

@@ -12,7 +12,11 @@ from pydantic import SecretStr
 from authz.facts.relational import RelationalFacts
 from datastores.blobs.opening import open_blobs
 from datastores.blobs.port import Blobs
+from datastores.documents.opening import open_documents
+from datastores.documents.port import Documents
 from datastores.events.embedded import EmbeddedEvents
+from datastores.graph.opening import open_graph
+from datastores.graph.port import Graph
 from datastores.lifecycle import Store
 from datastores.relational.opening import open_relational
 from datastores.relational.port import Relational
@@ -44,7 +48,9 @@ class Stores:
     blobs: Blobs
     events: EmbeddedEvents | RedisEvents
     series: Series | None = None
-    """Where a server is named; no domain keeps series of its own in the data folder yet."""
+    graph: Graph | None = None
+    documents: Documents | None = None
+    """These three where a server is named; no domain keeps any of its own in the data folder yet."""
 
     def rows(self) -> dict[str, Relational]:
         """Every relational store by its short name: what is migrated, backed up and copied."""
@@ -56,8 +62,13 @@ class Stores:
 
     def others_in_order(self) -> dict[str, Store]:
         """The rest by name, in the order in which they are opened; events come last, for they read rows."""
-        series: dict[str, Store] = {} if self.series is None else {"the series": self.series}
-        return {"the medical vault": self.vault, "the file store": self.blobs, **series}
+        named: dict[str, Store | None] = {
+            "the series": self.series,
+            "the graph": self.graph,
+            "the documents": self.documents,
+        }
+        there = {name: store for name, store in named.items() if store is not None}
+        return {"the medical vault": self.vault, "the file store": self.blobs, **there}
 
     def in_order(self) -> dict[str, Store]:
         """Every store but the events, in order."""
@@ -81,6 +92,8 @@ def stores_of(settings: Settings, *, timeout_s: float | None = None) -> Stores:
         blobs=open_blobs(_text(settings.blobs_url) or f"file:///{folder / 'blobs'}"),
         events=_events(settings, {**relational, "facts": facts_rows, "medical": vault}),
         series=open_series(url) if (url := _text(settings.series_url)) else None,
+        graph=open_graph(url) if (url := _text(settings.graph_url)) else None,
+        documents=open_documents(url) if (url := _text(settings.documents_url)) else None,
     )
 
 

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 from sqlalchemy import Connection, Table
 from sqlalchemy.util import await_only
 
 from datastores.backup.errors import BackupDamaged
+from datastores.backup.lines import Advance, KeptStore, KeptTable, kept_pages, told_difference
 from datastores.backup.repository import Repository
 from datastores.relational.copying import TargetNotEmpty
 from datastores.relational.port import Relational
 from datastores.relational.rows import (
-    ROWS_PER_PAGE,
     Row,
     RowsSum,
     is_empty,
@@ -26,7 +25,6 @@ from datastores.relational.rows import (
     set_sequence,
     sum_of,
     tables_of,
-    unpacked,
     write_rows,
 )
 from datastores.relational.schemas import (
@@ -38,35 +36,12 @@ from datastores.relational.schemas import (
     upgrade_several,
 )
 
-T = TypeVar("T")
-Advance = Callable[[str, int], None]
-"""Told the name of a part, and how many rows or bytes of it are done since the last call."""
+Prepare = Callable[[str, Sequence[str], Sequence[Row]], Awaitable[None]]
+"""Makes ready for rows of a table, whose values come in the order of columns."""
 
 
-@dataclass(frozen=True, slots=True)
-class KeptTable:
-    """One table of a backup. `sequence` is the last number that the database gave out itself."""
-
-    name: str
-    columns: tuple[str, ...]
-    rows: int
-    digest: str
-    size_bytes: int
-    sequence: int | None
-    chunks: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class KeptStore:
-    """A store of a backup: the revision of each schema, and its tables, each behind those it refers to."""
-
-    revisions: dict[str, str]
-    tables: tuple[KeptTable, ...]
-
-    @property
-    def rows(self) -> int:
-        """Rows in all."""
-        return sum(table.rows for table in self.tables)
+async def _no_preparing(_table: str, _columns: Sequence[str], _rows: Sequence[Row]) -> None:
+    """Most tables are ready."""
 
 
 async def keep_store(
@@ -104,6 +79,7 @@ async def restore_store(
     repository: Repository,
     *,
     advance: Advance = lambda _name, _rows: None,
+    prepare: Prepare = _no_preparing,
 ) -> None:
     """Fill an open, empty store with what was kept, check it, then bring it to what this program knows.
 
@@ -115,7 +91,8 @@ async def restore_store(
         raise TargetNotEmpty("the store to restore into has rows: restore into an empty one")
     tables = await store.read(lambda c: {table.name: table for table in tables_of(c, schemas)})
     for part in kept.tables:
-        await _restore_table(store, tables[part.name], part, repository, advance)
+        pages = _prepared(prepare, part, kept_pages(repository, part))
+        await _restore_table(store, tables[part.name], part, pages, advance)
     for part in kept.tables:
         if part.sequence:
             await store.write(lambda c, part=part: set_sequence(c, tables[part.name], part.sequence))  # type: ignore[misc]
@@ -133,8 +110,8 @@ async def difference(store: Relational, schemas: Sequence[Schema], kept: KeptSto
             return ""
         for part in kept.tables:
             found = sum_of(connection, tables[part.name], part.columns)
-            if (found.rows, found.digest) != (part.rows, part.digest):
-                return f"`{part.name}` has {found.rows} rows, the backup has {part.rows}, or other content"
+            if told := told_difference(part.name, found, part.rows, part.digest):
+                return told
         return ""
 
     return await store.read(work)
@@ -162,35 +139,23 @@ def _keep_table(
     )
 
 
+async def _prepared(
+    prepare: Prepare, kept: KeptTable, pages: AsyncIterator[list[Row]]
+) -> AsyncIterator[list[Row]]:
+    async for rows in pages:
+        await prepare(kept.name, kept.columns, rows)
+        yield rows
+
+
 async def _restore_table(
-    store: Relational, table: Table, kept: KeptTable, repository: Repository, advance: Advance
+    store: Relational, table: Table, kept: KeptTable, pages: AsyncIterator[list[Row]], advance: Advance
 ) -> None:
-    found = RowsSum()
-    async for rows in _pages(repository, kept.chunks, found):
+    async for rows in pages:
         await store.write(lambda c, rows=rows: write_rows(c, table, kept.columns, rows))  # type: ignore[misc]
         advance(kept.name, len(rows))
-    if (found.rows, found.digest) != (kept.rows, kept.digest):
-        raise BackupDamaged(f"the rows of `{kept.name}` are not those that the backup counted")
     written = await store.read(lambda c: sum_of(c, table, kept.columns))
     if (written.rows, written.digest) != (kept.rows, kept.digest):
         raise BackupDamaged(f"`{kept.name}` does not hold what the backup has: the store changed it")
-
-
-async def _pages(repository: Repository, chunks: Sequence[str], found: RowsSum) -> AsyncIterator[list[Row]]:
-    rows: list[Row] = []
-    begun = b""
-    async for chunk in repository.chunks(chunks):
-        *lines, begun = (begun + chunk).split(b"\n")
-        for line in lines:
-            found.add(line)
-            rows.append(unpacked(line))
-        while len(rows) >= ROWS_PER_PAGE:
-            yield rows[:ROWS_PER_PAGE]
-            rows = rows[ROWS_PER_PAGE:]
-    if begun:
-        raise BackupDamaged("a table of the backup breaks off within a row")
-    if rows:
-        yield rows
 
 
 def _waiting(store: Relational) -> Callable[[Coroutine[Any, Any, Any]], Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datastores.config import StoreUrlProblem, parse_store_url
-from datastores.documents.mongodb import MongodbDocuments
 from datastores.documents.port import Documents
 from datastores.documents.sqlite import SqliteDocuments
 from datastores.relational.sqlite import SqliteRelational
@@ -15,6 +14,9 @@ def open_documents(url: str) -> Documents:
     Errors: StoreUrlProblem, which never repeats the password.
     """
     if url.startswith("mongodb"):
+        # Its driver is loaded where it is used: most programs keep their documents in a file.
+        from datastores.documents.mongodb import MongodbDocuments
+
         return MongodbDocuments(url)
     path = parse_store_url(url, schemes=("sqlite",)).path
     if path is None:

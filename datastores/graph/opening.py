@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datastores.graph.neo4j import Neo4jGraph
 from datastores.graph.port import Graph
 from datastores.graph.relational import RelationalGraph
 from datastores.relational.opening import open_relational
@@ -14,5 +13,8 @@ def open_graph(url: str, *, space: str = "stadion") -> Graph:
     Errors: StoreUrlProblem, which never repeats the password.
     """
     if url.startswith(("neo4j", "bolt")):
+        # Its driver is loaded where it is used: most programs keep their graph in rows.
+        from datastores.graph.neo4j import Neo4jGraph
+
         return Neo4jGraph(url, space=space)
     return RelationalGraph(open_relational(url, search_path="graph"))

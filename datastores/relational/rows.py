@@ -140,9 +140,8 @@ def sequence_of(connection: Connection, table: Table) -> int | None:
     if column is None:
         return None
     if connection.dialect.name == "sqlite":
-        known = connection.execute(text("SELECT 1 FROM sqlite_master WHERE name = 'sqlite_sequence'")).first()
-        if known is None:
-            return None
+        if not _remembers_its_last(connection, table):
+            return connection.execute(sa.select(sa.func.max(table.columns[column.name]))).scalar()
         query = text("SELECT seq FROM sqlite_sequence WHERE name = :name")
         return connection.execute(query, {"name": table.name}).scalar()
     sequence = _sequence(connection, table, column)
@@ -158,6 +157,8 @@ def set_sequence(connection: Connection, table: Table, last: int | None) -> None
     if column is None or not last:
         return
     if connection.dialect.name == "sqlite":
+        if not _remembers_its_last(connection, table):
+            return
         given = {"name": table.name, "last": last}
         connection.execute(text("DELETE FROM sqlite_sequence WHERE name = :name"), given)
         connection.execute(text("INSERT INTO sqlite_sequence (name, seq) VALUES (:name, :last)"), given)
@@ -181,17 +182,21 @@ def _typed(found: Table, declared: Table) -> Table:
 
 
 def _behind(key: Sequence[sa.Column[Any]], after: Row) -> sa.ColumnElement[bool]:
-    """Rows whose key comes after, spelled out: a row value does not use every type's own conversion."""
-    alternatives = []
-    for place, column in enumerate(key):
-        same = [key[earlier] == after[earlier] for earlier in range(place)]
-        alternatives.append(sa.and_(*same, column > after[place]))
-    return sa.or_(*alternatives)
+    """Rows whose key comes after: as a row value, which an index finds at once however long a key's own
+    rows are. Each value by its column's own conversion."""
+    values = [sa.literal(value, column.type) for column, value in zip(key, after, strict=True)]
+    return sa.tuple_(*key) > sa.tuple_(*values)
 
 
 def _numbered(table: Table) -> sa.Column[Any] | None:
     key = list(table.primary_key.columns)
     return key[0] if len(key) == 1 and isinstance(key[0].type, sa.Integer) else None
+
+
+def _remembers_its_last(connection: Connection, table: Table) -> bool:
+    """Whether SQLite never gives a number of this table twice, rather than one above the largest there."""
+    query = text("SELECT sql FROM sqlite_master WHERE type = 'table' AND name = :name")
+    return "AUTOINCREMENT" in str(connection.execute(query, {"name": table.name}).scalar() or "").upper()
 
 
 def _sequence(connection: Connection, table: Table, column: sa.Column[Any]) -> str | None:

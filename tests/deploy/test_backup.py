@@ -57,10 +57,10 @@ class Place:
         async with opened_repository(self.url, self.safe, create=False) as repository:
             await restore(to, repository, self.safe, chosen(await repository.backups(), backup_id))
 
-    async def drill(self, backup_id: str | None = None, **options: str) -> dict[str, tuple[bool, str]]:
+    async def drill(self, backup_id: str | None = None, *servers: str) -> dict[str, tuple[bool, str]]:
         async with opened_repository(self.url, self.safe, create=False) as repository:
             entry = chosen(await repository.backups(), backup_id)
-            found = await drill(self.settings, repository, self.safe, entry, **options)  # type: ignore[arg-type]
+            found = await drill(self.settings, repository, self.safe, entry, servers=servers)
             last = (await repository.catalogue())[-1]
             assert (last.kind, last.ok) == ("drill", all(each.ok for each in found))
             return {each.what: (each.ok, each.told) for each in found}
@@ -346,9 +346,9 @@ def test_servers_are_backed_up_and_restored_too(place: Place, new_database: Call
         await place.restore(servers)
         place.settings = servers
         backup_id = await place.back_up(every_file=True)
-        found = await place.drill(backup_id, server_url=throw_away)
+        found = await place.drill(backup_id, throw_away)
         assert [what for what, (ok, _) in found.items() if not ok] == []
-        assert not (await place.drill(backup_id, server_url=first))["restore"][0]
+        assert not (await place.drill(backup_id, first))["restore"][0]
         with pytest.raises(TargetNotEmpty):
             await place.restore(servers.model_copy(update={"data_folder": place.folder / "again"}))
 
