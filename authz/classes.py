@@ -65,7 +65,7 @@ class Action(StrEnum):
     """What is done with a field. Policies and `@classified(action:)` use these words; a field has one.
 
     A part of a class that more people may see than the rest has an action of its own, as CLINICAL has
-    `clearance` and PERSONAL has `name`, `identity` and `contact`.
+    `clearance` and PERSONAL has `name`, `identity`, `contact` and `guardianship`.
     """
 
     READ = "read"
@@ -75,6 +75,9 @@ class Action(StrEnum):
     NAME = "name"
     IDENTITY = "identity"
     CONTACT = "contact"
+    # …and who is, or asks to be, somebody's guardian with what proof; confirming that they are.
+    GUARDIANSHIP = "guardianship"
+    VOUCH = "vouch"
     # TRAINING: writing plans and comments for somebody else; sums over many people.
     PLAN = "plan"
     AGGREGATE = "aggregate"

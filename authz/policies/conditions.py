@@ -5,6 +5,7 @@ A condition is written `name` or `name:argument`. What raises does not hold, and
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, timedelta
@@ -18,6 +19,7 @@ from authz.question import Obligation, Question
 Holds = Callable[[Case], bool]
 
 ALWAYS = "always"
+_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 BREAK_GLASS_MAX = timedelta(minutes=60)
 
 
@@ -163,7 +165,19 @@ def _link_metric(argument: str) -> Holds:
 
 
 def _guardian_scope(argument: str) -> Holds:
-    return lambda case: argument in _scopes(case, Relation.GUARDIAN)
+    """The scope as it is, or `SCOPE:until:DAY` before that day of UTC: children grow out of it."""
+    bounded = f"{argument}:until:"
+
+    def holds(case: Case) -> bool:
+        scopes = _scopes(case, Relation.GUARDIAN)
+        today = case.now.astimezone(UTC).date().isoformat()
+        return argument in scopes or any(
+            today < scope.removeprefix(bounded) and _DAY.fullmatch(scope, len(bounded)) is not None
+            for scope in scopes
+            if scope.startswith(bounded)
+        )
+
+    return holds
 
 
 def _not_owner(_: str) -> Holds:

@@ -32,7 +32,18 @@ TOKEN_SCOPES = [
     "patient/Condition.rs",
     *(f"service:{data_class}:{action}" for data_class in DataClass for action in ("read", "write")),
 ]
-LINK_SCOPES = [*WORDS, "wellness:hrv", "reason", "training", "clearance", "plan", "location", "social"]
+LINK_SCOPES = [
+    *WORDS,
+    "restricted:until:2999-01-01",
+    "restricted:until:2000-01-01",
+    "wellness:hrv",
+    "reason",
+    "training",
+    "clearance",
+    "plan",
+    "location",
+    "social",
+]
 PEOPLE = ["ann", "bob", "client"]
 
 
