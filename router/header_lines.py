@@ -31,7 +31,7 @@ class HeaderLines(NamedTuple):
 
 
 def header_lines(lines: list[bytes]) -> HeaderLines | None:
-    """The headers that `lines`, without their ends, are; None where one is not plainly one, or comes twice."""
+    """The headers that `lines`, without their ends, are; None where one is not plain, or comes twice."""
     by_name: dict[str, str] = {}
     pairs: list[tuple[bytes, bytes]] = []
     for line in lines:

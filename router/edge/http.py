@@ -16,6 +16,7 @@ from functools import lru_cache
 from starlette.types import Receive, Scope, Send
 
 from authz.identity.subject import Subject
+from router.edge.answer_lines import advice, answer_lines, headers_of, headers_of_lines
 from router.edge.answers import Answer, answer_of_failure
 from router.edge.compression import Compression
 from router.edge.csrf import check_preflight
@@ -23,7 +24,6 @@ from router.edge.disconnect import Departure, Departures
 from router.edge.explorer import explorer_page
 from router.edge.forwarding import Forwarding
 from router.edge.framing import EVENTS, Framing, framed, framing_of, framing_of_increments
-from router.edge.answer_lines import advice, answer_lines, headers_of, headers_of_lines
 from router.edge.incremental import increments, standing
 from router.edge.inflate import check_coding, inflated
 from router.edge.negotiation import (
@@ -48,10 +48,13 @@ from router.operation.model import OperationKind
 from router.pipeline import GraphQLRequest
 from router.snapshot import Document, Snapshot
 from router.telemetry import (
+    Waiting,
     dropped_count,
+    overhead_s,
     request_answered,
     request_span,
     request_trace_id,
+    request_waiting,
     requests_duration_s,
     trace_id_of,
 )
@@ -71,6 +74,8 @@ class Exchange:
     trace_id: str
     status: str = "499"
     """Of the answer; the client was gone where there was none."""
+    is_stream: bool = False
+    """Whether the answer is one in parts, or a subscription's."""
     has_form: bool = False
     """Whether files may have come with the request."""
 
@@ -112,7 +117,8 @@ class GraphQLEndpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; whatever happens, the client gets a GraphQL response."""
-        began = time.perf_counter()
+        began, waiting = time.perf_counter(), Waiting()
+        request_waiting.set(waiting)
         headers = scope.get(WHOLE_HEADERS) or headers_of(scope)
         with request_span(headers.get("traceparent"), method_of(scope)):
             exchange = Exchange(scope, receive, send, headers, trace_id_of(headers.get("traceparent")))
@@ -121,7 +127,10 @@ class GraphQLEndpoint:
                 await self._answered_or_refused(exchange)
             finally:
                 request_answered(exchange.status)
-                _durations_of(method_of(scope), exchange.status)(time.perf_counter() - began)
+                took_s = time.perf_counter() - began
+                _durations_of(method_of(scope), exchange.status)(took_s)
+                if not exchange.is_stream:
+                    _overhead(took_s - waiting.total_s)
 
     async def _answered_or_refused(self, exchange: Exchange) -> None:
         accept = Accepted((Wire.JSON,))
@@ -187,12 +196,16 @@ class GraphQLEndpoint:
             if coding != "identity":
                 raise ClientError("send forms without content encoding", code="UNSUPPORTED_MEDIA_TYPE")
             exchange.has_form = True
-            return await from_form(exchange.scope, exchange.receive, self._config.http, forwarded)
+            with request_waiting.get():
+                return await from_form(exchange.scope, exchange.receive, self._config.http, forwarded)
         if not _is_json(media):
             raise ClientError("send the content type `application/json`", code="UNSUPPORTED_MEDIA_TYPE")
         text = exchange.scope.get(WHOLE_BODY)
         if text is None or len(text) > self._config.http.body_bytes_max:
-            text = await body(exchange.receive, self._config.http, announced=headers.get("content-length"))
+            with request_waiting.get():
+                text = await body(
+                    exchange.receive, self._config.http, announced=headers.get("content-length")
+                )
         text = inflated(text, coding, bytes_max=self._config.http.body_bytes_max)
         return from_json(text, self._config.http, forwarded)
 
@@ -330,7 +343,7 @@ class GraphQLEndpoint:
     async def _send_stream(self, exchange: Exchange, stream: Stream) -> None:
         lines = answer_lines(stream.framing.content_type, exchange.trace_id, "no-store")
         headers = headers_of_lines(lines + b"x-accel-buffering: no\r\n")
-        exchange.status = "200"
+        exchange.status, exchange.is_stream = "200", True
         heartbeat_s = self._config.streams.heartbeat_ms / 1_000
         with Departure(exchange.receive, at_once=True):
             await exchange.send({"type": "http.response.start", "status": 200, "headers": headers})
@@ -357,6 +370,9 @@ class GraphQLEndpoint:
 @lru_cache(maxsize=64)
 def _durations_of(method: str, status: str) -> Callable[[float], None]:
     return requests_duration_s.series({"route": GRAPHQL_ROUTE, "method": method, "status": status})
+
+
+_overhead = overhead_s.series({})
 
 
 @lru_cache(maxsize=256)

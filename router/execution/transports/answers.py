@@ -15,7 +15,7 @@ def read_answer(
     service: str, body: object, *, http_answer_status: int | None = None, cache_control: str = ""
 ) -> SubgraphResponse:
     """The answer, where `body` is a GraphQL response map.  Errors: `SubgraphCallFailed`, malformed."""
-    if not isinstance(body, Mapping):
+    if body.__class__ is not dict and not isinstance(body, Mapping):
         raise _malformed(service, "the answer is not an object", http_answer_status)
     data, errors = body.get("data"), body.get("errors")
     if data is not None and not isinstance(data, dict):
@@ -28,7 +28,7 @@ def read_answer(
     return SubgraphResponse(
         data=data,
         errors=tuple(errors) if errors else (),
-        extensions=extensions if isinstance(extensions, Mapping) else _NOTHING,
+        extensions=extensions if extensions and isinstance(extensions, Mapping) else _NOTHING,
         has_data="data" in body,
         cache_control=cache_control,
     )

@@ -7,6 +7,7 @@ What it does not do is refused, not guessed: no redirects, no cookies, no proxie
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import Mapping
 from typing import Final, cast
@@ -25,6 +26,7 @@ from router.execution.transports.http_wire import (
     plain_body,
     system_tls,
 )
+from router.execution.transports.whole_answer import whole_answer
 
 _HEAD_BYTES_MAX: Final = 256 * 1024
 
@@ -57,8 +59,9 @@ class HttpClient:
         """
         loop = asyncio.get_running_loop()
         host = self._host(endpoint)
-        deadline = None if timeout_s is None else loop.time() + timeout_s
-        connection = host.idle_connection(loop.time() - self._keep_alive_s)
+        now_s = loop.time()
+        deadline = None if timeout_s is None else now_s + timeout_s
+        connection = host.idle_connection(now_s - self._keep_alive_s)
         if connection is None:
             async with asyncio.timeout_at(deadline):
                 connection = await self._new_connection(endpoint, host)
@@ -203,6 +206,8 @@ class _Connection(asyncio.Protocol):
         self._answer_bytes_max = answer_bytes_max
         self._transport: asyncio.Transport | None = None
         self._waiter: asyncio.Future[HttpAnswer] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._deadline_s = math.inf
         self._parser = httptools.HttpResponseParser(self)
         self._reset()
         self.is_usable = False
@@ -218,6 +223,7 @@ class _Connection(asyncio.Protocol):
         self._delimited = False
         self._headers_complete = False
         self._head_bytes = 0
+        self._parsing = False
 
     async def exchange(self, request: bytes, deadline: float | None) -> HttpAnswer:
         """Send a request and wait for its answer. The caller discards the connection if this raises."""
@@ -225,18 +231,37 @@ class _Connection(asyncio.Protocol):
             raise ConnectionLost
         waiter: asyncio.Future[HttpAnswer] = self._loop.create_future()
         self._waiter = waiter
-        timer = None if deadline is None else self._loop.call_at(deadline, self._fail, TimeoutError())
+        if deadline is not None:
+            self._expect_by(deadline)
         self._transport.write(request)
         try:
             return await waiter
         finally:
             self._waiter = None
-            if timer is not None:
-                timer.cancel()
+            self._deadline_s = math.inf
+
+    def _expect_by(self, deadline_s: float) -> None:
+        """Fail the exchange at this time of the loop's. One timer serves many exchanges after one another."""
+        self._deadline_s = deadline_s
+        if self._timer is not None:
+            if self._timer.when() <= deadline_s:
+                return
+            self._timer.cancel()
+        self._timer = self._loop.call_at(deadline_s, self._look)
+
+    def _look(self) -> None:
+        self._timer = None
+        if self._deadline_s <= self._loop.time():
+            self._fail(TimeoutError())
+        elif self._deadline_s < math.inf:
+            self._timer = self._loop.call_at(self._deadline_s, self._look)
 
     def discard(self) -> None:
         """End the connection and free its place; again does nothing."""
         self.is_usable = False
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         self._host.forget(self)
         if self._transport is not None:
             self._transport.abort()
@@ -262,6 +287,13 @@ class _Connection(asyncio.Protocol):
             # nobody asked: the next answer could not be told from this one
             self.discard()
             return
+        if not self._parsing and not self._waiter.done():
+            answer = whole_answer(data, answer_bytes_max=self._answer_bytes_max)
+            if answer is not None:
+                self.idle_since = self._loop.time()
+                self._waiter.set_result(answer)
+                return
+        self._parsing = True
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):

@@ -98,7 +98,9 @@ def system_tls() -> ssl.SSLContext:
 
 def is_line(name: str, value: str) -> bool:
     """Whether a header is one: its name is a token, its value stays within its line.  Source: RFC 9110 §5."""
-    return _is_name(name) and not any(it in value for it in _FORBIDDEN)
+    if not _is_name(name):
+        return False
+    return value.isprintable() or not any(it in value for it in _FORBIDDEN)
 
 
 @functools.lru_cache(maxsize=1_024)

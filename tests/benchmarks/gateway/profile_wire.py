@@ -68,7 +68,9 @@ class Loop(uvloop.Loop):
         super().__init__()
         self._answers: dict[bytes, bytes] = {}
 
-    async def create_connection(self, factory: Any, *_: Any, **__: Any) -> tuple[Any, Any]:
+    async def create_connection(  # type: ignore[override]
+        self, factory: Any, *_: Any, **__: Any
+    ) -> tuple[Any, Any]:
         """A connection without sockets."""
         protocol = factory()
         pipe = Pipe(lambda asked: self._answered(protocol, asked))
