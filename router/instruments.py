@@ -17,6 +17,7 @@ SERIES_MAX: Final = 2_000
 OTHER: Final = "other"
 NO_LABELS: Final[Labels] = {}
 SECONDS_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+OVERHEAD_BUCKETS: Final = (0.0001, 0.00025, 0.0005, *SECONDS_BUCKETS[:12])
 COST_BUCKETS: Final = (1, 10, 50, 100, 500, 1_000, 5_000, 10_000, 100_000)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import random
 import re
+import time
 from contextlib import AbstractContextManager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from typing import Any, Final
 
 from opentelemetry import trace
 
-from router.instruments import COST_BUCKETS, Instruments
+from router.instruments import COST_BUCKETS, OVERHEAD_BUCKETS, Instruments
 
 TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})")
 instruments: Final = Instruments()
@@ -28,6 +29,12 @@ requests_duration_s = instruments.distribution(
     "from a request's head to the last byte of its answer",
     unit="s",
     labels=("http.route", "http.request.method", "http.response.status_code"),
+)
+overhead_s = instruments.distribution(
+    "stadion.router.overhead",
+    "a request answered whole, less its waiting for subgraphs and for the body: the router's part",
+    unit="s",
+    bounds=OVERHEAD_BUCKETS,
 )
 in_flight = instruments.level("http.server.active_requests", "requests under way")
 errors_count = instruments.counter("stadion.router.graphql_error", "errors answered", labels=("code",))
@@ -91,6 +98,31 @@ SPANS: Final = {
 }
 """Stage → the name of its span; `router` is around all of them and `fetch` around each call."""
 _NO_SPAN: Final = nullcontext()
+
+
+class Waiting:
+    """How long one request waited for others: the time inside at least one of its `with` blocks."""
+
+    __slots__ = ("_calls", "_since_s", "total_s")
+
+    def __init__(self) -> None:
+        self.total_s = 0.0
+        self._calls = 0
+        self._since_s = 0.0
+
+    def __enter__(self) -> None:
+        if not self._calls:
+            self._since_s = time.perf_counter()
+        self._calls += 1
+
+    def __exit__(self, *_: object) -> None:
+        self._calls -= 1
+        if not self._calls:
+            self.total_s += time.perf_counter() - self._since_s
+
+
+request_waiting: Final[ContextVar[Waiting]] = ContextVar("request_waiting", default=Waiting())  # noqa: B039
+"""The waiting of the request that this task serves; where there is none, one that nobody reads."""
 
 
 @dataclass(slots=True)

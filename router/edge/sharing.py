@@ -18,6 +18,7 @@ from authz.identity.subject import Subject
 from router.edge.answers import Answer
 from router.pipeline import GraphQLRequest
 from router.snapshot import Snapshot
+from router.telemetry import request_waiting
 
 Key: TypeAlias = tuple[object, ...]
 
@@ -63,7 +64,8 @@ class SharedQueries:
         while (flight := self._under_way.setdefault(key, own)) is not own:
             landing = flight.landing()
             try:
-                return await asyncio.shield(landing)
+                with request_waiting.get():
+                    return await asyncio.shield(landing)
             except asyncio.CancelledError:
                 if not landing.cancelled():
                     raise  # this client left; the one who runs the query did not

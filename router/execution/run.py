@@ -11,6 +11,7 @@ from typing import Any, Final
 from authz.identity.subject import Subject
 from router.errors import RequestTimedOut, SubgraphCallFailed
 from router.execution.transport import SubgraphRequest, SubgraphResponse, SubgraphTransport
+from router.telemetry import request_waiting
 
 log = logging.getLogger(__name__)
 
@@ -85,7 +86,8 @@ class Run:
     async def call(self, request: SubgraphRequest) -> SubgraphResponse:
         """The subgraph's answer.  Errors: `SubgraphCallFailed`, whatever went wrong on the way."""
         try:
-            return await self.transport.fetch(request)
+            with request_waiting.get():
+                return await self.transport.fetch(request)
         except SubgraphCallFailed:
             raise
         except Exception as error:

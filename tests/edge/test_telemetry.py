@@ -28,11 +28,15 @@ from router.config import RouterConfig
 from router.edge.credentials import Credentials
 from router.edge.serve import listen
 from router.errors import SubgraphCallFailed
+from router.execution.transport import SubgraphRequest, SubgraphResponse
 from router.execution.transports.http import HttpTransport
+from router.execution.transports.in_process import InProcessTransport
 from router.execution.transports.traced import TracedTransport
 from router.instruments import OTHER, SERIES_MAX, Counter, Distribution, Instruments
+from router.pipeline import GraphQLRequest
 from router.telemetry import TRACING, request_trace_id
 from tests.kit_edge.running import Running, running
+from tests.kit_edge.subgraph import Hall
 
 pytestmark = pytest.mark.timeout(60)
 CANARIES = (
@@ -235,6 +239,84 @@ async def test_a_scrape_has_what_was_counted_in_the_form_of_prometheus() -> None
     assert value_of(after, "process_resident_memory_bytes", {}) > 1_000_000
 
 
+class Clock:
+    """Time that stands still until somebody works."""
+
+    def __init__(self) -> None:
+        self.now_s = 100.0
+
+    def perf_counter(self) -> float:
+        return self.now_s
+
+
+class Slowly(InProcessTransport):
+    """A subgraph call takes five seconds of the clock."""
+
+    def __init__(self, clock: Clock, hall: Hall) -> None:
+        super().__init__({"only": hall})
+        self._clock = clock
+
+    async def fetch(self, request: SubgraphRequest) -> SubgraphResponse:
+        answer = await super().fetch(request)
+        self._clock.now_s += 5
+        return answer
+
+
+def recorded(one: Distribution) -> tuple[int, float]:
+    measured = one.values.get(())
+    return (sum(measured.counts), measured.total) if measured else (0, 0.0)
+
+
+async def test_the_routers_own_part_of_a_request_is_told_without_its_waiting(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock, hall = Clock(), Hall()
+    for module in ("router.telemetry", "router.edge.http"):
+        monkeypatch.setattr(f"{module}.time", clock)
+    transport = Slowly(clock, hall)
+    took_s = telemetry.requests_duration_s.values
+
+    def took() -> float:
+        return sum(one.total for one in took_s.values())
+
+    async def read(request: GraphQLRequest, caller: Subject) -> GraphQLRequest:
+        clock.now_s += 0.25  # the router's own work
+        return request
+
+    async with running(transport=transport) as router:
+        router.router.on_request = read
+        before, whole = recorded(telemetry.overhead_s), took()
+        assert (await router.post({"query": "{ hello }"}))[0] == 200
+        after = recorded(telemetry.overhead_s)
+        assert after[0] - before[0] == 1
+        assert after[1] - before[1] == pytest.approx(0.25)
+        assert took() - whole == pytest.approx(5.25)
+        # a refusal has a part of the router's, too; a stream has none that could be told from waiting
+        await router.post({"query": "{ no }"})
+        async with router.http.post(
+            router.url, json={"query": "{ hello }"}, headers={"accept": "text/event-stream"}
+        ) as it:
+            await it.read()
+        assert recorded(telemetry.overhead_s)[0] - after[0] == 1
+        assert recorded(telemetry.overhead_s)[1] - after[1] == pytest.approx(0.25)
+
+
+def test_calls_side_by_side_are_one_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock()
+    monkeypatch.setattr("router.telemetry.time", clock)
+    waiting = telemetry.Waiting()
+    with waiting:
+        clock.now_s += 1
+        with waiting:
+            clock.now_s += 2
+        clock.now_s += 4
+    clock.now_s += 8
+    with pytest.raises(ValueError, match="lost"), waiting:
+        clock.now_s += 16
+        raise ValueError("lost")
+    assert waiting.total_s == pytest.approx(23)
+
+
 async def test_levels_are_those_of_the_moment() -> None:
     async with running() as router:
         slow = asyncio.create_task(router.post({"query": "{ slow }"}))
@@ -258,7 +340,7 @@ def test_no_metric_is_promised_that_nothing_counts() -> None:
     package = Path(telemetry.__file__).parents[1]
     sources = [path for folder in ("router", "deploy") for path in (package / folder).rglob("*.py")]
     texts = [path.read_text(encoding="utf-8") for path in sources if path.name != "telemetry.py"]
-    idle = [name for name in made if not any(re.search(rf"\b{name}\.(add|set|record)\(", it) for it in texts)]
+    idle = [name for name in made if not any(re.search(rf"\b{name}\.(add|set|record|series)\(", it) for it in texts)]
     assert idle == []
 
 
