@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import orjson
 
 from router.admission import Demand, DemandControl
-from router.demand.actual import answer_cost
+from router.demand.actual import LaterParts, answer_cost
 from router.demand.by_subgraph import FetchCost, fetch_costs, objects_on
 from router.demand.estimate import CostNode, Estimator, cost_nodes, own_cost, told
 from router.demand.weights import Weights
@@ -99,25 +100,62 @@ class Budget:
         Errors: COST_ACTUAL_TOO_EXPENSIVE, where limits are enforced.
         """
         if self._config.measure_answers:
-            self._measure(tree, cost, variables, response)
+            cost.actual = self._counted(tree, variables, response)
+            try:
+                self._check(cost)
+            finally:
+                self._record(cost)
+        return self._told(response, cost)
+
+    async def settled_in_parts(
+        self,
+        tree: CostTree,
+        cost: Cost,
+        variables: Mapping[str, Any],
+        parts: AsyncIterator[GraphQLResponse],
+    ) -> AsyncIterator[GraphQLResponse]:
+        """The parts of one answer, as long as they cost together what one answer may; the last one is told
+        what they cost. What was asked for and never came, because the client left, cost what it cost so far.
+
+        Errors: COST_ACTUAL_TOO_EXPENSIVE instead of the part that is too dear, where limits are enforced.
+        """
+        later = LaterParts(tree.nodes, self._estimator(tree), variables)
+        try:
+            async with aclosing(parts) as source:  # type: ignore[type-var]
+                async for part in source:
+                    if self._config.measure_answers:
+                        came = self._counted(tree, variables, part) if cost.actual is None else 0.0
+                        cost.actual = (cost.actual or 0.0) + came + later.cost(part.incremental or {})
+                        self._check(cost)
+                    is_last = not (part.incremental or {}).get("hasNext", False)
+                    yield self._told(part, cost) if is_last else part
+        finally:
+            if cost.actual is not None:
+                self._record(cost)
+
+    def _told(self, response: GraphQLResponse, cost: Cost) -> GraphQLResponse:
         if not self._config.shown:
             return response
         return replace(response, extensions={**response.extensions, "cost": cost.shown()})
 
-    def _measure(
-        self, tree: CostTree, cost: Cost, variables: Mapping[str, Any], response: GraphQLResponse
-    ) -> None:
+    def _counted(self, tree: CostTree, variables: Mapping[str, Any], response: GraphQLResponse) -> float:
         data = response.data
         if isinstance(data, orjson.Fragment):
             data = orjson.loads(orjson.dumps(data))
-        actual = cost.actual = tree.base + answer_cost(tree.nodes, data, self._estimator(tree), variables)
-        actual_max = self._config.actual_cost_max
-        over = bool(actual_max) and actual > actual_max
-        if over:
-            cost.result = ANSWER_TOO_DEAR
+        return tree.base + answer_cost(tree.nodes, data, self._estimator(tree), variables)
+
+    def _record(self, cost: Cost) -> None:
+        actual = cost.actual or 0.0
         cost_actual.record(actual, {"result": cost.result})
         cost_delta.record(cost.estimated - actual)
-        if over and self._enforced:
+
+    def _check(self, cost: Cost) -> None:
+        """Errors: COST_ACTUAL_TOO_EXPENSIVE, where limits are enforced."""
+        actual, actual_max = cost.actual or 0.0, self._config.actual_cost_max
+        if not actual_max or actual <= actual_max:
+            return
+        cost.result = ANSWER_TOO_DEAR
+        if self._enforced:
             raise ClientError(
                 f"the answer's cost is {told(actual)}, at most {actual_max} is allowed",
                 code=ANSWER_TOO_DEAR,

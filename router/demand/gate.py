@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -37,6 +37,10 @@ class Admitted:
     def settled(self, response: GraphQLResponse) -> GraphQLResponse:
         """The answer, once its cost is known. Errors: COST_ACTUAL_TOO_EXPENSIVE."""
         return self.budget.settled(self.tree, self.cost, self.variables, response)
+
+    def settled_in_parts(self, parts: AsyncIterator[GraphQLResponse]) -> AsyncIterator[GraphQLResponse]:
+        """The parts of an answer, each counted.  Errors: COST_ACTUAL_TOO_EXPENSIVE instead of a part."""
+        return self.budget.settled_in_parts(self.tree, self.cost, self.variables, parts)
 
 
 class Gate:

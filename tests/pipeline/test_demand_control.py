@@ -12,6 +12,7 @@ from authz.identity.subject import ANONYMOUS, Subject
 from router.admission import ClientClass, Demand, DemandControl
 from router.config import RouterConfig
 from router.errors import ClientError
+from router.execution import IncrementalFormat
 from router.execution.transports.in_process import InProcessTransport
 from router.pipeline import GraphQLRequest, Router
 from router.snapshot import snapshot_of
@@ -49,7 +50,7 @@ class Shelf:
     ) -> Mapping[str, Any]:
         self.asked.append(query)
         if "_entities" in query:
-            return {"data": {"_entities": [{"copies": 1}, {"copies": 1}]}}
+            return {"data": {"_entities": [{"copies": 1} for _ in variables["representations"]]}}
         books = [{"__typename": "Book", "id": str(number), "title": "t"} for number in (1, 2)]
         return {"data": {"books": books, "all": books, "add": books[0]}}
 
@@ -143,6 +144,74 @@ async def test_an_answer_over_the_limit_is_not_sent() -> None:
         {"cost.actual": 12, "cost.max": 11},
     )
     assert (await ask(router, "{ books(first: 2) { title } }"))["data"]
+
+
+IN_PARTS = [
+    "{ books(first: 2) { title ... @defer { copies } } }",
+    "{ books(first: 2) { title ... @defer { copies title } ... @defer { id } } }",
+    "{ all @stream(initialCount: 1) { title copies } }",
+    "{ all @stream(initialCount: 0) { title ... @defer { copies } } }",
+    "{ books(first: 2) { ... on Book { title ... on Book @defer { copies } } } }",
+]
+
+
+async def parts_of(
+    router: Router, text: str, format_: IncrementalFormat = IncrementalFormat.PENDING
+) -> list[dict[str, Any]]:
+    request = GraphQLRequest(text=text)
+    graph = router.snapshot
+    document = await router.read(request, graph)
+    parts = await router.parts(request, document, ANONYMOUS, graph, format_)
+    return [orjson.loads(orjson.dumps(one.body())) async for one in parts]
+
+
+@pytest.mark.parametrize("format_", IncrementalFormat)
+@pytest.mark.parametrize("text", IN_PARTS, ids=["defer", "two", "stream", "both", "in a fragment"])
+async def test_an_answer_in_parts_costs_what_the_whole_costs(text: str, format_: IncrementalFormat) -> None:
+    router = router_of(DemandControl(mode=Demand.MEASURE, shown=True), Shelf())
+    before = sum(one.total for one in cost_actual.values.values())
+    whole = (await ask(router, text))["extensions"]["cost"]["actual"]
+    assert whole == 12  # two books, and the copies of each for five
+    first, *_, last = await parts_of(router, text, format_)
+    assert first["hasNext"] is True
+    assert "extensions" not in first
+    assert last["hasNext"] is False
+    assert last["extensions"]["cost"]["actual"] == whole
+    assert sum(one.total for one in cost_actual.values.values()) - before == 2 * whole
+
+
+@pytest.mark.parametrize("format_", IncrementalFormat)
+async def test_the_part_that_makes_an_answer_too_dear_is_not_sent(format_: IncrementalFormat) -> None:
+    router = router_of(DemandControl(mode=Demand.ENFORCE, actual_cost_max=11), Shelf())
+    request = GraphQLRequest(text=IN_PARTS[0])
+    document = await router.read(request, router.snapshot)
+    parts = await router.parts(request, document, ANONYMOUS, router.snapshot, format_)
+    first = await anext(parts)
+    assert first.body()["data"] == {"books": [{"title": "t"}, {"title": "t"}]}
+    with pytest.raises(ClientError) as raised:
+        async for part in parts:
+            assert "copies" not in str(part.body())
+    assert raised.value.code == "COST_ACTUAL_TOO_EXPENSIVE"
+    too_dear = router_of(DemandControl(mode=Demand.ENFORCE, actual_cost_max=1), Shelf())
+    with pytest.raises(ClientError):
+        await parts_of(too_dear, IN_PARTS[0])
+
+
+async def test_what_a_client_left_before_its_end_cost_what_was_sent() -> None:
+    router = router_of(DemandControl(mode=Demand.MEASURE), Shelf())
+    request = GraphQLRequest(text=IN_PARTS[0])
+    document = await router.read(request, router.snapshot)
+    parts = await router.parts(request, document, ANONYMOUS, router.snapshot, IncrementalFormat.PENDING)
+    before = sum(one.total for one in cost_actual.values.values())
+    await anext(parts)
+    await parts.aclose()  # type: ignore[attr-defined]
+    assert sum(one.total for one in cost_actual.values.values()) - before == 2
+
+
+async def test_parts_are_not_counted_where_answers_are_not_measured() -> None:
+    demand = DemandControl(mode=Demand.ENFORCE, actual_cost_max=1, measure_answers=False, shown=True)
+    *_, last = await parts_of(router_of(demand, Shelf()), IN_PARTS[0])
+    assert "actual" not in last["extensions"]["cost"]
 
 
 async def test_a_class_of_clients_has_a_budget_of_its_own() -> None:
