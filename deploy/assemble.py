@@ -22,7 +22,7 @@ from authz.policies.kept import KeptPolicies, follow, take_newest
 from datastores.events.port import Event
 from datastores.events.relay import Handler
 from datastores.lifecycle import opened
-from deploy.domains import Shared, audit_log_of, build_domains
+from deploy.domains import NOBODY_ELSEWHERE, Elsewhere, Shared, audit_log_of, build_domains
 from deploy.keys import kept_secret
 from deploy.schemas import migrate_all
 from deploy.settings import Settings
@@ -57,6 +57,7 @@ class Platform:
     secrets: Callable[[str], bytes]
     training_ports: TrainingPorts
     subgraphs: Mapping[str, Subgraph[Any]]
+    now: Callable[[], datetime]
 
 
 @asynccontextmanager
@@ -65,12 +66,14 @@ async def platform(
     *,
     serving: str | None = None,
     consumers: Consumers = _NONE,
+    elsewhere: Elsewhere = NOBODY_ELSEWHERE,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> AsyncIterator[Platform]:
     """The platform, open inside the block; stores close in reverse order after it.
 
     `serving` is the one domain of this process, where each has its own: accounts then relays the events
-    of all, and training tidies its files. `consumers` follow events beside the platform's own, by group.
+    of all, and training tidies its files. `consumers` follow events beside the platform's own, by group;
+    `elsewhere` knows people who are at home in other regions.
     Errors: StoreError, one clear sentence, where a store does not open.
     """
     stores = stores_of(settings)
@@ -95,6 +98,7 @@ async def platform(
             passwords=Passwords(),
             secret=secret,
             now=now,
+            elsewhere=elsewhere,
         )
         built = build_domains(shared)
         if serving in {None, "accounts"}:
@@ -115,6 +119,7 @@ async def platform(
                     secrets=secret,
                     training_ports=built.training_ports,
                     subgraphs=built.subgraphs,
+                    now=now,
                 )
             finally:
                 shared.passwords.close()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, TypeVar, cast
+from typing import Any, Protocol, TypeVar, cast
 
 from authz.classes import DataClass
 from authz.decide import Authorizer
@@ -35,6 +35,30 @@ from subgraphs.training.ports import TrainingPorts
 VIEWERS_MAX = 1_000
 
 
+class Elsewhere(Protocol):
+    """People who are at home in other regions."""
+
+    async def knows(self, user_id: str) -> bool:
+        """Whether somebody of this id is at home in another region."""
+        ...
+
+    async def person(self, user_id: str) -> Subject | None:
+        """Somebody of another region with the roles that they hold there."""
+        ...
+
+
+class _Nobody:
+    async def knows(self, user_id: str) -> bool:
+        return False
+
+    async def person(self, user_id: str) -> Subject | None:
+        return None
+
+
+NOBODY_ELSEWHERE: Elsewhere = _Nobody()
+"""Where there is one region."""
+
+
 @dataclass(frozen=True, slots=True)
 class Shared:
     """What more than one domain is handed. `secret(name)` gives the installation's kept random bytes."""
@@ -45,6 +69,7 @@ class Shared:
     passwords: Passwords
     secret: Callable[[str], bytes]
     now: Callable[[], datetime]
+    elsewhere: Elsewhere = NOBODY_ELSEWHERE
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +120,7 @@ def build_domains(shared: Shared) -> Domains:
             authorizer=shared.authorizer,
             cursors=cursors,
             now=shared.now,
+            elsewhere=shared.elsewhere.knows,
         ),
         training.build_of(
             training_ports, events=stores.events, authorizer=shared.authorizer, cursors=cursors
@@ -135,17 +161,9 @@ def _explainer(shared: Shared, others: list[Subgraph[Any]]) -> Explainer:
     classes: dict[str, tuple[DataClass, str]] = {}
     for each in others:
         classes.update(each.classes())
-    relational = shared.stores.relational["accounts"]
-
     async def person(user_id: str) -> Subject | None:
-        roles, factors = await relational.read(
-            lambda c: (accounts_store.roles_of(c, [user_id]), accounts_store.with_totp(c, [user_id]))
-        )
-        if user_id not in factors:
-            return None
-        acr = 2 if factors[user_id] else 1
-        held = roles_in_session(roles[user_id], acr=acr, now=shared.now())
-        return Subject(id=user_id, roles=held, acr=acr)
+        found = await person_at(shared.stores, user_id, shared.now())
+        return found or await shared.elsewhere.person(user_id)
 
     async def subjects_of(owner_id: str) -> list[str]:
         return await shared.stores.facts.subjects_of(owner_id, limit=VIEWERS_MAX)
@@ -156,3 +174,15 @@ def _explainer(shared: Shared, others: list[Subgraph[Any]]) -> Explainer:
         authorize=shared.authorizer.for_request,
         subjects_of=subjects_of,
     )
+
+
+async def person_at(stores: Stores, user_id: str, now: datetime) -> Subject | None:
+    """Somebody as their strongest token would prove them; None for nobody of these stores."""
+    roles, factors = await stores.relational["accounts"].read(
+        lambda c: (accounts_store.roles_of(c, [user_id]), accounts_store.with_totp(c, [user_id]))
+    )
+    if user_id not in factors:
+        return None
+    acr = 2 if factors[user_id] else 1
+    held = roles_in_session(roles[user_id], acr=acr, now=now)
+    return Subject(id=user_id, roles=held, acr=acr)

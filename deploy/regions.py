@@ -1,15 +1,15 @@
 """Several regions in one process: a whole platform over the stores of each, one directory, one endpoint.
 
-A region's platform holds no store of another region, so nothing of it can reach one; who is served by which
-is decided before it, by the directory. With no region in the settings none of this runs.
+A region's platform holds no store of another region, so nothing of it can reach one; which of them answers
+what is decided before them, in `deploy/regional`. With no region in the settings none of this runs.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -18,8 +18,7 @@ from starlette.routing import Route
 
 from authz.errors import InvalidToken
 from authz.identity.subject import Subject
-from authz.trail import Access
-from datastores.errors import Conflict
+from datastores.errors import Conflict, StoreError
 from datastores.events.port import Event
 from datastores.lifecycle import opened
 from datastores.regions.directory import RegionDirectory
@@ -28,7 +27,12 @@ from deploy.assemble import Platform, platform
 from deploy.endpoint import config_of, published_supergraph
 from deploy.keys import kept_secret
 from deploy.refusals import ledger_of, records_refusals
-from deploy.regional_subgraph import Homes, RegionalSubgraph, handle_name
+from deploy.regional.calls import Served
+from deploy.regional.homes import Homes, handle_name
+from deploy.regional.ledger import RegionalLedger
+from deploy.regional.neighbours import Neighbours
+from deploy.regional.routes import unrouted
+from deploy.regional.subgraph import RegionalSubgraph
 from deploy.settings import Settings
 from deploy.stores import Stores
 from router.edge.app import build_app
@@ -38,7 +42,6 @@ from router.hooks import HookedRouter, Hooks
 from router.operation.authorize import Rights
 from router.pipeline import Router
 from router.snapshot import snapshot_of
-from subgraphs.kit.trail import Ledger
 
 log = logging.getLogger(__name__)
 USER_REGISTERED = "user.registered"
@@ -76,8 +79,13 @@ async def regional_platform(settings: Settings) -> AsyncIterator[Regions]:
     async with opened({"the directory of regions": directory}), AsyncExitStack() as stack:
         platforms: dict[str, Platform] = {}
         for name in settings.regions:
-            consumers = {"region-directory": ((USER_REGISTERED,), _settling(directory, name))}
-            running = platform(settings.of_region(name), consumers=consumers)
+            neighbours = Neighbours(name, directory, platforms, frozenset(settings.regions))
+            arriving = {"region-directory": ((USER_REGISTERED,), _settling(directory, name))}
+            running = platform(
+                settings.of_region(name),
+                consumers={**arriving, **neighbours.consumers()},
+                elsewhere=neighbours,
+            )
             platforms[name] = await stack.enter_async_context(running)
         yield Regions(platforms, Homes(directory, settings.home_region))
 
@@ -114,16 +122,22 @@ def transport_of(regions: Regions) -> InProcessTransport:
     return InProcessTransport(
         {
             name: RegionalSubgraph(
-                {region: each.subgraphs[name] for region, each in regions.platforms.items()}, regions.homes
+                {region: _served(each, name) for region, each in regions.platforms.items()}, regions.homes
             )
             for name in regions.home.subgraphs
         }
     )
 
 
+def _served(running: Platform, name: str) -> Served:
+    return Served(running.subgraphs[name], running.stores.rows()[name].ready)
+
+
 def _router_of(regions: Regions) -> Router:
     config = config_of(regions.home.settings)
     snapshot = snapshot_of(published_supergraph(), config)
+    if missing := unrouted(snapshot.api_schema):
+        raise StoreError(f"it is not known which region answers {', '.join(f'`{each}`' for each in missing)}")
     rights = Rights(can_ever=regions.home.authorizer.can_ever)
     ledgers = {name: ledger_of(each) for name, each in regions.platforms.items()}
     refused = records_refusals(RegionalLedger(ledgers, regions.homes), rights, snapshot)
@@ -148,27 +162,3 @@ def _credentials_of(regions: Regions) -> Credentials:
         return all(verifier.still_valid(subject) for verifier in verifiers)
 
     return Credentials(authenticate=authenticate, is_active=is_active)
-
-
-@dataclass(frozen=True, slots=True)
-class RegionalLedger:
-    """`Ledger` of refusals: kept where who asked is at home, naming nobody who is at home elsewhere."""
-
-    ledgers: Mapping[str, Ledger]
-    homes: Homes
-
-    async def keep(self, accesses: Sequence[Access]) -> None:
-        """See `Ledger.keep`."""
-        people = {each.actor_id for each in accesses if each.actor_id is not None}
-        regions = await self.homes.directory.regions_of(people)
-        for access in accesses:
-            own = regions.get(access.actor_id or "", self.homes.home)
-            await self.ledgers[own].keep([await self._near(own, access)])
-
-    async def _near(self, own: str, access: Access) -> Access:
-        targets = {each.target_id for each in access.touched if each.target_id is not None}
-        far = {name for name, at in (await self.homes.directory.regions_of(targets)).items() if at != own}
-        touched = tuple(
-            replace(each, target_id=None) if each.target_id in far else each for each in access.touched
-        )
-        return replace(access, touched=touched)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -18,13 +18,21 @@ from subgraphs.profiles.model import CoachLink, CoachScope, LinkState, Profile, 
 Change = Callable[[CoachLink, datetime], CoachLink]
 
 
+async def nobody_elsewhere(user_id: str) -> bool:
+    """Where there is one region, nobody has a profile in another."""
+    del user_id
+    return False
+
+
 @dataclass(frozen=True, slots=True)
 class Profiles:
-    """The ports that profiles works with; one value a process."""
+    """The ports that profiles works with; one value a process. `elsewhere` says whether somebody has a
+    profile in another region."""
 
     relational: Relational
     outbox: Outbox
     now: Callable[[], datetime]
+    elsewhere: Callable[[str], Awaitable[bool]] = nobody_elsewhere
 
 
 async def change_profile(
@@ -60,7 +68,11 @@ async def invite(
     message: str,
     valid_until_utc: datetime | None,
 ) -> CoachLink:
-    """An athlete's invitation to a coach.  Errors: RuleBroken."""
+    """An athlete's invitation to a coach, who may be at home in another region: the link is the athlete's.
+
+    Errors: RuleBroken.
+    """
+    is_elsewhere = await profiles.elsewhere(coach_id)
 
     def work(connection: Connection) -> CoachLink:
         now = profiles.now()
@@ -77,7 +89,7 @@ async def invite(
             now=now,
             version=1 if latest is None else latest.version + 1,
         )
-        if coach_id not in store.profiles_by_user(connection, [coach_id]):
+        if not is_elsewhere and coach_id not in store.profiles_by_user(connection, [coach_id]):
             raise RuleBroken("NOT_FOUND", "coachId", "not found")
         if store.count_going(connection, athlete_id=athlete_id, now=now) >= model.COACHES_PER_ATHLETE_MAX:
             told = f"at most {model.COACHES_PER_ATHLETE_MAX} coaches at a time: end a link first"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from authz.identity.subject import Subject
@@ -16,7 +16,7 @@ from subgraphs.kit.guard import Decides
 from subgraphs.kit.subgraph import AuthorizesRequests
 from subgraphs.profiles import model, store
 from subgraphs.profiles.access import links_seen_by
-from subgraphs.profiles.changes import Profiles
+from subgraphs.profiles.changes import Profiles, nobody_elsewhere
 from subgraphs.profiles.entities import CoachLink, ProfilesContext, User
 from subgraphs.profiles.graph import Mutation, Query
 
@@ -38,9 +38,11 @@ def build(
     authorizer: AuthorizesRequests,
     cursors: CursorSigner,
     now: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC),
+    elsewhere: Callable[[str], Awaitable[bool]] = nobody_elsewhere,
 ) -> Subgraph[ProfilesContext]:
-    """The subgraph. Feed it `events.CONSUMED_TOPICS` through `events.consumer`."""
-    profiles = Profiles(relational=relational, outbox=outbox, now=now)
+    """The subgraph. Feed it `events.CONSUMED_TOPICS` through `events.consumer`. `elsewhere` says whether
+    somebody has a profile in another region."""
+    profiles = Profiles(relational=relational, outbox=outbox, now=now, elsewhere=elsewhere)
 
     def context(subject: Subject, decisions: Decides) -> ProfilesContext:
         async def people(ids: list[str]) -> dict[str, model.Profile]:

@@ -1,0 +1,1 @@
+"""Several regions before one router: each call goes where the people it is about are at home."""

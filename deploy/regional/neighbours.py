@@ -1,0 +1,79 @@
+"""What one region's platform learns of the others: facts between people of two regions, who was erased, and
+whether somebody is at home elsewhere. All of it is ids, relations and times; names and rows stay at home.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+
+from authz.classes import Relation
+from authz.facts.model import RELATIONSHIP_TOPIC, relationship_of
+from authz.identity.subject import Subject
+from datastores.errors import Unavailable
+from datastores.events.outbox import new_event
+from datastores.events.port import Event
+from datastores.regions.directory import RegionDirectory
+from deploy.assemble import USER_ERASED, Consumers, Platform
+from deploy.domains import person_at
+
+BOTH_WAYS = frozenset({Relation.BLOCKED})
+"""Relations that decide about both people's rows, and so are known at both homes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbours:
+    """The other regions, as the platform of `region` meets them. `platforms` fills while they start."""
+
+    region: str
+    directory: RegionDirectory
+    platforms: Mapping[str, Platform]
+    expected: frozenset[str]
+
+    async def knows(self, user_id: str) -> bool:
+        """Whether somebody of this id is at home in another region."""
+        home = (await self.directory.regions_of([user_id])).get(user_id)
+        return home is not None and home != self.region
+
+    async def person(self, user_id: str) -> Subject | None:
+        """Somebody of another region with the roles that they hold there; nothing of it is kept."""
+        home = (await self.directory.regions_of([user_id])).get(user_id)
+        if home is None or home == self.region or home not in self.platforms:
+            return None
+        found = self.platforms[home]
+        return await person_at(found.stores, user_id, found.now())
+
+    def consumers(self) -> Consumers:
+        """What passes events on."""
+        follow: Mapping[str, tuple[tuple[str, ...], Callable[[Event], Awaitable[None]]]] = {
+            "facts-elsewhere": ((RELATIONSHIP_TOPIC,), self._pass_fact),
+            "erased-elsewhere": ((USER_ERASED,), self._pass_erasure),
+        }
+        return follow
+
+    async def _pass_fact(self, event: Event) -> None:
+        """A fact is known at the home of the owner whose rows it decides about, wherever it was published."""
+        fact = relationship_of(event.payload)
+        ends = {fact.object_id, *({fact.subject_id} if fact.relation in BOTH_WAYS else ())}
+        homes = set((await self.directory.regions_of(ends)).values())
+        for region in homes - {self.region}:
+            await self._platform(region).stores.facts.put(fact)
+
+    async def _pass_erasure(self, event: Event) -> None:
+        """Who is erased at home is erased everywhere: their links, facts and pseudonyms of records too."""
+        user_id = str(event.payload["user_id"])
+        home = (await self.directory.regions_of([user_id])).get(user_id)
+        if home != self.region:
+            return
+        for region in sorted(self.expected - {self.region}):
+            stores = self._platform(region).stores
+            told = new_event(USER_ERASED, key=user_id, payload=event.payload, at_utc=event.at_utc)
+            append = partial(stores.events.outbox.append, events=[told])
+            await stores.relational["accounts"].write(append)
+
+    def _platform(self, region: str) -> Platform:
+        found = self.platforms.get(region)
+        if found is None:
+            raise Unavailable("that region has not started yet: try again")
+        return found
