@@ -165,14 +165,6 @@ async def keep_keys(settings: Settings, safe: Safe) -> int:
         return await _put_keys(settings, stores.vault_rows, safe)
 
 
-async def prune(repository: Repository, *, keep: int) -> int:
-    """Remove all backups but the newest `keep`; how many went."""
-    backups = await repository.backups()
-    gone = backups[:-keep]
-    await repository.forget(gone, kept=[*backups[-keep:], *await repository.backups("base")])
-    return len(gone)
-
-
 def _with(entry: Entry, **changes: Any) -> Entry:
     return Entry(**{**asdict(entry), **changes})
 

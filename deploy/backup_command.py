@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -29,8 +30,16 @@ def backup_command(
     into: Annotated[str | None, typer.Option(help="where backups go: `file:///folder` or `s3://…`")] = None,
     safe: SafeFolder = None,
     data: Folder = None,
-    keep: Annotated[int | None, typer.Option(min=1, help="remove all but so many of the newest")] = None,
+    keep: Annotated[
+        int | None, typer.Option(min=1, help="remove all but so many of the newest of each kind")
+    ] = None,
+    keep_days: Annotated[
+        float | None, typer.Option("--keep-days", min=0.0, help="but keep those of so many days")
+    ] = None,
     *,
+    only_prune: Annotated[
+        bool, typer.Option("--prune", help="only remove what `--keep` and `--keep-days` do not keep")
+    ] = False,
     every_file: Annotated[
         bool, typer.Option("--every-file", help="read files again that an earlier backup has")
     ] = False,
@@ -61,8 +70,12 @@ def backup_command(
             asyncio.run(_keep_segment(place, folder, wal))
         elif only_keys:
             asyncio.run(_only_keys(settings, folder))
+        elif only_prune:
+            asyncio.run(_prune_alone(place, folder, keep, keep_days))
         else:
-            asyncio.run(_back_up(settings, place, folder, keep=keep, every_file=every_file, cluster=cluster))
+            asyncio.run(_back_up(settings, place, folder, every_file=every_file, cluster=cluster))
+            if keep is not None or keep_days is not None:
+                asyncio.run(_prune_alone(place, folder, keep, keep_days))
     except StoreError as error:
         fail(str(error))
 
@@ -86,11 +99,9 @@ def safe_folder(settings: Settings, given: Path | None) -> Path:
     return folder
 
 
-async def _back_up(
-    settings: Settings, place: str, folder: Path, *, keep: int | None, every_file: bool, cluster: bool
-) -> None:
+async def _back_up(settings: Settings, place: str, folder: Path, *, every_file: bool, cluster: bool) -> None:
     from datastores.backup.safe import Safe
-    from deploy.backup import alone_at, back_up, back_up_cluster, opened_repository, prune
+    from deploy.backup import alone_at, back_up, back_up_cluster, opened_repository
     from deploy.progress import shown_progress
 
     if settings.relational_url is None and not settings.data_folder.is_dir():
@@ -102,10 +113,20 @@ async def _back_up(
                 entry = await back_up_cluster(settings, repository, advance=advance)
             else:
                 entry = await back_up(settings, repository, safe, every_file=every_file, advance=advance)
-            removed = await prune(repository, keep=keep) if keep is not None else 0
     typer.echo(_line(entry))
-    if removed:
-        typer.echo(f"removed {removed} older backups")
+
+
+async def _prune_alone(place: str, folder: Path, keep: int | None, keep_days: float | None) -> None:
+    from datastores.backup.retention import Retention, prune
+    from datastores.backup.safe import Safe
+    from deploy.backup import alone_at, opened_repository
+
+    if keep is None and keep_days is None:
+        fail("say what to keep: `--keep 7`, `--keep-days 30`")
+    with alone_at(folder):
+        async with opened_repository(place, Safe(folder), create=False) as repository:
+            gone = await prune(repository, Retention(keep, keep_days), at_utc=datetime.now(UTC))
+    typer.echo(f"removed {gone.backups} older backups and {gone.segments} segments of the log")
 
 
 async def _only_keys(settings: Settings, folder: Path) -> None:
@@ -140,7 +161,7 @@ async def _list(place: str, folder: Path) -> None:
 
 def _line(entry: Entry) -> str:
     """What, when, how much, how it ended."""
-    told = "ok" if entry.ok else f"FAILED: {entry.told}"
+    told = (entry.told or "ok") if entry.ok else f"FAILED: {entry.told}"
     head = f"{entry.at_utc[:19]}Z  {entry.kind:<7} {entry.backup_id}  {told}"
     if entry.kind not in {"backup", "base"} or not entry.ok:
         return head

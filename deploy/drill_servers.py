@@ -33,7 +33,7 @@ _SCHEMAS = (*STORES_IN_ORDER, "series", "graph")
 
 
 def drill_target(settings: Settings, servers: Sequence[str], folder: Path) -> Settings:
-    """Settings of a platform in `folder` and on `servers`, by their schemes; a second PostgreSQL takes series.
+    """Settings of a platform in `folder` and on `servers` by scheme; a second PostgreSQL takes series.
 
     Errors: StoreUrlProblem for a server that no store can be on.
     """

@@ -33,8 +33,8 @@ _FIRST = "0" * 64
 class Entry:
     """One line of the catalogue: what was done when, to which backup, how it ended.
 
-    `kind` is `backup`, `base` (a whole cluster), `restore`, `drill` or `removed`; `told` is a sentence where
-    it failed.
+    `kind` is `backup`, `base` (a whole cluster), `restore`, `drill`, `removed`, or `trimmed` (a log); `told`
+    is a sentence where it failed, or what was trimmed.
     """
 
     kind: str
@@ -201,6 +201,10 @@ class Repository:
         if sealed is None:
             raise BackupDamaged(f"`{name}` of the backup is missing")
         return await asyncio.to_thread(self.key.unseal, name, sealed)
+
+    async def delete_sealed(self, name: str) -> None:
+        """Remove what was kept under `name`, if anything."""
+        await self._blobs.delete(name)
 
     async def list_sealed(self, prefix: str) -> AsyncIterator[str]:
         """The names that begin with `prefix`."""

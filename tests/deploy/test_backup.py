@@ -16,6 +16,7 @@ from pydantic import SecretStr
 
 from authz.trail import TOPIC, Access, Outcome, Touched
 from datastores.backup.errors import BackupDamaged
+from datastores.backup.retention import Pruned, Retention, prune
 from datastores.backup.safe import Safe
 from datastores.blobs.files import FileBlobs
 from datastores.config import StoreUrlProblem
@@ -26,7 +27,7 @@ from datastores.relational.copying import TargetNotEmpty
 from datastores.relational.port import Relational
 from deploy import backup as backup_module
 from deploy.assemble import Platform, platform
-from deploy.backup import alone_at, back_up, back_up_cluster, keep_keys, opened_repository, prune
+from deploy.backup import alone_at, back_up, back_up_cluster, keep_keys, opened_repository
 from deploy.drill import drill
 from deploy.restore import chosen, restore
 from deploy.settings import Settings
@@ -310,7 +311,7 @@ async def test_a_backup_that_fails_is_in_the_catalogue_and_never_restored(place:
 async def test_only_the_newest_are_kept_and_they_stay_whole(place: Place) -> None:
     kept = [await place.back_up() for _ in range(2)]
     async with opened_repository(place.url, place.safe, create=False) as repository:
-        assert await prune(repository, keep=1) == 1
+        assert await prune(repository, Retention(backups=1), at_utc=datetime.now(UTC)) == Pruned(backups=1)
         assert [each.backup_id for each in await repository.backups()] == kept[1:]
         with pytest.raises(NotFound, match=f"there is no backup `{kept[0]}`: the newest is `{kept[1]}`"):
             chosen(await repository.backups(), kept[0])
