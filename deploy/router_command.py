@@ -177,13 +177,16 @@ def _serve(files: _Files, environment: Settings, *, host: str, port: int, worker
 
     def serve(own: socket, worker_ready: Callable[[], None]) -> None:
         around.worker = listening.index(own)
-        run(app, own, settings, ready=worker_ready)
+        run(app, own, settings, ready=worker_ready, shared=True)
 
     def serve_anew(own: socket, worker_ready: Callable[[], None]) -> None:
         around.worker = listening.index(own)
-        anew = files.read(environment)
-        built = _app(files, anew, environment, around, workers=workers)
-        run(built, own, anew.settings, ready=worker_ready)
+        try:
+            anew = files.read(environment)
+            built = _app(files, anew, environment, around, workers=workers)
+        except typer.Exit as told:
+            raise SystemExit(told.exit_code) from None
+        run(built, own, anew.settings, ready=worker_ready, shared=True)
 
     from deploy.workers import run_workers
 

@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import logging
 import os
+import select
 import signal
+import sys
+import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from socket import socket
 from typing import Final, TypeAlias
+
+from router.edge.backlog import refuse_new
 
 log = logging.getLogger("stadion.workers")
 
 Serve: TypeAlias = Callable[[socket, Callable[[], None]], None]
 """A worker's socket and what to call when requests are taken → serves until it is asked to stop."""
 
+START_S_MAX: Final = 120.0
+"""A new worker that has not got ready by then is ended."""
+
 _WATCHED: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD)
+_STOPS: Final = {signal.SIGINT, signal.SIGTERM}
+_LOOK_MS: Final = 50
+_DEATH_SIGNAL: Final = 1  # PR_SET_PDEATHSIG
 
 
 def run_workers(
@@ -28,7 +41,8 @@ def run_workers(
 
     SIGHUP restarts them one after the other: a new process takes requests from the same socket, by
     `serve_anew` where it is given, before the old one is asked to stop; no connection is refused meanwhile.
-    Where a new one does not get ready, the old ones stay.
+    Where a new one does not get ready in START_S_MAX, the old ones stay. Where this process dies, the
+    workers end as if they were asked to (on Linux).
     """
     gc.collect()
     gc.freeze()
@@ -73,6 +87,7 @@ class _Workers:
     def _fork(self, own: socket, serve: Serve) -> tuple[int, int]:
         """The new process's id, and where it says that it is ready."""
         reading, writing = os.pipe()
+        watching = os.getpid()
         pid = os.fork()
         if pid:
             os.close(writing)
@@ -83,6 +98,7 @@ class _Workers:
             for other in self._listening:
                 if other is not own:
                     other.close()
+            _end_with(watching)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _WATCHED)
             serve(own, lambda: os.close(writing) if os.write(writing, b".") else None)
             code = 0
@@ -101,8 +117,8 @@ class _Workers:
             new, reading = self._fork(own, self._serve_anew)
             if not _is_ready(reading):
                 log.error("a new worker did not get ready: the workers of before stay")
-                self._retired.add(new)  # whatever is left of it ends for itself
-                _tell([new], signal.SIGTERM)
+                self._retired.add(new)
+                _tell([new], signal.SIGKILL)  # it has taken nothing that it would have to finish
                 return
             self._serving[new] = self._serving.pop(old)
             self._retired.add(old)
@@ -126,16 +142,33 @@ class _Workers:
 
     def _stop(self) -> None:
         for it in self._listening:
-            it.close()  # nobody waits for a process that has none left
+            refuse_new(it)  # what has connected is still answered, by the workers
+            it.close()
         _tell([*self._serving, *self._retired], signal.SIGTERM)
 
 
 def _is_ready(reading: int) -> bool:
-    """Wait for a worker's word; none comes where it ended before."""
+    """Wait for a worker's word; none comes where it ended before, was too slow, or a stop is asked for."""
+    until_s = time.monotonic() + START_S_MAX
+    word = select.poll()
+    word.register(reading, select.POLLIN)
     try:
+        while not word.poll(_LOOK_MS):
+            if time.monotonic() > until_s or not _STOPS.isdisjoint(signal.sigpending()):
+                return False
         return bool(os.read(reading, 1))
     finally:
         os.close(reading)
+
+
+def _end_with(watching: int) -> None:
+    """Have this worker asked to stop when the process that watches over it dies, however that dies."""
+    if sys.platform != "linux":
+        return
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(_DEATH_SIGNAL, int(signal.SIGTERM), 0, 0, 0)
+    if os.getppid() != watching:
+        raise SystemExit(1)  # it has died already
 
 
 def _tell(workers: Sequence[int], number: int) -> None:

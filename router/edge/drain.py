@@ -46,7 +46,9 @@ class Drain:
         return self._stopping.is_set()
 
     def stop(self) -> None:
-        """Turn readiness off and end all streams; requests under way finish."""
+        """Turn readiness off and end all streams; requests under way finish. Once is enough."""
+        if self.stopping:
+            return
         self._stopping.set()
         for call in self._on_stop:
             call()

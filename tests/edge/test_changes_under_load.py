@@ -9,7 +9,7 @@ import asyncio
 import signal
 import ssl
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -244,7 +244,6 @@ def test_a_certificate_that_cannot_be_used_is_said_at_the_start(tmp_path: Path) 
             ListenerTls(files)
 
 
-@pytest.mark.nightly  # a client once waited for ever while the workers changed: not found yet
 @pytest.mark.skipif(sys.platform != "linux", reason="connections are spread by the kernel on Linux alone")
 async def test_workers_that_restart_one_by_one_cost_no_request_and_read_their_files_anew(
     tmp_path: Path,
@@ -252,31 +251,73 @@ async def test_workers_that_restart_one_by_one_cost_no_request_and_read_their_fi
     file = tmp_path / "supergraph.graphql"
     async with subgraph(says="old") as old, subgraph(says="new") as new:
         file.write_text(supergraph_of(SDL, url=old))
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "deploy", "router", "--supergraph", str(file), "--port", "0",
-            "--workers", "2", stdout=asyncio.subprocess.PIPE,
-        )  # fmt: skip
-        try:
-            assert process.stdout is not None
-            url = (await process.stdout.readline()).decode().split()[-1]
-            children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
-            first = set(children.read_text().split())
-            async with Load(url, keep=False).running(4) as load:
-                await load.until(20)
+        async with several_workers(file) as (process, url, workers, said):
+            first = workers()
+            fresh, kept = Load(url, keep=False), Load(url)
+            async with fresh.running(4), kept.running(2):
+                await fresh.until(20)
                 file.write_text("type Query {")
                 process.send_signal(signal.SIGHUP)  # a file that cannot be served: the workers of before stay
-                await load.until(100)
-                assert first <= set(children.read_text().split())
+                await said("a new worker did not get ready")
+                await fresh.until(20)
+                assert first <= workers()
                 file.write_text(supergraph_of(SDL, url=new))
                 process.send_signal(signal.SIGHUP)
-                while first & set(children.read_text().split()):
+                await said("all workers were restarted")
+                while first & workers():
                     await asyncio.sleep(0.02)
-                await load.until(20, lambda it: it == "new")
-            assert load.failures == []
-            assert len(children.read_text().split()) == 2
+                await fresh.until(20, lambda it: it == "new")
+                await kept.until(20, lambda it: it == "new")
+            assert fresh.failures == kept.failures == []
+            assert len(workers()) == 2
             process.send_signal(signal.SIGTERM)
             assert await asyncio.wait_for(process.wait(), 20) == 0
-        finally:
-            with suppress(ProcessLookupError):
-                process.kill()
-            await process.wait()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems do not tell of a parent's death")
+async def test_workers_whose_watcher_is_killed_end_by_themselves(tmp_path: Path) -> None:
+    file = tmp_path / "supergraph.graphql"
+    file.write_text(supergraph_of(SDL))
+    async with several_workers(file) as (process, url, workers, _):
+        left = workers()
+        assert len(left) == 2
+        process.kill()
+        assert (
+            await asyncio.wait_for(process.wait(), 30) == -signal.SIGKILL
+        )  # nobody holds its output any more
+        assert not any(Path(f"/proc/{one}/exe").exists() for one in left)
+        async with aiohttp.ClientSession() as http:
+            with pytest.raises(aiohttp.ClientConnectorError):
+                await http.post(url, json={"query": "{ hello }"})
+
+
+@asynccontextmanager
+async def several_workers(
+    file: Path,
+) -> AsyncIterator[
+    tuple[asyncio.subprocess.Process, str, Callable[[], set[str]], Callable[[str], Awaitable[None]]]
+]:
+    """A router of two workers: its process, URL, workers' ids, and how to wait for a line of its log."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "deploy", "router", "--supergraph", str(file), "--port", "0",
+        "--workers", "2", stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    assert process.stdout is not None
+    assert process.stderr is not None
+    log = process.stderr
+
+    async def said(text: str) -> None:
+        while text not in (line := (await log.readline()).decode()):
+            assert line, "the log has ended"
+
+    def workers() -> set[str]:
+        return set(Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split())
+
+    try:
+        line = (await process.stdout.readline()).decode()
+        assert line, (await log.read()).decode()
+        yield process, line.split()[-1], workers, said
+    finally:
+        with suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()

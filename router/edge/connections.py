@@ -1,0 +1,93 @@
+"""Connections of clients while the process stops: what was asked, or is about to be, is answered first.
+
+A server that closes a connection between two requests may cross the next one on its way, which then fails.
+So a stopping process takes one more request from each connection, answers it with `connection: close`, and
+closes without having answered only those connections that stay silent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Final
+from weakref import WeakSet
+
+from router.edge.quick_http import QuickProtocol
+
+FIRST_REQUEST_S: Final = 2.0
+"""How long a stopping process waits for the first request of a connection."""
+NEXT_REQUEST_S: Final = 0.5
+"""How long it waits for a further request of a connection that was kept alive."""
+
+
+class Connections:
+    """Whether the server stops, and which connections are not made yet (TLS). One a server."""
+
+    def __init__(self) -> None:
+        self.stopping = False
+        self.accepted: WeakSet[ClientConnection] = WeakSet()
+
+    async def made(self) -> None:
+        """Return once those that were accepted are made, or have had the time for it."""
+        loop = asyncio.get_running_loop()
+        until_s = loop.time() + FIRST_REQUEST_S
+        while self.accepted and loop.time() < until_s:  # noqa: ASYNC110  # some may never be made
+            await asyncio.sleep(0.005)
+
+
+class ClientConnection(QuickProtocol):
+    """One connection, ended without a request of its client's being lost."""
+
+    _heard = False
+    """Whether bytes have come since the connection was looked at."""
+    _closing: asyncio.TimerHandle | None = None
+
+    def __init__(self, *, connections: Connections, **uvicorns: Any) -> None:
+        super().__init__(**uvicorns)
+        self._all = connections
+        connections.accepted.add(self)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """asyncio: it is open; one that was accepted last may open after the server has begun to stop."""
+        self._all.accepted.discard(self)
+        super().connection_made(transport)  # type: ignore[arg-type]
+        if self._all.stopping:
+            self.shutdown()
+
+    def data_received(self, data: bytes) -> None:
+        """asyncio: bytes came. A stopping server answers the request that they begin, and no further one."""
+        super().data_received(data)
+        if self._all.stopping:
+            self._heard = True
+            if not self._is_quiet():
+                self.cycle.keep_alive = False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """asyncio: it has ended."""
+        if self._closing is not None:
+            self._closing.cancel()
+        super().connection_lost(exc)
+
+    def shutdown(self) -> None:
+        """uvicorn: the server stops."""
+        if not self._is_quiet():
+            self.cycle.keep_alive = False
+        elif self._closing is None:
+            self._closing = self.loop.call_later(self._patience_s(), self._close_if_silent)
+
+    def _close_if_silent(self) -> None:
+        if self.transport.is_closing():
+            return
+        if self._heard or not self._is_quiet():
+            # a request is coming in or under way; it has the time that the server has for all
+            self._heard = False
+            self._closing = self.loop.call_later(self._patience_s(), self._close_if_silent)
+        else:
+            self.transport.close()
+
+    def _is_quiet(self) -> bool:
+        latest: Any = self.cycle
+        return latest is None or latest.response_complete
+
+    def _patience_s(self) -> float:
+        latest: Any = self.cycle
+        return FIRST_REQUEST_S if latest is None else NEXT_REQUEST_S
