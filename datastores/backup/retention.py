@@ -72,10 +72,8 @@ async def _trim(repository: Repository, bases: Sequence[Entry], at_utc: datetime
     if not bases:
         return 0
     needed = min([_place(await first_segment(repository, base)) for base in bases])
-    names = [name async for name in repository.list_sealed("wal/")]
-    old = [
-        name for name in names if len(_segment(name)) >= _SEGMENT_DIGITS and _place(_segment(name)) < needed
-    ]
+    names = [name async for name in repository.list_sealed(_LOG)]
+    old = [name for name in names if _is_segment(name) and _place(name.removeprefix(_LOG)) < needed]
     if not old:
         return 0
     told = f"{len(old)} segments of the log before {needed}"
