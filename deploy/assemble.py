@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
@@ -19,6 +21,7 @@ from authz.identity.surroundings import network_zones
 from authz.identity.tokens import TokenIssuer, TokenTerms, TokenVerifier
 from authz.policies.kept import TOPIC as POLICY_CHANGED
 from authz.policies.kept import KeptPolicies, follow, take_newest
+from datastores.errors import StoreError
 from datastores.events.port import Event
 from datastores.events.relay import Handler
 from datastores.lifecycle import opened
@@ -32,10 +35,15 @@ from subgraphs.audit import events as audit_events
 from subgraphs.kit import Subgraph
 from subgraphs.medical import erasing as medical_erasing
 from subgraphs.profiles import events as profile_events
+from subgraphs.profiles.changes import Profiles
+from subgraphs.profiles.guardians import LAPSED_AT_ONCE_MAX, end_lapsed
 from subgraphs.training import erasing as training_erasing
 from subgraphs.training.edits import sweep_files
 from subgraphs.training.ports import TrainingPorts
 
+log = logging.getLogger("stadion.platform")
+
+LAPSED_LOOKED_FOR_S = 3_600
 RELATIONSHIP_CHANGED = "relationship.changed"
 CONSENT_CHANGED = "consent.changed"
 USER_ERASED = "user.erased"
@@ -78,10 +86,7 @@ async def platform(
     """
     stores = stores_of(settings)
     keys_folder = settings.data_folder / "keys"
-
-    def secret(name: str) -> bytes:
-        return kept_secret(keys_folder, name)
-
+    secret = partial(kept_secret, keys_folder)
     keys_folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     async with open_stores(settings, stores):
         keys = open_key_ring(keys_folder, clock=now)
@@ -89,8 +94,7 @@ async def platform(
         revoked = RevokedSessions()
         kept = KeptRevocations(stores.facts_rows, revoked, clock=now)
         await kept.open()
-        zones = network_zones(settings.network_zones)
-        authorizer = Authorizer(stores.facts, clock=now, zones=zones)
+        authorizer = Authorizer(stores.facts, clock=now, zones=network_zones(settings.network_zones))
         shared = Shared(
             stores=stores,
             authorizer=authorizer,
@@ -105,7 +109,9 @@ async def platform(
             follow_events(shared, kept, built.training_ports)
             for group, (topics, handler) in consumers.items():
                 stores.events.consume(group, topics, handler)
-        async with opened({"events": stores.events}), policy_followed(stores, authorizer):
+        following = policy_followed(stores, authorizer)
+        ending = guardianships_ended(stores, now, here=serving in {None, "profiles"})
+        async with opened({"events": stores.events}), following, ending:
             if serving in {None, "training"}:
                 await sweep_files(built.training_ports)
             try:
@@ -155,6 +161,32 @@ async def policy_followed(stores: Stores, authorizer: Authorizer) -> AsyncIterat
         following.cancel()
         await asyncio.gather(following, return_exceptions=True)
         await changes.aclose()
+
+
+@asynccontextmanager
+async def guardianships_ended(
+    stores: Stores, now: Callable[[], datetime], *, here: bool
+) -> AsyncIterator[None]:
+    """Inside the block, whoever comes of age is told within the hour; access ends by itself, on the day."""
+    rows = stores.relational["profiles"]
+    ports = Profiles(relational=rows, unfenced=rows, outbox=stores.events.outbox, now=now)
+
+    async def end_now_and_then() -> None:
+        while True:
+            try:
+                while await end_lapsed(ports) == LAPSED_AT_ONCE_MAX:
+                    pass
+            except StoreError as error:
+                log.warning("ended guardianships could not be written down: %s", error)
+            await asyncio.sleep(LAPSED_LOOKED_FOR_S)
+
+    ending = asyncio.create_task(end_now_and_then()) if here else None
+    try:
+        yield
+    finally:
+        if ending is not None:
+            ending.cancel()
+            await asyncio.gather(ending, return_exceptions=True)
 
 
 def follow_events(shared: Shared, revoked: KeptRevocations, training_ports: TrainingPorts) -> None:

@@ -87,8 +87,7 @@ def build_domains(shared: Shared) -> Domains:
     """Every subgraph over its open, prepared stores."""
     stores, cursors = shared.stores, CursorSigner(shared.secret("cursors"))
 
-    def trailed(store: Store) -> Store:
-        """The store whose writes carry the record of the mutation they belong to; it has all the rest too."""
+    def trailed(store: Store) -> Store:  # its writes carry the record of the mutation they belong to
         return cast(Store, TrailedWrites(store, stores.events.outbox))
 
     def fenced(store: Store) -> Store:  # for domains whose migrations lay the fence in the database
@@ -117,6 +116,7 @@ def build_domains(shared: Shared) -> Domains:
         profiles.build(
             relational=trailed(stores.relational["profiles"]),
             outbox=stores.events.outbox,
+            events=stores.events,
             authorizer=shared.authorizer,
             cursors=cursors,
             now=shared.now,
@@ -161,6 +161,7 @@ def _explainer(shared: Shared, others: list[Subgraph[Any]]) -> Explainer:
     classes: dict[str, tuple[DataClass, str]] = {}
     for each in others:
         classes.update(each.classes())
+
     async def person(user_id: str) -> Subject | None:
         found = await person_at(shared.stores, user_id, shared.now())
         return found or await shared.elsewhere.person(user_id)

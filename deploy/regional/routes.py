@@ -63,6 +63,8 @@ ROUTES: Mapping[str, Route] = {
     "Query.users": HOME,
     "Query.pendingRoles": HOME,
     "Query.coachLink": _object("id"),
+    "Query.guardianship": _object("id"),
+    "Query.guardianshipsToDecide": Route(Kind.EVERY_PAGE),
     "Query.activity": _object("id"),
     "Query.patientsInMyCare": Route(Kind.EVERY_LIST),
     "Query.consentPreview": _home("draft.actorId"),
@@ -99,6 +101,15 @@ ROUTES: Mapping[str, Route] = {
     "Mutation.pauseCoachLink": _object("id"),
     "Mutation.resumeCoachLink": _object("id"),
     "Mutation.endCoachLink": _object("id"),
+    # Both ends of a guardianship are at home in one region: nothing else says who is of age.
+    "Mutation.requestGuardianship": HOME,
+    "Mutation.confirmGuardianship": _object("input.id"),
+    "Mutation.declineGuardianship": _object("id"),
+    "Mutation.contestGuardianship": HOME,
+    "Mutation.upholdGuardianship": _object("id"),
+    "Mutation.endGuardianship": _object("id"),
+    "Mutation.updateWardProfile": _owner("userId"),
+    "Mutation.endWardCoachLink": _object("id"),
     "Mutation.uploadActivityFile": HOME,
     "Mutation.createActivity": HOME,
     "Mutation.updateActivity": HOME,
@@ -117,6 +128,7 @@ ROUTES: Mapping[str, Route] = {
     "Mutation.closeBreakGlassReview": _object("input.id"),
     "Subscription.activityAdded": _owner("athleteId"),
     "Subscription.breakGlassUsed": HOME,
+    "Subscription.guardianshipChanged": HOME,
 }
 
 PERSON_TYPE = "User"

@@ -12,7 +12,7 @@ from datastores.errors import Conflict
 from datastores.events.outbox import time_ordered_id
 from datastores.events.port import Outbox
 from datastores.relational.port import Relational
-from subgraphs.profiles import events, model, store
+from subgraphs.profiles import events, guardian_store, model, store
 from subgraphs.profiles.model import CoachLink, CoachScope, LinkState, Profile, RuleBroken
 
 Change = Callable[[CoachLink, datetime], CoachLink]
@@ -27,9 +27,14 @@ async def nobody_elsewhere(user_id: str) -> bool:
 @dataclass(frozen=True, slots=True)
 class Profiles:
     """The ports that profiles works with; one value a process. `elsewhere` says whether somebody has a
-    profile in another region."""
+    profile in another region.
+
+    `unfenced` are the same rows without the fence of row-level security, for changes whose own rule must
+    look at somebody that the caller is nothing to.
+    """
 
     relational: Relational
+    unfenced: Relational
     outbox: Outbox
     now: Callable[[], datetime]
     elsewhere: Callable[[str], Awaitable[bool]] = nobody_elsewhere
@@ -50,6 +55,8 @@ async def change_profile(
         if version is not None and version != current.version:
             message = f"the profile was changed meanwhile and is at version {current.version}"
             raise RuleBroken("CONFLICT", "version", message)
+        if changes.get("birth_date", current.birth_date) != current.birth_date:
+            _check_unguarded(connection, user_id, profiles.now())
         changed = replace(current, **changes, version=current.version + 1)  # type: ignore[arg-type]
         model.checked_profile(changed, today=profiles.now().date())
         if not store.replace_profile(connection, changed):
@@ -57,6 +64,12 @@ async def change_profile(
         return changed
 
     return await profiles.relational.write(work)
+
+
+def _check_unguarded(connection: Connection, user_id: str, now: datetime) -> None:
+    # A minor must not come of age by a word of their own.
+    if guardian_store.count_guardians(connection, user_id, now=now):
+        raise RuleBroken("GUARDED", "birthDate", "while there is a guardian, the birth date stands")
 
 
 async def invite(

@@ -11,6 +11,7 @@ from aiodataloader import DataLoader
 from strawberry.types.info import Info
 
 from authz.classes import Action, DataClass, Purpose, Visibility
+from datastores.events.port import Events
 from subgraphs.kit import (
     Connection,
     CursorSigner,
@@ -24,9 +25,10 @@ from subgraphs.kit import (
     reads,
     resolved,
 )
-from subgraphs.profiles import model, store
+from subgraphs.profiles import guardianship, model, store
 from subgraphs.profiles.access import link_owner, profile_access
 from subgraphs.profiles.changes import Profiles
+from subgraphs.profiles.guardian_entities import GUARDIANSHIP, Guardianship
 
 for _enum, _description in (
     (model.Sex, "Which variant of a formula fits a body; not gender."),
@@ -48,6 +50,10 @@ class ProfilesContext(RequestContext):
     people: DataLoader[str, model.Profile | None]
     links: DataLoader[str, model.CoachLink | None]
     coaches: DataLoader[str, list[model.CoachLink] | None]
+    guardianships: DataLoader[str, guardianship.Guardianship | None]
+    guardians: DataLoader[str, list[guardianship.Guardianship] | None]
+    wards: DataLoader[str, list[guardianship.Guardianship] | None]
+    events: Events
 
 
 ProfilesInfo = Info[ProfilesContext, None]
@@ -289,6 +295,18 @@ class User:
             node=lambda link: CoachLink.of(link, info),
             total_count=total,
         )
+
+    @resolved(GUARDIANSHIP)
+    async def guardians(self, info: ProfilesInfo) -> list[Guardianship] | None:
+        """Who guards this user, asks to, or did, newest first, at most 100."""
+        found = await info.context.guardians.load(str(self.id)) or []
+        return [Guardianship.of(each, info.context) for each in found]
+
+    @resolved(GUARDIANSHIP)
+    async def wards(self, info: ProfilesInfo) -> list[Guardianship] | None:
+        """Whom this user guards, asks to, or did, newest first, at most 100."""
+        found = await info.context.wards.load(str(self.id)) or []
+        return [Guardianship.of(each, info.context) for each in found]
 
     @classmethod
     def resolve_reference(cls, info: ProfilesInfo, id: str) -> User:

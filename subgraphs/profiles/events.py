@@ -12,17 +12,37 @@ from authz.facts.model import RELATIONSHIP_TOPIC
 from datastores.events.outbox import new_event
 from datastores.events.port import Event, Outbox
 from datastores.relational.port import Relational
-from subgraphs.profiles import store
+from subgraphs.profiles import guardian_store, store
+from subgraphs.profiles.guardianship import Guardianship, GuardianshipState
 from subgraphs.profiles.model import CoachLink, LinkState
 
 CONSUMER = "profiles"
 USER_ERASED = "user.erased"
+GUARDIANSHIP_CHANGED = "guardianship.changed"
 CONSUMED_TOPICS = ("user.registered", USER_ERASED)
 
 
-def relationship_changed(link: CoachLink, *, now: datetime) -> Event:
-    """What decisions are to know of a coach link from now on; ordered by athlete."""
-    return new_event(RELATIONSHIP_TOPIC, key=link.athlete_id, payload=link.fact(now).as_payload(), at_utc=now)
+def relationship_changed(link: CoachLink | Guardianship, *, now: datetime) -> Event:
+    """What decisions are to know of a link or a guardianship from now on; ordered by whose rows it opens."""
+    fact = link.fact(now)
+    return new_event(RELATIONSHIP_TOPIC, key=fact.object_id, payload=fact.as_payload(), at_utc=now)
+
+
+def guardianship_changed(guardianship: Guardianship, *, now: datetime) -> list[Event]:
+    """The notice to each of both ends; what proves it is asked of the graph."""
+    ends = guardianship.valid_until_utc
+    told = {
+        "guardianship_id": guardianship.id,
+        "minor_id": guardianship.minor_id,
+        "guardian_id": guardianship.guardian_id,
+        "state": guardianship.state.value,
+        "contested": guardianship.contested,
+        "valid_until_utc": None if ends is None else ends.isoformat(),
+    }
+    return [
+        new_event(GUARDIANSHIP_CHANGED, key=person, payload={**told, "notified_id": person}, at_utc=now)
+        for person in (guardianship.minor_id, guardianship.guardian_id)
+    ]
 
 
 def consumer(
@@ -46,10 +66,15 @@ def consumer(
 
 
 def _erase(connection: Connection, outbox: Outbox, user_id: str, now: datetime) -> None:
-    ended = [
+    ended: list[CoachLink | Guardianship] = [
         replace(link, state=LinkState.ENDED, version=link.version + 1)
         for link in store.links_of(connection, user_id)
     ]
+    ended += [
+        replace(each, state=GuardianshipState.ENDED, version=each.version + 1)
+        for each in guardian_store.of_person(connection, user_id)
+    ]
     if ended:
         outbox.append(connection, [relationship_changed(link, now=now) for link in ended])
+    guardian_store.delete_person(connection, user_id)
     store.delete_person(connection, user_id)

@@ -111,18 +111,7 @@ class Mutation:
         self, info: ProfilesInfo, input: Annotated[UpdateProfileInput, SETTING]
     ) -> ProfilePayload | None:
         """Change the caller's own profile."""
-        given = _given(input, "display_name birth_date sex height_m home_region locale time_zone units")
-        if "display_name" in given:
-            given["display_name"] = clean_text(
-                given["display_name"], "displayName", characters_max=model.DISPLAY_NAME_CHARACTERS_MAX
-            )
-        try:
-            profile = await changes.change_profile(
-                info.context.profiles, info.context.caller_id, given, version=input.version
-            )
-        except RuleBroken as broken:
-            return ProfilePayload(user_errors=_told(broken))
-        return ProfilePayload(profile=Profile(row=profile))
+        return await updated(info, info.context.caller_id, input)
 
     @resolved(authenticated=True)
     async def update_settings(
@@ -135,7 +124,7 @@ class Mutation:
                 info.context.profiles, info.context.caller_id, given, version=None
             )
         except RuleBroken as broken:
-            return SettingsPayload(user_errors=_told(broken))
+            return SettingsPayload(user_errors=told(broken))
         return SettingsPayload(settings=Settings.of(profile))
 
     @resolved(authenticated=True)
@@ -211,6 +200,20 @@ class Mutation:
         return await _changed(info, id, lambda link, now: model.ended(link, now=now))
 
 
+async def updated(info: ProfilesInfo, user_id: str, input: UpdateProfileInput) -> ProfilePayload:
+    """The payload of a change to somebody's profile; who may make it, was decided before."""
+    given = _given(input, "display_name birth_date sex height_m home_region locale time_zone units")
+    if "display_name" in given:
+        given["display_name"] = clean_text(
+            given["display_name"], "displayName", characters_max=model.DISPLAY_NAME_CHARACTERS_MAX
+        )
+    try:
+        profile = await changes.change_profile(info.context.profiles, user_id, given, version=input.version)
+    except RuleBroken as broken:
+        return ProfilePayload(user_errors=told(broken))
+    return ProfilePayload(profile=Profile(row=profile))
+
+
 def _given(input: Any, names: str) -> dict[str, Any]:
     """The named inputs that were given. Null for one that cannot be absent counts as left out."""
     may_be_absent = {"birth_date", "sex", "height_m", "home_region"}
@@ -229,8 +232,9 @@ async def _link(info: ProfilesInfo, pending: Awaitable[model.CoachLink]) -> Coac
     try:
         return CoachLinkPayload(coach_link=CoachLink.of(await pending, info))
     except RuleBroken as broken:
-        return CoachLinkPayload(user_errors=_told(broken))
+        return CoachLinkPayload(user_errors=told(broken))
 
 
-def _told(broken: RuleBroken) -> list[UserError]:
+def told(broken: RuleBroken) -> list[UserError]:
+    """A broken rule as payloads tell of it."""
     return [UserError(code=broken.code, field=broken.field, message=broken.message)]

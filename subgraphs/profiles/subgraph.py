@@ -8,17 +8,18 @@ from pathlib import Path
 
 from authz.identity.subject import Subject
 from datastores.events.outbox import prepare_outbox
-from datastores.events.port import Outbox
+from datastores.events.port import Events, Outbox
 from datastores.relational.migrate import migrate
 from datastores.relational.port import Relational
 from subgraphs.kit import CursorSigner, Subgraph, batch_loader
 from subgraphs.kit.guard import Decides
 from subgraphs.kit.subgraph import AuthorizesRequests
-from subgraphs.profiles import model, store
+from subgraphs.profiles import guardian_store, guardianship, model, store
 from subgraphs.profiles.access import links_seen_by
 from subgraphs.profiles.changes import Profiles, nobody_elsewhere
 from subgraphs.profiles.entities import CoachLink, ProfilesContext, User
-from subgraphs.profiles.graph import Mutation, Query
+from subgraphs.profiles.guardian_entities import Guardianship
+from subgraphs.profiles.guardian_graph import Mutation, Query, Subscription
 
 NAME = "profiles"
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -34,15 +35,24 @@ async def prepare(relational: Relational) -> None:
 def build(
     *,
     relational: Relational,
+    unfenced: Relational | None = None,
     outbox: Outbox,
+    events: Events,
     authorizer: AuthorizesRequests,
     cursors: CursorSigner,
     now: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC),
     elsewhere: Callable[[str], Awaitable[bool]] = nobody_elsewhere,
 ) -> Subgraph[ProfilesContext]:
     """The subgraph. Feed it `events.CONSUMED_TOPICS` through `events.consumer`. `elsewhere` says whether
-    somebody has a profile in another region."""
-    profiles = Profiles(relational=relational, outbox=outbox, now=now, elsewhere=elsewhere)
+    somebody has a profile in another region, `unfenced` are the same rows without the fence around requests,
+    where `relational` has one."""
+    profiles = Profiles(
+        relational=relational,
+        unfenced=unfenced or relational,
+        outbox=outbox,
+        now=now,
+        elsewhere=elsewhere,
+    )
 
     def context(subject: Subject, decisions: Decides) -> ProfilesContext:
         async def people(ids: list[str]) -> dict[str, model.Profile]:
@@ -54,6 +64,15 @@ def build(
         async def coaches(ids: list[str]) -> dict[str, list[model.CoachLink]]:
             return await relational.read(lambda c: store.coaches_of(c, ids))
 
+        async def by_id(ids: list[str]) -> dict[str, guardianship.Guardianship]:
+            return await relational.read(lambda c: guardian_store.by_id(c, ids))
+
+        async def guardians(ids: list[str]) -> dict[str, list[guardianship.Guardianship]]:
+            return await relational.read(lambda c: guardian_store.of_minors(c, ids))
+
+        async def wards(ids: list[str]) -> dict[str, list[guardianship.Guardianship]]:
+            return await relational.read(lambda c: guardian_store.of_guardians(c, ids))
+
         return ProfilesContext(
             subject=subject,
             decisions=decisions,
@@ -62,13 +81,18 @@ def build(
             people=batch_loader(people),
             links=batch_loader(links),
             coaches=batch_loader(coaches),
+            guardianships=batch_loader(by_id),
+            guardians=batch_loader(guardians),
+            wards=batch_loader(wards),
+            events=events,
         )
 
     return Subgraph(
         name=NAME,
         query=Query,
         mutation=Mutation,
-        types=[User, CoachLink],
+        subscription=Subscription,
+        types=[User, CoachLink, Guardianship],
         authorizer=authorizer,
         context=context,
         now=now,

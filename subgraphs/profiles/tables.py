@@ -39,3 +39,20 @@ coach_links = sa.Table(
     sa.Column("valid_until_utc", UtcDateTime(), nullable=False),
     sa.Column("version", sa.Integer(), nullable=False),
 )
+guardianships = sa.Table(
+    "profiles_guardianships",
+    metadata,
+    sa.Column("id", sa.String(36), primary_key=True),
+    sa.Column("minor_id", sa.String(36), nullable=False),
+    sa.Column("guardian_id", sa.String(36), nullable=False),
+    sa.Column("kind", sa.String(20), nullable=False),
+    sa.Column("state", sa.String(10), nullable=False),
+    sa.Column("evidence", sa.String(1000), nullable=False),
+    sa.Column("contested", sa.Boolean(), nullable=False),
+    sa.Column("restricted_until", sa.Date()),
+    sa.Column("created_at_utc", UtcDateTime(), nullable=False),
+    sa.Column("decided_by", sa.String(36)),
+    sa.Column("valid_from_utc", UtcDateTime()),
+    sa.Column("valid_until_utc", UtcDateTime()),
+    sa.Column("version", sa.Integer(), nullable=False),
+)

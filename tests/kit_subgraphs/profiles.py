@@ -11,7 +11,8 @@ from authz.decide import Authorizer
 from authz.facts.model import RELATIONSHIP_TOPIC
 from authz.facts.store import MemoryFacts
 from authz.identity.subject import ANONYMOUS, Subject
-from datastores.events.outbox import RelationalOutbox, events_after
+from datastores.events.embedded import EmbeddedEvents
+from datastores.events.outbox import events_after
 from datastores.relational.port import Relational
 from subgraphs.kit import CursorSigner, Subgraph
 from subgraphs.profiles import store
@@ -36,6 +37,7 @@ class Club:
     subgraph: Subgraph[ProfilesContext]
     facts: MemoryFacts
     clock: list[dt.datetime]
+    events: EmbeddedEvents
 
     def later(self, **span: float) -> dt.datetime:
         """Turn the clock on."""
@@ -75,11 +77,13 @@ async def open_club(relational: Relational, *, prepared: bool = False) -> Club:
     def now() -> dt.datetime:
         return clock[0]
 
+    events = EmbeddedEvents([relational], clock=now)
     subgraph = build(
         relational=relational,
-        outbox=RelationalOutbox(),
+        outbox=events.outbox,
+        events=events,
         authorizer=Authorizer(facts, clock=now),
         cursors=CursorSigner(b"c" * 32),
         now=now,
     )
-    return Club(relational, subgraph, facts, clock)
+    return Club(relational, subgraph, facts, clock, events)
