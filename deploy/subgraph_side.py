@@ -65,6 +65,11 @@ def subgraph_side(snapshot: Snapshot, config: RouterConfig, settings: Settings) 
     cached = _cached(http, store, snapshot, config)
     routes += _invalidation(cached, settings)
     background.append(lambda: _held_open(store))
+    if config.subgraphs.forget_on and events is not None:
+        from router.execution.answer_cache.forgetting import forget_by_events
+
+        rules = config.subgraphs.forget_on
+        background.append(lambda: forget_by_events(cached.cache, rules, events))
     return SubgraphSide(cached, http, cached, tuple(routes), tuple(background))
 
 
@@ -88,7 +93,9 @@ def _events(settings: Settings) -> RedisEvents:
     from datastores.events.redis import RedisEvents
 
     if settings.events_url is None:
-        fail("subscriptions by events need `STADION_EVENTS_URL`, where all processes' events pass")
+        fail(
+            "subscriptions and `forget_on` by events need `STADION_EVENTS_URL`, where all processes' events pass"
+        )
     return RedisEvents(settings.events_url.get_secret_value(), {})
 
 

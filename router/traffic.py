@@ -221,6 +221,23 @@ class SubgraphTraffic:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Forgetting:
+    """What of the kept answers of `subgraphs` an event makes stale: what has the tag, else all entities of
+    the type, else all."""
+
+    topic: Annotated[str, "topic of the events"] = ""
+    subgraphs: Annotated[tuple[str, ...], "names of the subgraphs whose answers are forgotten"] = ()
+    cache_tag: Annotated[str, "tag of what is forgotten, such as `run-{$event.id}`"] = ""
+    type: Annotated[str, "type of the entities that are forgotten"] = ""
+
+    def __post_init__(self) -> None:
+        if not (self.topic and self.subgraphs):
+            raise ValueError("a rule of `forget_on` needs `topic` and `subgraphs`")
+        if self.cache_tag and self.type:
+            raise ValueError("a rule of `forget_on` has `cache_tag` or `type`, not both")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Traffic:
     """Settings for all subgraphs, and by name those of one: what it leaves out is as for all, and its
     header rules follow theirs."""
@@ -229,6 +246,9 @@ class Traffic:
     by_name: Annotated[
         Mapping[str, SubgraphTraffic], "by a subgraph's name, what differs from `all` for it"
     ] = field(default_factory=dict)
+    forget_on: Annotated[
+        tuple[Forgetting, ...], "events of the bus by which kept answers are forgotten"
+    ] = ()  # fmt: skip
     callback_url: Annotated[
         str, "where subgraphs reach this router's `/callback`, for subscriptions by callback"
     ] = ""
@@ -240,8 +260,10 @@ class Traffic:
 
     @property
     def needs_events(self) -> bool:
-        """Whether subscriptions of some subgraph come from the event bus."""
-        return any(one.subscriptions.protocol is StreamProtocol.EVENTS for one in self.each())
+        """Whether subscriptions of some subgraph, or what to forget, come from the event bus."""
+        return bool(self.forget_on) or any(
+            one.subscriptions.protocol is StreamProtocol.EVENTS for one in self.each()
+        )
 
     @property
     def keeps_answers(self) -> bool:

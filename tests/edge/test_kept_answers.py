@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
+import typer
 from aiohttp import web
 
 from authz.classes import Role
 from authz.errors import InvalidToken
 from authz.identity.subject import Subject
 from datastores.cache.opening import open_cache
+from datastores.events.outbox import new_event
+from datastores.events.redis import RedisEvents
+from datastores.relational.sqlite import SqliteRelational
 from deploy.settings import Settings
 from deploy.subgraph_side import subgraph_side
 from router.config import read_config
@@ -30,7 +35,7 @@ from tests.kit_edge.supergraphs import supergraph_of
 
 pytestmark = pytest.mark.timeout(30)
 KEY = "a key that nobody guesses"
-SETTINGS = {
+SETTINGS: dict[str, Any] = {
     "forward_headers": ["x-viewer"],
     "subgraphs": {"by_name": {"only": {"cache": {"enabled": True}}}},
 }
@@ -44,6 +49,7 @@ class Running:
     http: aiohttp.ClientSession
     asked: list[str] = field(default_factory=list)
     cache_control: str = "public, max-age=60"
+    extensions: dict[str, Any] = field(default_factory=dict)
 
     async def ask(self, query: str = "{ hello }", **headers: str) -> tuple[Any, str]:
         async with self.http.post(self.url, json={"query": query}, headers=headers) as answer:
@@ -63,7 +69,9 @@ async def authenticate(token: str) -> Subject:
 
 
 @asynccontextmanager
-async def running() -> AsyncIterator[Running]:
+async def running(
+    settings: Mapping[str, Any] = SETTINGS, *, events_url: str | None = None
+) -> AsyncIterator[Running]:
     found = Running("", aiohttp.ClientSession())
 
     async def answer(request: web.Request) -> web.StreamResponse:
@@ -71,20 +79,22 @@ async def running() -> AsyncIterator[Running]:
         found.asked.append(text)
         viewer = request.headers.get("x-viewer")
         data = {"hello": f"answer {len(found.asked)} for {viewer}"}
-        return web.json_response({"data": data}, headers={"cache-control": found.cache_control})
+        body = {"data": data, "extensions": found.extensions}
+        return web.json_response(body, headers={"cache-control": found.cache_control})
 
     app = web.Application()
     app.router.add_post("/graphql", answer)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
-    config = read_config(SETTINGS)
+    config = read_config(settings)
     text = supergraph_of(
         "type Query { hello: String } type Mutation { hello: String }",
         url=f"http://127.0.0.1:{runner.addresses[0][1]}/graphql",
     )
     snapshot = snapshot_of(text, config)
-    side = subgraph_side(snapshot, config, Settings(cache_invalidation_key=KEY))  # type: ignore[arg-type]
+    given: Any = {"cache_invalidation_key": KEY, "events_url": events_url}
+    side = subgraph_side(snapshot, config, Settings(**given))
     serving_app = build_app(
         Router(snapshot, side.transport, config=config),
         credentials=Credentials(authenticate=authenticate),
@@ -174,3 +184,41 @@ def test_what_names_nothing_to_forget_is_refused(body: Any) -> None:
 def test_a_key_that_could_be_guessed_is_refused() -> None:
     with pytest.raises(ValueError, match="16 bytes"):
         invalidation_route(AnswerCache(open_cache("memory://")), key="short")
+
+
+async def test_an_event_of_the_bus_forgets_what_it_has_changed(redis_url: str, tmp_path: Path) -> None:
+    """Through Redis: told in a domain's own transaction, heard by the router."""
+    rule = {"topic": "kept.changed", "subgraphs": ["only"], "cache_tag": "hello-{$event.id}"}
+    settings = {**SETTINGS, "subgraphs": {**SETTINGS["subgraphs"], "forget_on": [rule]}}
+    store = SqliteRelational(tmp_path / "domain.db")
+    await store.open()
+    domain = RedisEvents(redis_url, {f"kept {tmp_path.name}": store})
+    await domain.open()
+
+    async def told(id_: str) -> None:
+        change = new_event("kept.changed", key="k", payload={"id": id_})
+        await store.write(lambda connection: domain.outbox.append(connection, [change]))
+
+    try:
+        async with running(settings, events_url=redis_url) as router:
+            router.extensions = {"apolloCacheTags": ["hello-7"]}
+            await router.ask()
+            await router.ask()
+            assert len(router.asked) == 1
+            async with asyncio.timeout(20):
+                while len(router.asked) == 1:  # the router may not listen yet: what was told before is lost
+                    await told("7")
+                    await asyncio.sleep(0.02)
+                    await router.ask()
+    finally:
+        await domain.close()
+        await store.close()
+
+
+def test_events_by_which_is_forgotten_need_a_bus(capsys: pytest.CaptureFixture[str]) -> None:
+    rule = {"topic": "kept.changed", "subgraphs": ["only"]}
+    config = read_config({**SETTINGS, "subgraphs": {**SETTINGS["subgraphs"], "forget_on": [rule]}})
+    snapshot = snapshot_of(supergraph_of("type Query { hello: String }"), config)
+    with pytest.raises(typer.Exit):
+        subgraph_side(snapshot, config, Settings())
+    assert "`STADION_EVENTS_URL`" in capsys.readouterr().err

@@ -22,7 +22,13 @@ from authz.identity.subject import Subject
 from router.execution.answer_cache.freshness import STALE, Freshness, freshness_of, now_s, tell
 from router.execution.answer_cache.hints import Hints, hints_of
 from router.execution.answer_cache.reading import EntityPart, ReadQuery, read_query
-from router.execution.answer_cache.tags import TagFormats, tag_formats_of
+from router.execution.answer_cache.tags import (
+    TagFormats,
+    named_tag,
+    tag_formats_of,
+    told_of_entities,
+    told_of_root,
+)
 from router.execution.transport import SubgraphRequest, SubgraphResponse, SubgraphTransport
 from router.operation.model import OperationKind
 from router.telemetry import instruments
@@ -32,6 +38,8 @@ from schema.supergraph import Supergraph
 log = logging.getLogger("stadion.router.answers_kept")
 QUERIES_MAX: Final = 1_024
 VALUE_BYTES_MAX: Final = 1_000_000
+CLOCKS_APART_S: Final = 1.0
+"""Routers that share a store may differ so much about the time."""
 _GENERATION_S: Final = 7 * 24 * 3_600
 _TRACE_HEADERS: Final = frozenset({"traceparent", "tracestate", "x-request-id", "baggage"})
 _CREDENTIALS: Final = frozenset({"authorization", "cookie"})
@@ -65,6 +73,17 @@ class _Unit:
     text: bytes | None = None
     left: Freshness = STALE
     stamps: str = ""
+    looked_up_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """A value that may be kept under its unit's key; `told` are tags that came with it."""
+
+    unit: _Unit
+    value: Any
+    freshness: Freshness
+    told: tuple[str, ...]
 
 
 class AnswerCache:
@@ -78,7 +97,7 @@ class AnswerCache:
 
         Errors: those of the store.
         """
-        fresh = {_generation_key(tag): secrets.token_bytes(8) for tag in tags}
+        fresh = {_generation_key(tag): _generation(at_s=now_s()) for tag in tags}
         if fresh:
             await self._store.set_many(fresh, ttl_s=_GENERATION_S)
 
@@ -89,30 +108,47 @@ class AnswerCache:
         found = await self._get(keys)
         generations = await self._generations(tags, found)
         now = now_s()
+        good: list[tuple[_Unit, str, dict[str, Any]]] = []
         for unit in units:
             unit.stamps = "".join(generations[tag] for tag in unit.tags)
+            unit.looked_up_s = now
             for key in (unit.private_key, unit.public_key):
                 entry = _entry(found.get(key))
                 if entry is not None and entry["s"] == unit.stamps and entry["u"] > now:
-                    unit.text = orjson.dumps(entry["d"])
-                    unit.left = Freshness(entry["u"] - now, key == unit.private_key)
-                    break
+                    good.append((unit, key, entry))
+        told = {tag: _generation_key(tag) for *_, entry in good for tag in entry.get("t", ())}
+        later = await self._get(list(told.values())) if told else {}
+        for unit, key, entry in good:
+            stamps: Mapping[str, str] = entry.get("t", {})
+            stands = all(later.get(told[tag], b"").hex() == stamp for tag, stamp in stamps.items())
+            if stands and unit.text is None:
+                unit.text = orjson.dumps(entry["d"])
+                unit.left = Freshness(entry["u"] - now, key == unit.private_key)
 
-    async def keep(self, units: Sequence[tuple[_Unit, Any, Freshness]]) -> None:
-        """Keep each unit's value for as long as it is good, under the generations that held before it was
-        asked for: what was forgotten meanwhile stays forgotten."""
+    async def keep(self, kept: Sequence[_Kept]) -> None:
+        """Keep each value for as long as it is good, under the generations that held before it was asked
+        for: what was forgotten meanwhile stays forgotten."""
+        told = {tag: _generation_key(tag) for one in kept for tag in one.told}
+        generations = await self._generations(told, await self._get(list(told.values()))) if told else {}
         by_seconds: dict[float, dict[str, bytes]] = {}
         now = now_s()
-        for unit, value, freshness in units:
+        for one in kept:
+            unit, freshness = one.unit, one.freshness
+            # which tags it has was not known when it was asked for: what was forgotten since then is old
+            if any(_made_s(generations[tag]) >= unit.looked_up_s - CLOCKS_APART_S for tag in one.told):
+                continue
             key = unit.private_key if freshness.private else unit.public_key
-            text = orjson.dumps({"s": unit.stamps, "u": now + freshness.seconds, "d": value})
+            entry = {"s": unit.stamps, "u": now + freshness.seconds, "d": one.value}
+            if one.told:
+                entry["t"] = {tag: generations[tag] for tag in one.told}
+            text = orjson.dumps(entry)
             if len(text) <= VALUE_BYTES_MAX:
                 by_seconds.setdefault(freshness.seconds, {})[key] = text
         for seconds, values in by_seconds.items():
             await self._set(values, seconds)
 
     async def _generations(self, tags: Mapping[str, str], found: Mapping[str, bytes]) -> dict[str, str]:
-        missing = {key: secrets.token_bytes(8) for key in tags.values() if key not in found}
+        missing = {key: _generation(at_s=0) for key in tags.values() if key not in found}
         if missing:
             await self._set(missing, _GENERATION_S)
         return {tag: (found.get(key) or missing[key]).hex() for tag, key in tags.items()}
@@ -198,7 +234,9 @@ class CachedTransport:
         tell(freshness)
         value = orjson.Fragment(response.json) if response.json is not None else response.data
         if value is not None and not response.errors and freshness.seconds > 0:
-            await self.cache.keep([(unit, value, freshness)])
+            told = told_of_root(response.extensions)
+            if told is not None:
+                await self.cache.keep([_Kept(unit, value, freshness, _named(request.service, told))])
         return response
 
     async def _entities(
@@ -236,7 +274,8 @@ class CachedTransport:
             tell(STALE)
             return response
         failed = {tuple(error.get("path") or ())[:2] for error in response.errors}
-        kept: list[tuple[_Unit, Any, Freshness]] = []
+        kept: list[_Kept] = []
+        told = iter(told_of_entities(response.extensions, sum(len(one) for one in missing.values())))
         for part in query.entities:
             came = response.data.get(part.alias)
             if not isinstance(came, list) or len(came) != len(missing[part.alias]):
@@ -251,8 +290,10 @@ class CachedTransport:
                     () not in failed and (part.alias,) not in failed and (part.alias, position) not in failed
                 )
                 tell(freshness if whole else STALE)
-                if whole and value is not None and freshness.seconds > 0:
-                    kept.append((units[part.alias][index], value, freshness))
+                own = next(told)
+                if whole and value is not None and freshness.seconds > 0 and own is not None:
+                    unit = units[part.alias][index]
+                    kept.append(_Kept(unit, value, freshness, _named(request.service, own)))
         if kept:
             await self.cache.keep(kept)
         return replace(response, data=data, errors=_placed(response.errors, missing))
@@ -296,11 +337,24 @@ def _viewer(subject: Subject) -> list[str]:
 
 def _key(kind: str, parts: list[Any]) -> str:
     text = orjson.dumps(parts, option=orjson.OPT_SORT_KEYS)
-    return f"answers:1:{kind}:{hashlib.sha256(text).hexdigest()}"
+    return f"answers:2:{kind}:{hashlib.sha256(text).hexdigest()}"
 
 
 def _generation_key(tag: str) -> str:
-    return f"answers:1:tag:{hashlib.sha256(tag.encode()).hexdigest()}"
+    return f"answers:2:tag:{hashlib.sha256(tag.encode()).hexdigest()}"
+
+
+def _generation(*, at_s: float) -> bytes:
+    """A new generation of a tag, with the time at which its answers were forgotten; 0: never yet."""
+    return secrets.token_bytes(8) + int(at_s * 1_000).to_bytes(8, "big")
+
+
+def _made_s(generation: str) -> float:
+    return int(generation[16:] or "0", 16) / 1_000
+
+
+def _named(service: str, told: Sequence[str]) -> tuple[str, ...]:
+    return tuple(named_tag(service, one) for one in told)
 
 
 def _entry(value: bytes | None) -> dict[str, Any] | None:
@@ -310,7 +364,7 @@ def _entry(value: bytes | None) -> dict[str, Any] | None:
         entry = orjson.loads(value)
     except orjson.JSONDecodeError:
         return None
-    return entry if isinstance(entry, dict) and entry.keys() == {"s", "u", "d"} else None
+    return entry if isinstance(entry, dict) and entry.keys() - {"t"} == {"s", "u", "d"} else None
 
 
 def _value(unit: _Unit) -> Any:

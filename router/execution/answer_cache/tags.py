@@ -23,8 +23,13 @@ from graphql import (
 from schema.supergraph import Supergraph
 
 _DIRECTIVES: Final = frozenset({"federation__cacheTag", "cacheTag"})
-_PLACE: Final = re.compile(r"\{\$(key|args)((?:\.[_A-Za-z]\w*)+)\}")
+_PLACE: Final = re.compile(r"\{\$(key|args|event)((?:\.[_A-Za-z]\w*)+)\}")
 TAG_CHARS_MAX: Final = 1_024
+TOLD_TAGS_MAX: Final = 100
+"""Tags that a subgraph may tell of one entity, or of one answer to root fields; what has more is not kept."""
+ROOT_TAGS: Final = "apolloCacheTags"
+ENTITY_TAGS: Final = "apolloEntityCacheTags"
+"""Members of a subgraph's `extensions` that tell tags: a list, and a list of lists in the entities' order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +58,35 @@ class TagFormats:
                 if tag := _filled(one, "args", arguments):
                     tags[named_tag(service, tag)] = None
         return list(tags)
+
+
+def told_of_root(extensions: Mapping[str, Any]) -> tuple[str, ...] | None:
+    """The tags that a subgraph tells of an answer to root fields; None where they cannot be used."""
+    return _told(extensions.get(ROOT_TAGS, ()))
+
+
+def told_of_entities(extensions: Mapping[str, Any], count: int) -> list[tuple[str, ...] | None]:
+    """The tags that a subgraph tells of each entity, in their order; None where they cannot be used.
+
+    Where it tells of another number of entities, whose a tag is cannot be told: each then has all of them.
+    """
+    listed = extensions.get(ENTITY_TAGS, ())
+    if not isinstance(listed, list | tuple):
+        return [None] * count
+    found = [_told(one) for one in listed]
+    if len(found) in {0, count}:
+        return found or [()] * count
+    if None in found:
+        return [None] * count
+    return [_told([tag for one in found if one is not None for tag in one])] * count
+
+
+def _told(listed: object) -> tuple[str, ...] | None:
+    if not isinstance(listed, list | tuple) or len(listed) > TOLD_TAGS_MAX:
+        return None
+    if not all(isinstance(one, str) and 0 < len(one) <= TAG_CHARS_MAX for one in listed):
+        return None
+    return tuple(dict.fromkeys(listed))
 
 
 def subgraph_tag(service: str) -> str:
@@ -113,6 +147,14 @@ def _graphs(value: ValueNode | None) -> list[str]:
 
 def _add(found: dict[tuple[str, str], tuple[str, ...]], key: tuple[str, str], format_: str) -> None:
     found[key] = (*found.get(key, ()), format_)
+
+
+def filled(format_: str, word: str, values: Mapping[str, Any]) -> str | None:
+    """The tag of a format such as `user-{$key.id}`, its word with these values.
+
+    None where a value that it needs is missing or no scalar.
+    """
+    return _filled(format_, word, values)
 
 
 def _filled(format_: str, word: str, values: Mapping[str, Any]) -> str | None:
