@@ -93,9 +93,7 @@ def _events(settings: Settings) -> RedisEvents:
     from datastores.events.redis import RedisEvents
 
     if settings.events_url is None:
-        fail(
-            "subscriptions and `forget_on` by events need `STADION_EVENTS_URL`, where all processes' events pass"
-        )
+        fail("subscriptions by events and `forget_on` need `STADION_EVENTS_URL`, where all events pass")
     return RedisEvents(settings.events_url.get_secret_value(), {})
 
 

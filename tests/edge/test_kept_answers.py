@@ -135,7 +135,7 @@ async def test_a_kept_answer_says_how_long_it_is_good() -> None:
 async def test_two_viewers_of_a_private_answer_never_meet() -> None:
     async with running() as router:
         router.cache_control = "private, max-age=60"
-        seen = {}
+        seen: dict[str, Any] = {}
         for _ in range(2):
             for who in ("mira", "tomas"):
                 headers = {"authorization": f"Bearer {who}", "x-viewer": who}
