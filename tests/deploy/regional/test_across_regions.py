@@ -106,7 +106,7 @@ async def test_a_physician_treats_a_patient_at_home_elsewhere_and_is_recorded_th
     shown = {"handle": mira.handle, "medicalRecord": {"conditions": {"nodes": [{"text": mira.condition}]}}}
 
     async def opened() -> bool:
-        return (await doors["us"].ask(record, lind, id=mira.id))["data"]["user"] == shown
+        return bool((await doors["us"].ask(record, lind, id=mira.id))["data"]["user"] == shown)
 
     await until(opened)
     assert (await doors["us"].data(cared, lind))["patientsInMyCare"] == [shown]
