@@ -165,6 +165,20 @@ async def keep_keys(settings: Settings, safe: Safe) -> int:
         return await _put_keys(settings, stores.vault_rows, safe)
 
 
+async def rotate_keys(settings: Settings, safe: Safe) -> int:
+    """A new master key for the vault: every data key is wrapped with it and put into the safe, and only then
+    are the older master keys destroyed. Works beside a running platform; how many keys were wrapped."""
+    stores = stores_of(settings, timeout_s=TIMEOUT_S)
+
+    async def put() -> None:
+        await _put_keys(settings, stores.vault_rows, safe)
+
+    async with opened({"the medical vault": stores.vault}):
+        count = await stores.vault.rotate(before_destroying=put)
+        await put()  # a file of keys is in the safe too, and must not bring the older ones back
+        return count
+
+
 def _with(entry: Entry, **changes: Any) -> Entry:
     return Entry(**{**asdict(entry), **changes})
 

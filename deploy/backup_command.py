@@ -46,6 +46,10 @@ def backup_command(
     only_keys: Annotated[
         bool, typer.Option("--only-keys", help="only put the keys, and who was erased, into the safe")
     ] = False,
+    rotate: Annotated[
+        bool,
+        typer.Option("--rotate-keys", help="a new master key for the vault, first into the safe"),
+    ] = False,
     cluster: Annotated[
         bool, typer.Option("--cluster", help="the whole PostgreSQL of the rows, for recovery to a moment")
     ] = False,
@@ -70,6 +74,8 @@ def backup_command(
             asyncio.run(_keep_segment(place, folder, wal))
         elif only_keys:
             asyncio.run(_only_keys(settings, folder))
+        elif rotate:
+            asyncio.run(_rotate_keys(settings, folder))
         elif only_prune:
             asyncio.run(_prune_alone(place, folder, keep, keep_days))
         else:
@@ -136,6 +142,15 @@ async def _only_keys(settings: Settings, folder: Path) -> None:
     with alone_at(folder):
         erased = await keep_keys(settings, Safe(folder))
     typer.echo(f"the keys are in the safe; {erased} people are erased")
+
+
+async def _rotate_keys(settings: Settings, folder: Path) -> None:
+    from datastores.backup.safe import Safe
+    from deploy.backup import alone_at, rotate_keys
+
+    with alone_at(folder):
+        count = await rotate_keys(settings, Safe(folder))
+    typer.echo(f"{count} keys are wrapped by a new master key and in the safe; the older ones are destroyed")
 
 
 async def _keep_segment(place: str, folder: Path, file: Path) -> None:

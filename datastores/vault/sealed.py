@@ -11,7 +11,7 @@ import hmac
 import os
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from typing import Literal, TypeVar
 
@@ -140,13 +140,18 @@ class SealedVault:
         message = f"{len(name)}:{name}:{value}".encode()
         return hmac.new(self._index_key, message, hashlib.sha256).hexdigest()[:32]
 
-    async def rotate(self) -> int:
-        """Make a new key-encryption key, wrap every data key with it, destroy the old ones; how many."""
+    async def rotate(self, *, before_destroying: Callable[[], Awaitable[object]] | None = None) -> int:
+        """Make a new key-encryption key, wrap every data key with it, destroy the old ones; how many.
+
+        `before_destroying` puts the new wraps where a backup finds them: those that it has open no more then.
+        """
         retired = set(await self._relational.read(key_rows.kek_ids))
         current = await self._keys.add_key()
         count = 0
         while wrapped := await self._rewrap_some(current):
             count += wrapped
+        if before_destroying is not None:
+            await before_destroying()
         for kek_id in retired - {current}:
             await self._keys.retire_key(kek_id)
         return count

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -15,7 +16,22 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from deploy.assemble import platform
 from deploy.demo.seed import seed_demo
 from deploy.settings import Settings
-from tests.kit_subgraphs.stores import postgresql_server
+from tests.kit_datastores import postgresql_url
+from tests.kit_datastores.mongodb import mongodb_url
+from tests.kit_datastores.neo4j import neo4j_server, neo4j_url
+from tests.kit_datastores.redis import own_redis
+from tests.kit_datastores.s3 import s3_url
+from tests.kit_datastores.timescaledb import timescaledb_url
+
+__all__ = [
+    "mongodb_url",
+    "neo4j_server",
+    "neo4j_url",
+    "own_redis",
+    "postgresql_url",
+    "s3_url",
+    "timescaledb_url",
+]
 
 
 async def _seed(folder: Path) -> None:
@@ -31,21 +47,20 @@ def seeded_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="session")
-def postgresql() -> Iterator[str]:
-    """A server."""
-    with postgresql_server() as url:
-        yield url
+@pytest.fixture
+def seeded_copy(tmp_path: Path, seeded_folder: Path) -> Path:
+    """The demo's data folder, to be changed."""
+    return Path(shutil.copytree(seeded_folder, tmp_path / "data"))
 
 
 @pytest.fixture
-def new_database(postgresql: str) -> Iterator[Callable[[], str]]:
+def new_database(postgresql_url: str) -> Iterator[Callable[[], str]]:
     """Makes a database, and gives its URL; dropped afterwards."""
     made: list[str] = []
 
     def execute(statement: str) -> None:
         async def run() -> None:
-            engine = create_async_engine(make_url(postgresql), isolation_level="AUTOCOMMIT")
+            engine = create_async_engine(make_url(postgresql_url), isolation_level="AUTOCOMMIT")
             async with engine.connect() as connection:
                 await connection.execute(sa.text(statement))
             await engine.dispose()
@@ -56,7 +71,7 @@ def new_database(postgresql: str) -> Iterator[Callable[[], str]]:
         name = f"d{secrets.token_hex(6)}"
         execute(f"CREATE DATABASE {name}")
         made.append(name)
-        return make_url(postgresql).set(database=name).render_as_string(hide_password=False)
+        return make_url(postgresql_url).set(database=name).render_as_string(hide_password=False)
 
     yield make
     for name in made:

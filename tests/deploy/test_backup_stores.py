@@ -1,0 +1,338 @@
+"""Backups of every store beside the rows: series, graph, documents, events, files, on their real servers."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+
+from datastores.backup.graphs import CarriedGraph
+from datastores.backup.repository import Entry
+from datastores.backup.safe import Safe
+from datastores.blobs.opening import open_blobs
+from datastores.config import StoreUrlProblem
+from datastores.documents.opening import open_documents
+from datastores.documents.port import Document
+from datastores.errors import Conflict
+from datastores.events.outbox import new_event
+from datastores.events.port import Event
+from datastores.events.redis import RedisEvents
+from datastores.events.relay import EventsLimits
+from datastores.graph.opening import open_graph
+from datastores.lifecycle import opened
+from datastores.relational.copying import TargetNotEmpty
+from datastores.series.opening import open_series
+from datastores.series.port import AT_MS_MAX, DAY_MS, Sample
+from deploy.backup import back_up, opened_repository
+from deploy.carried import carried_names, carried_stores
+from deploy.drill import Finding, drill
+from deploy.drill_servers import drill_target
+from deploy.restore import chosen, restore
+from deploy.settings import Settings
+from deploy.stores import stores_of
+from tests.kit_datastores.fresh import new_bucket, new_databases
+
+START_MS = 1_750_000_000_000
+QUICK = EventsLimits(retry_first_s=0.001, retry_max_s=0.01, poll_s=0.05, failures_max=2)
+TOPIC = "thing.changed"
+
+
+class Place:
+    """Settings of a deployment, its backups and its safe."""
+
+    def __init__(self, folder: Path, settings: Settings, backups: str = "") -> None:
+        self.settings = settings
+        self.safe = Safe(folder / "safe")
+        self.url = backups or f"file:///{folder}/backups"
+
+    async def back_up(self) -> Entry:
+        async with opened_repository(self.url, self.safe, create=True) as repository:
+            return await back_up(self.settings, repository, self.safe)
+
+    async def restore(self, to: Settings) -> None:
+        async with opened_repository(self.url, self.safe, create=False) as repository:
+            await restore(to, repository, self.safe, chosen(await repository.backups(), None))
+
+    async def drill(self, *servers: str) -> list[Finding]:
+        async with opened_repository(self.url, self.safe, create=False) as repository:
+            entry = chosen(await repository.backups(), None)
+            return await drill(self.settings, repository, self.safe, entry, servers=servers)
+
+
+def url_of(settings: Settings, name: str) -> str:
+    named = getattr(settings, f"{name}_url")
+    return named.get_secret_value() if named else f"sqlite:///{settings.data_folder / f'{name}.db'}"
+
+
+@asynccontextmanager
+async def three(settings: Settings) -> Any:
+    """Series, graph and documents of a deployment, as a domain has them."""
+    series, graph = open_series(url_of(settings, "series")), open_graph(url_of(settings, "graph"))
+    documents = open_documents(url_of(settings, "documents"))
+    async with opened({"series": series, "graph": graph, "documents": documents}):
+        yield series, graph, documents
+
+
+async def fill(settings: Settings) -> None:
+    async with three(settings) as (series, graph, documents):
+        half_months = range(START_MS, START_MS + 90 * DAY_MS, 15 * DAY_MS)
+        await series.append([Sample(name, at, at / 7) for name in ("hr", "power") for at in half_months])
+        await series.forget(["power"])  # so that a number once given out is free
+        await series.append([Sample("pace", START_MS + n * 1_000, float(n)) for n in range(700)])
+        await series.retain(samples_from_ms=START_MS + DAY_MS)
+        await graph.befriend([(f"p{n:03}", f"p{n + 1:03}") for n in range(560)])
+        await graph.block([("p1", "p7"), ("x", "p2"), ("p2", "x")])
+        await documents.insert("plans", [Document(f"d{n:04}", {"n": n, "t": ["ü"]}) for n in range(560)])
+        await documents.replace("plans", [Document("d0007", {"n": -7}, 1)])
+        await documents.insert("notes", [Document("one", {"deep": {"er": None}})])
+
+
+async def told(settings: Settings) -> dict[str, object]:
+    """What a domain reads of it all."""
+    async with three(settings) as (series, graph, documents):
+        whole = {"start_ms": 0, "end_ms": AT_MS_MAX}
+        return {
+            "samples": await series.read(["hr", "power", "pace"], **whole),
+            "days": await series.buckets(["hr", "pace"], **whole, step_ms=30 * DAY_MS),
+            "friends": await graph.friends(["p000", "p001", "p300", "p560"]),
+            "blocks": await graph.blocked_by(["p1", "x", "p2"]),
+            "plans": await documents.get("plans", ["d0007", "d0559"]),
+            "notes": await documents.find("notes"),
+            "count": await documents.count("plans"),
+        }
+
+
+async def goes_on(settings: Settings) -> None:
+    """What was restored takes writes: numbers are not given twice, partitions are made, versions hold."""
+    async with three(settings) as (series, graph, documents):
+        await series.append([Sample(f"new {n}", START_MS + n * 40 * DAY_MS, 1.0) for n in range(1, 4)])
+        found = await series.read(["new 1", "pace"], start_ms=0, end_ms=AT_MS_MAX)
+        assert [point.value for point in found["new 1"]] == [1.0]
+        with pytest.raises(Conflict):
+            await graph.befriend([("p1", "p7")])
+        with pytest.raises(Conflict):
+            await documents.replace("plans", [Document("d0007", {"n": 0}, 1)])
+        await documents.replace("plans", [Document("d0007", {"n": 0}, 2)])
+
+
+async def test_a_folder_with_every_store_comes_back_and_a_second_backup_costs_nothing(
+    tmp_path: Path, seeded_copy: Path
+) -> None:
+    place = Place(tmp_path, Settings(data_folder=seeded_copy))
+    await fill(place.settings)
+    assert carried_names(place.settings) == ["series", "graph", "documents"]
+    first, second = await place.back_up(), await place.back_up()
+    assert (second.rows, second.bytes_added) == (first.rows, 0)
+    assert first.rows > 1_700
+    new = Settings(data_folder=tmp_path / "new")
+    await place.restore(new)
+    assert await told(new) == await told(place.settings)
+    await goes_on(new)
+    findings = {each.what: each for each in await place.drill()}
+    assert all(each.ok for each in findings.values())
+    assert findings["graph"].told == "563 rows, counted and hashed"
+    assert findings["documents"].told == "561 rows, counted and hashed"
+    assert findings["series"].ok
+
+
+async def test_a_friendship_that_a_block_ended_while_it_was_read_is_not_restored(
+    tmp_path: Path, seeded_copy: Path
+) -> None:
+    """Pages of a busy graph are no one moment: the later block wins, as it does in the graph."""
+    place = Place(tmp_path, Settings(data_folder=seeded_copy))
+    source = open_graph(url_of(place.settings, "graph"))
+    async with opened({"graph": source}):
+        await source.befriend([("a", "b"), ("a", "c")])
+        reading = source.edges
+
+        async def edges(kind: Any, **page: Any) -> Any:
+            found = await reading(kind, **page)
+            if kind == "friends" and page.get("after") is None:
+                await source.block([("b", "a")])
+            return found
+
+        source.edges = edges  # type: ignore[method-assign]
+        async with opened_repository(place.url, place.safe, create=True) as repository:
+            kept = await CarriedGraph(source).keep(repository, advance=lambda _name, _count: None)
+            assert [table.rows for table in kept.tables] == [2, 1]
+            target = open_graph(f"sqlite:///{tmp_path}/target.db")
+            async with opened({"target": target}):
+                await CarriedGraph(target).restore(kept, repository, advance=lambda _name, _count: None)
+                assert await target.friends(["a"]) == {"a": ("c",)}
+                assert await target.blocked_by(["b"]) == {"b": ("a",)}
+
+
+class Numbers:
+    """A consumer that refuses one number and stops to think at another."""
+
+    def __init__(self, *, refusing: int = -1, waiting_at: int = -1) -> None:
+        self.seen: list[int] = []
+        self.waits = asyncio.Event()
+        self._refusing, self._waiting_at = refusing, waiting_at
+
+    async def __call__(self, event: Event) -> None:
+        number = event.payload["number"]
+        if number == self._refusing:
+            raise ValueError("no")
+        if number == self._waiting_at:
+            self.waits.set()
+            await asyncio.Event().wait()
+        self.seen.append(number)
+
+
+def events_on(settings: Settings, consumers: Mapping[str, Numbers]) -> tuple[RedisEvents, Any]:
+    stores = stores_of(settings)
+    events = RedisEvents(url_of(settings, "events"), stores.rows(), limits=QUICK)
+    for group, consumer in consumers.items():
+        events.consume(group, [TOPIC], consumer)
+    return events, stores
+
+
+async def publish(events: RedisEvents, stores: Any, *numbers: int) -> None:
+    made = [new_event(TOPIC, key="k", payload={"number": number}) for number in numbers]
+    await stores.relational["training"].write(lambda c: events.outbox.append(c, made))
+
+
+async def until(is_so: Callable[[], bool]) -> None:
+    async with asyncio.timeout(30):
+        while not is_so():
+            await asyncio.sleep(0.005)
+
+
+async def publish_some(settings: Settings) -> None:
+    """Twelve events: one group is done, refused the fourth; the other stands before the eighth."""
+    done, slow = Numbers(refusing=3), Numbers(waiting_at=7)
+    events, stores = events_on(settings, {"done": done, "slow": slow})
+    async with opened(stores.rows_in_order()), opened({"events": events}):
+        await publish(events, stores, *range(12))
+        await until(lambda: 11 in done.seen and slow.waits.is_set())
+        assert slow.seen == list(range(7))
+
+
+async def events_go_on(settings: Settings) -> None:
+    """After a restore; what came into the outboxes while the backup ran is fed then."""
+    done, slow = Numbers(), Numbers()
+    events, stores = events_on(settings, {"done": done, "slow": slow})
+    async with opened(stores.rows_in_order()), opened({"events": events}):
+        await publish(events, stores, 12)
+        await until(lambda: 12 in done.seen and 12 in slow.seen)
+        assert done.seen == [12]
+        assert slow.seen == list(range(7, 13))
+        [(letter, failure)] = await events.dead_letters("done")
+        assert (letter.payload["number"], failure) == (3, "ValueError")
+        assert await events.retry_dead_letters("done") == 1
+        assert await events.lag("slow") == 0
+
+
+@pytest.fixture
+def servers(request: pytest.FixtureRequest) -> Any:
+    """URLs on all the servers: four databases, four with TimescaleDB, and who makes the rest."""
+    postgresql, timescaledb = (
+        request.getfixturevalue(f"{name}_url") for name in ("postgresql", "timescaledb")
+    )
+    with (
+        new_databases(postgresql) as databases,
+        new_databases(timescaledb, extension="timescaledb") as hypertables,
+    ):
+        yield databases, hypertables
+
+
+def on_servers(
+    folder: Path, number: int, servers: Any, request: pytest.FixtureRequest, redis: str, bucket: str
+) -> Settings:
+    """A deployment with a server behind each port."""
+    databases, hypertables = servers
+    mongodb = f"{request.getfixturevalue('mongodb_url')}/backup{os.getpid()}x{number}"
+    urls = {
+        "relational_url": databases[2 * number],
+        "vault_url": databases[2 * number + 1],
+        "series_url": hypertables[number],
+        "graph_url": request.getfixturevalue("neo4j_url"),
+        "documents_url": mongodb,
+        "events_url": redis,
+        "blobs_url": bucket,
+    }
+    return Settings(data_folder=folder, **{name: SecretStr(url) for name, url in urls.items()})
+
+
+@pytest.mark.timeout(300)
+def test_every_server_is_backed_up_restored_and_counted_in_the_drill(
+    tmp_path: Path, seeded_copy: Path, servers: Any, own_redis: Any, request: pytest.FixtureRequest
+) -> None:
+    """A folder onto servers, from there (its backups in S3) onto other servers, and back into a folder."""
+    s3_url = request.getfixturevalue("s3_url")
+    redis = [own_redis.url.replace("/0", f"/{number}") for number in range(3)]
+    buckets = [new_bucket(s3_url) for _ in range(4)]
+    laptop = Place(tmp_path, Settings(data_folder=seeded_copy))
+    first = on_servers(tmp_path / "first", 0, servers, request, redis[0], buckets[0])
+    place = Place(tmp_path / "second", first, buckets[3])
+    second = on_servers(tmp_path / "again", 1, servers, request, redis[1], buckets[1])
+
+    async def run() -> None:
+        await fill(laptop.settings)
+        kept = await laptop.back_up()
+        await laptop.restore(first)
+        assert await told(first) == await told(laptop.settings)
+        await publish_some(first)
+        entry = await place.back_up()
+        assert entry.rows > kept.rows
+        assert (await place.back_up()).bytes_added == 0
+        wanted = await told(first)
+        drilled = [servers[0][3], servers[1][3], redis[2], buckets[2]]
+        await drill_on_servers(place, [*drilled, url_of(second, "graph"), url_of(second, "documents")])
+        async with carried_stores(first, ["graph"]) as lost:
+            await lost["graph"].clear()
+        await place.restore(second)
+        assert await told(second) == wanted
+        await goes_on(second)
+        await events_go_on(second)
+        assert await keys_of(buckets[1]) == await keys_of(buckets[0]) != set()
+        with pytest.raises(TargetNotEmpty):
+            await place.restore(second.model_copy(update={"data_folder": tmp_path / "third"}))
+        back = Settings(data_folder=tmp_path / "back")
+        await place.restore(back)
+        assert await told(back) == wanted
+        await dead_letters_came_along(back)
+
+    asyncio.run(run())
+
+
+async def drill_on_servers(place: Place, servers: list[str]) -> None:
+    """Counted on each server, of which nothing is left that was not there before."""
+    target = drill_target(place.settings, servers, Path("unused"))
+    findings = await place.drill(*servers)
+    assert [each for each in findings if not each.ok] == []
+    assert {"series", "graph", "documents", "events"} <= {each.what for each in findings}
+    assert all("counted" in each.told for each in findings if each.what in carried_names(target))
+    async with three(place.settings) as (_, graph, __):
+        assert await graph.friends(["p000"]) == {"p000": ("p001",)}
+    assert await keys_of(url_of(target, "blobs")) == set()
+    documents = open_documents(url_of(target, "documents"))
+    async with opened({"documents": documents}):
+        assert await documents.collections() == ()
+
+
+async def keys_of(bucket: str) -> set[str]:
+    blobs = open_blobs(bucket)
+    async with opened({"files": blobs}):
+        return {key async for key in blobs.list_keys()}
+
+
+async def dead_letters_came_along(settings: Settings) -> None:
+    """From Redis into rows, where a platform without Redis finds them."""
+    stores = stores_of(settings)
+    stores.events.consume("done", [TOPIC], Numbers())  # type: ignore[union-attr]
+    async with opened(stores.rows_in_order()), opened({"events": stores.events}):
+        [(letter, failure)] = await stores.events.dead_letters("done")
+        assert (letter.payload["number"], failure) == (3, "ValueError")
+
+
+def test_a_drill_takes_no_server_that_no_store_can_be_on(tmp_path: Path) -> None:
+    with pytest.raises(StoreUrlProblem, match="restores nothing on `mysql://`"):
+        drill_target(Settings(data_folder=tmp_path), ["mysql://h/d"], tmp_path)
