@@ -11,7 +11,8 @@ import strawberry
 from aiodataloader import DataLoader
 from strawberry.types.info import Info
 
-from authz.classes import DataClass
+from authz.classes import Action, DataClass
+from authz.question import DEFAULT_DENY, Decision, Question
 from subgraphs.audit import store
 from subgraphs.audit.audit_event import audit_event
 from subgraphs.audit.events import SUBJECT, AuditLog
@@ -32,6 +33,9 @@ from subgraphs.kit import (
     page_request,
     resolved,
 )
+from subgraphs.kit.absence import decide_as_if_hidden
+
+NOT_THERE = Decision(False, DEFAULT_DENY)
 
 
 @dataclass(kw_only=True)
@@ -45,7 +49,8 @@ class AuditContext(RequestContext):
 
     async def people(self, rows: list[Row]) -> Mapping[str, str]:
         """The users behind the pseudonyms of these records, those that were erased left out."""
-        names = {name for row in rows for name in (row.actor, row.on_behalf_of, row.target) if name}
+        # Of no rows nobody is looked up: as long as somebody is.
+        names = {name for row in rows for name in (row.actor, row.on_behalf_of, row.target) if name} or {""}
         return await self.log.relational.read(lambda c: store.user_ids(c, sorted(names)))
 
 
@@ -169,9 +174,20 @@ class AuditRecord:
 
     @classmethod
     async def resolve_reference(cls, info: AuditInfo, id: str) -> AuditRecord | None:
-        """One record; its fields are guarded."""
-        row = await info.context.records.load(id)
-        return None if row is None else cls.of(row, await info.context.people([row]))
+        """One record; a hidden one is as absent as a missing one, and to have asked is recorded of both."""
+        context, row = info.context, await info.context.records.load(id)
+        if row is None:
+            await context.people([])
+            await decide_as_if_hidden(context, id, DataClass.AUDIT)
+            context.trail.read(Question(None, DataClass.AUDIT), NOT_THERE, "AuditRecord.id", shown=False)
+            return None
+        record = cls.of(row, await context.people([row]))
+        answer = await context.decision(record.row_access, DataClass.AUDIT)
+        if answer.allowed:
+            return record
+        asked = record.row_access.question(DataClass.AUDIT, Action.READ)
+        context.trail.read(asked, answer, "AuditRecord.id", shown=False)
+        return None
 
 
 @classified(DataClass.AUDIT)

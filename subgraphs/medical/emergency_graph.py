@@ -28,6 +28,7 @@ from subgraphs.kit import (
     ruled,
     sets,
 )
+from subgraphs.kit.absence import decide_as_if_hidden
 from subgraphs.medical import model, mutations, preview
 from subgraphs.medical.access import FORBIDDEN_MESSAGE
 from subgraphs.medical.events import BREAK_GLASS_USED
@@ -127,8 +128,7 @@ class Mutation(mutations.Mutation):
         self, info: MedicalInfo, id: Annotated[strawberry.ID, JOINING]
     ) -> BreakGlassPayload | None:
         """Stand by a colleague's emergency as second clinician: what is restricted opens to them too."""
-        context, grant = info.context, await _grant(info, id)
-        await _require(info, grant.patient_id, Action.BREAK_GLASS, grant=grant)
+        context, grant = info.context, await _decided_grant(info, id, Action.BREAK_GLASS)
         try:
             confirmed = await context.emergencies.confirm(grant, context.caller_id, now_utc=context.now())
         except RuleBroken as broken:
@@ -165,8 +165,7 @@ class Mutation(mutations.Mutation):
         self, info: MedicalInfo, input: Annotated[CloseBreakGlassReviewInput, REVIEWING]
     ) -> BreakGlassPayload | None:
         """Judge an emergency: an administrator who had no part in it. An unjustified one ends at once."""
-        context, grant = info.context, await _grant(info, input.id)
-        await _require(info, grant.patient_id, Action.REVIEW, grant=grant)
+        context, grant = info.context, await _decided_grant(info, input.id, Action.REVIEW)
         note = clean_text(input.note, "note", characters_max=NOTE_CHARACTERS_MAX)
         try:
             closed = await context.emergencies.close_review(
@@ -269,6 +268,16 @@ async def _require(
             raise not_found()
         extensions = {} if answer.obligation is None else {"obligation": answer.obligation.value}
         raise PublicError("FORBIDDEN", FORBIDDEN_MESSAGE, extensions=extensions)
+
+
+async def _decided_grant(info: MedicalInfo, id: strawberry.ID, action: Action) -> model.BreakGlassGrant:
+    """A grant that the caller may do this about.  Errors: PublicError NOT_FOUND, FORBIDDEN."""
+    found = await info.context.grants.load(str(id))
+    if found is None:
+        await decide_as_if_hidden(info.context, str(id), DataClass.AUDIT, action)
+        raise not_found()
+    await _require(info, found.patient_id, action, grant=found)
+    return found
 
 
 async def _grant(info: MedicalInfo, id: strawberry.ID) -> model.BreakGlassGrant:

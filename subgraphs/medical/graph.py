@@ -23,6 +23,7 @@ from subgraphs.kit import (
     reads,
     resolved,
 )
+from subgraphs.kit.absence import decide_as_if_hidden
 from subgraphs.medical import model, resources
 from subgraphs.medical.access import acts_as, row_access
 from subgraphs.medical.entities import MedicalContext, OpenResource, ResourceList
@@ -193,9 +194,14 @@ class BreakGlassGrant:
 
     @classmethod
     async def resolve_reference(cls, info: MedicalInfo, id: str) -> BreakGlassGrant | None:
-        """One grant; its fields are guarded."""
+        """One grant; a hidden one is as absent as a missing one."""
         found = await info.context.grants.load(id)
-        return None if found is None else cls.of(found, info.context)
+        if found is None:
+            await decide_as_if_hidden(info.context, id, DataClass.AUDIT)
+            return None
+        grant = cls.of(found, info.context)
+        answer = await info.context.decision(grant.row_access, DataClass.AUDIT)
+        return grant if answer.allowed else None
 
 
 @classified(DataClass.CLINICAL)

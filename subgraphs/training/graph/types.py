@@ -25,6 +25,7 @@ from subgraphs.kit import (
     resolved,
     shapes,
 )
+from subgraphs.kit.absence import decide_as_if_hidden
 from subgraphs.training.access import (
     athlete_access,
     row_access,
@@ -230,6 +231,7 @@ async def visible_activity(info: Info, activity_id: str) -> ActivityType | None:
     """The activity where the caller may read it; None where it is missing or hidden."""
     row = await info.context.activities.load(activity_id)
     if row is None:
+        await decide_as_if_hidden(info.context, activity_id, DataClass.TRAINING)
         return None
     verdict = await info.context.guard.verdict((row_access(row), (DataClass.TRAINING, "read")))
     return ActivityType.of(row) if verdict.allowed else None

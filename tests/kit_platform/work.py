@@ -1,0 +1,102 @@
+"""What a request costs the stores and the policy, counted: statements, steps of SQLite's machine, owners.
+
+Seconds differ from run to run, these do not: two requests of equal work take equal time but for chance.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
+
+from authz.decide import RequestAuthorizer
+from datastores.relational import sqlite
+
+STEPS_PER_BUCKET = 250
+"""About two dozen rows read by key: some tenths of a millisecond at most."""
+
+
+@dataclass
+class Work:
+    """What was done for one request. `statements` are the texts that were sent, in no order that counts."""
+
+    statements: list[str] = field(default_factory=list)
+    steps: int = 0
+    owners: int = 0
+
+    def sizes(self) -> tuple[list[str], int]:
+        """What must be equal to the last one: which statements, and about how many owners it was decided."""
+        return sorted(self.statements), self.owners
+
+
+_LIST = re.compile(r"\(\?(, \?)+\)")  # how many are asked for at once is no other statement
+_current: ContextVar[Work | None] = ContextVar("work", default=None)
+_here = threading.local()
+
+
+@contextmanager
+def counted() -> Iterator[Work]:
+    """Count what is done for whatever is awaited inside the block, and nothing of others."""
+    work = Work()
+    token = _current.set(work)
+    try:
+        yield work
+    finally:
+        _current.reset(token)
+
+
+def _sent(_c: Any, cursor: Any, statement: str, *_rest: Any) -> None:
+    work = getattr(_here, "work", None)
+    if work is not None:
+        work.statements.append(_LIST.sub("(?)", statement))
+
+
+@contextmanager
+def counting() -> Iterator[None]:
+    """Make every SQLite store and the policy of this process count what `counted` asks for."""
+    run, load_owners = sqlite._Lane.run, RequestAuthorizer.load_owners
+
+    async def counted_run(self: Any, work: Callable[[Any], Any], *, timeout_s: float) -> Any:
+        tally = _current.get()
+        return await run(self, work if tally is None else _tallied(work, tally), timeout_s=timeout_s)
+
+    async def counted_load(self: Any, owner_ids: Iterable[str | None]) -> None:
+        tally, asked = _current.get(), set(owner_ids)
+        if tally is not None:
+            tally.owners += len(asked)
+        await load_owners(self, asked)
+
+    event.listen(Engine, "before_cursor_execute", _sent)
+    sqlite._Lane.run = counted_run  # type: ignore[assignment, method-assign]
+    RequestAuthorizer.load_owners = counted_load  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        event.remove(Engine, "before_cursor_execute", _sent)
+        sqlite._Lane.run = run  # type: ignore[method-assign]
+        RequestAuthorizer.load_owners = load_owners  # type: ignore[method-assign]
+
+
+def _tallied(work: Callable[[Any], Any], tally: Work) -> Callable[[Any], Any]:
+    def run(connection: Any) -> Any:
+        driver = sqlite._driver_connection(connection)
+
+        def step() -> bool:
+            tally.steps += 10
+            return False
+
+        _here.work = tally
+        driver.set_progress_handler(step, 10)
+        try:
+            return work(connection)
+        finally:
+            _here.work = None
+
+    return run

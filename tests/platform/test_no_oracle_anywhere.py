@@ -1,0 +1,130 @@
+"""Without the right nobody learns whether something is there, or what it says: answers with it, without it
+and with another value are equal to the byte, and cost the stores and the policy the same."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.kit_platform.secrets import (
+    NAMED,
+    OF_HER,
+    SECRETS,
+    Named,
+    Secret,
+    World,
+    consent,
+    looked_at,
+    session,
+)
+from tests.kit_platform.work import STEPS_PER_BUCKET, Work, counting
+from tests.platform.conftest import Seeded, subject_of
+
+REFUSED = (b"FORBIDDEN", b"NOT_FOUND", b"UNAUTHORIZED_FIELD_OR_TYPE")
+ROUNDS = 200
+OPEN_GLASS = """mutation { breakGlass(input: {userId: "demo-athlete",
+  reason: "found without a pulse on the track at noon", minutes: 5}) { grant { id } userErrors { code } } }"""
+
+
+@pytest.fixture(scope="module")
+def world(changing: Seeded) -> Iterator[World]:
+    with counting():
+        yield World(changing)
+
+
+@pytest.mark.parametrize("secret", SECRETS, ids=lambda each: each.domain)
+def test_nobody_without_the_right_notices_what_a_secret_is(world: World, secret: Secret) -> None:
+    for handle in secret.blind:
+        for probe in secret.probes:
+            world.look(probe, handle)  # plans and documents are made once, whatever is stored
+    seen: dict[tuple[str, str], tuple[bytes, Work]] = {}
+    own = []
+    for place, state in enumerate(secret.states):
+        state(world)
+        own.append(world.look(secret.own, "mira")[0])
+        for handle in secret.blind:
+            for probe in secret.probes:
+                answer, work = world.look(probe, handle)
+                before, cost = seen.setdefault((handle, probe), (answer, work))
+                assert answer == before, (handle, probe, place)
+                same_bucket(cost, work, f"{handle}: {probe} in state {place}")
+    assert len(set(own)) > 1, "she herself sees no difference: there was no secret"
+
+
+@pytest.fixture(scope="module")
+def furnished(world: World) -> World:
+    """With one of each kind."""
+    session(world)
+    consent("PERMIT")(world)
+    looked_at(world)
+    opened = world.seeded.ask(OPEN_GLASS, subject_of("okafor"))
+    assert opened["errors"] == [] and opened["data"]["breakGlass"]["grant"], opened
+    return world
+
+
+def ids_of(world: World, named: Named) -> tuple[str, str]:
+    """The id of something of hers, and one like it of nothing."""
+    real: Any = world.seeded.ask(named.found, subject_of(named.by))["data"]
+    for step in named.path:
+        real = real[step]
+    missing = str(real)[:-4] + "".join("b" if letter == "a" else "a" for letter in str(real)[-4:])
+    assert missing != real and len(missing) == len(real)
+    return str(real), missing
+
+
+@pytest.mark.parametrize("named", NAMED, ids=lambda each: each.kind)
+def test_what_is_hidden_answers_and_costs_what_is_missing(furnished: World, named: Named) -> None:
+    real, missing = ids_of(furnished, named)
+    for handle in named.blind:
+        for probe in named.probes:
+            for each in (real, missing):
+                furnished.look(probe % each, handle)  # once, so that plans are made
+            there, cost = furnished.look(probe % real, handle)
+            absent, other = furnished.look(probe % missing, handle)
+            assert there.replace(real.encode(), b"ID") == absent.replace(missing.encode(), b"ID"), handle
+            assert any(code in there for code in REFUSED), there
+            same_bucket(cost, other, f"{handle}: {probe}")
+        if named.entity is not None:
+            hidden = furnished.entity(*named.entity, str(real), handle)
+            absence = furnished.entity(*named.entity, missing, handle)
+            assert hidden[0].replace(real.encode(), b"ID") == absence[0].replace(missing.encode(), b"ID")
+            same_bucket(hidden[1], absence[1], f"{handle}: an entity")
+    if named.entity is not None:
+        seen, unseen = (furnished.entity(*named.entity, each, named.by)[0] for each in (str(real), missing))
+        assert seen != unseen, "she herself does not see it"
+
+
+@pytest.mark.nightly
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("named", [each for each in NAMED if each.probes], ids=lambda each: each.kind)
+def test_what_is_hidden_takes_the_time_of_what_is_missing(furnished: World, named: Named) -> None:
+    """By the clock: many short rounds in turn, of which the fastest count; within a quarter."""
+    real, missing = ids_of(furnished, named)
+    query, handle = named.probes[0], named.blind[0]
+    took: dict[str, list[float]] = {real: [], missing: []}
+    for place in range(ROUNDS):
+        for each in (real, missing) if place % 2 else (missing, real):
+            began = time.perf_counter()
+            furnished.look(query % each, handle)
+            took[each].append(time.perf_counter() - began)
+    there, absent = (sorted(each)[ROUNDS // 8] for each in took.values())
+    assert there / absent == pytest.approx(1.0, abs=0.25)
+
+
+def same_bucket(one: Work, other: Work, about: str) -> None:
+    """The same statements and owners, and no more steps of the stores between them than a bucket."""
+    assert one.sizes() == other.sizes(), about
+    assert abs(one.steps - other.steps) <= STEPS_PER_BUCKET, (one.steps, other.steps, about)
+
+
+def test_whoever_may_see_it_is_seen_to_cost_more(world: World) -> None:
+    """The count is no blind one: her own record costs her what it costs nobody else."""
+    query = OF_HER % "medicalRecord(purpose: PATRQT) { conditions { totalCount nodes { text } } }"
+    _, hers = world.look(query, "mira")
+    _, his = world.look(query, "tomas")
+    assert len(hers.statements) > len(his.statements)
+    assert hers.steps - his.steps > STEPS_PER_BUCKET
+    assert hers.owners and his.owners == 0  # he is refused before a subgraph is asked
