@@ -60,8 +60,8 @@ async def sql(url: str, *statements: str) -> object:
 
 async def archive(server: PostgresqlServer, repository: Repository) -> None:
     """What the server's `archive_command` does with each finished segment."""
-    # Exactly at a boundary, the current segment is told as the one before it.
-    await sql(server.url, "SELECT pg_switch_wal()", "SELECT pg_logical_emit_message(false, 'on', 'wards')")
+    # Exactly at a boundary, the current segment is told as the one before it: a commit is written out.
+    await sql(server.url, "SELECT pg_switch_wal()", "SELECT pg_logical_emit_message(true, 'on', 'wards')")
     current = await sql(server.url, "SELECT pg_walfile_name(pg_current_wal_lsn())")
     for file in sorted((server.folder / "cluster" / "pg_wal").iterdir()):
         if SEGMENT.fullmatch(file.name) and file.name < str(current):
