@@ -31,6 +31,19 @@ class StreamProtocol(StrEnum):
     EVENTS = "events"
 
 
+class Joining(StrEnum):
+    """Which open stream a further reader of an equal subscription may be taken into.
+
+    `before_first`: one that has given nothing yet, so that no reader can tell that it shares; who comes later
+    shares a newer stream. `with_latest`: any, and the latest event is the reader's first one: for
+    subscriptions that tell what is now, then each change. `from_now`: any; its first event is the next one.
+    """
+
+    BEFORE_FIRST = "before_first"
+    WITH_LATEST = "with_latest"
+    FROM_NOW = "from_now"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetryPolicy:
     """When a query is sent once more: its connection was lost, or the answer was 502, 503 or 504.
@@ -156,6 +169,7 @@ class SubscriptionSource:
     protocol: Annotated[StreamProtocol, "how subscriptions reach the subgraph"] = StreamProtocol.WEBSOCKET
     url: Annotated[str, "where subscriptions go instead of the subgraph's URL"] = ""
     shared: Annotated[bool, "equal subscriptions of equal rights share one stream"] = True
+    joining: Annotated[Joining, "which open stream a further reader joins"] = Joining.BEFORE_FIRST
     event_bytes_max: Annotated[int, "bytes of one event"] = 4 * 1024 * 1024
     queue_events_max: Annotated[int, "events that wait for one reader; the oldest go first"] = 128
     heartbeat_ms: Annotated[int, "milliseconds between a subgraph's signs of life (callback)"] = 5_000

@@ -22,7 +22,7 @@ from router.execution.transport import SubgraphRequest
 from router.execution.transports.callbacks import Callbacks
 from router.execution.transports.http import HttpTransport
 from router.operation.model import OperationKind
-from router.traffic import StreamProtocol, SubgraphTraffic, SubscriptionSource, Traffic
+from router.traffic import Joining, StreamProtocol, SubgraphTraffic, SubscriptionSource, Traffic
 
 REQUEST = SubgraphRequest(
     service="a", kind=OperationKind.SUBSCRIPTION, query="subscription{tick}", variables={}, subject=ANONYMOUS
@@ -252,6 +252,53 @@ async def test_equal_subscriptions_share_one_stream_until_the_last_reader_leaves
         await again.aclose()  # type: ignore[attr-defined]
         await transport.close()
     assert len(ticker.streams) == 2
+
+
+class Greeter(Ticker):
+    """A subgraph whose streams begin with what is now: how many streams were opened before."""
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"content-type": "text/event-stream"})
+        await response.prepare(request)
+        self.streams.append(response)
+        number = len(self.streams) * 100
+        await response.write(f'event: next\ndata: {{"data":{{"tick":{number}}}}}\n\n'.encode())
+        await asyncio.Event().wait()
+        return response
+
+
+@pytest.mark.parametrize(
+    ("joining", "firsts", "opened"),
+    [
+        (Joining.BEFORE_FIRST, [100, 100, 200, 200], 2),
+        (Joining.WITH_LATEST, [100, 100, 100, 100], 1),
+        (Joining.FROM_NOW, [100, 100, 7, 7], 1),
+    ],
+)
+async def test_a_reader_who_comes_later_gets_the_first_event_that_its_subgraph_promises(
+    joining: Joining, firsts: list[int], opened: int
+) -> None:
+    greeter = Greeter()
+    async with served(greeter.handle) as url:
+        transport = transport_to(url, StreamProtocol.SSE, joining=joining)
+        found: list[Any] = []
+        readers: list[Any] = []
+        for _ in range(2):  # two at a time, the second two when the first two have had their first event
+            together = [transport.subscribe(REQUEST) for _ in range(2)]
+            readers += together
+            awaited = [asyncio.ensure_future(anext(one)) for one in together]
+            if readers[2:] and joining is Joining.FROM_NOW:
+                await asyncio.sleep(0)
+                await greeter.tick(7)
+            found += [one.data["tick"] for one in await asyncio.gather(*awaited)]
+        assert found == firsts
+        assert len(greeter.streams) == opened
+        await greeter.tick(8)
+        alive = readers if joining is not Joining.FROM_NOW else readers[2:]
+        assert [(await anext(one)).data["tick"] for one in alive] == [8] * len(alive)
+        for one in readers:
+            await one.aclose()
+        await transport.close()
 
 
 async def test_with_signed_calls_subscriptions_of_two_people_are_two_streams() -> None:

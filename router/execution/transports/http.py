@@ -208,6 +208,7 @@ class HttpTransport:
             key,
             open_,
             queue_events_max=source.queue_events_max,
+            joining=source.joining,
             shared=lambda: self._streams.count_shared(request.service),
         )
 

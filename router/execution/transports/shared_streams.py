@@ -15,13 +15,15 @@ from typing import Any
 import orjson
 
 from router.telemetry import lagged_count
+from router.traffic import Joining
 
 
 class SharedStreams:
-    """The streams that are open, by key. A stream ends with its last reader."""
+    """The streams that are open, by key the newest. A stream ends with its last reader."""
 
     def __init__(self) -> None:
-        self._streams: dict[Hashable, _Stream] = {}
+        self._newest: dict[Hashable, _Stream] = {}
+        self._open: set[_Stream] = set()
 
     async def read(
         self,
@@ -30,18 +32,22 @@ class SharedStreams:
         *,
         queue_events_max: int,
         shared: Callable[[], None],
+        joining: Joining = Joining.BEFORE_FIRST,
     ) -> AsyncIterator[Any]:
-        """The payloads from now on of the stream that `open_` gives; `shared` is told where it was open.
+        """The payloads of the stream that `open_` gives, or of one that was open and may be joined: `shared`
+        is told then.
 
         A reader slower than its queue loses the oldest events, and they are counted. Errors of the stream
         reach every reader.
         """
-        stream = self._streams.get(key)
-        if stream is None:
-            stream = self._streams[key] = _Stream(open_, lambda it: self._forget(key, it))
+        stream, reader = self._newest.get(key), _Reader(queue_events_max)
+        if stream is None or (joining is Joining.BEFORE_FIRST and stream.latest is not None):
+            stream = self._newest[key] = _Stream(open_, lambda it: self._forget(key, it))
+            self._open.add(stream)
         else:
             shared()
-        reader = _Reader(queue_events_max)
+            if joining is Joining.WITH_LATEST and stream.latest is not None:
+                reader.put(stream.latest)
         stream.readers.add(reader)
         try:
             while (text := await reader.next()) is not None:
@@ -50,12 +56,13 @@ class SharedStreams:
             await stream.leave(reader)
 
     def _forget(self, key: Hashable, stream: _Stream) -> None:
-        if self._streams.get(key) is stream:
-            del self._streams[key]
+        self._open.discard(stream)
+        if self._newest.get(key) is stream:
+            del self._newest[key]
 
     async def close(self) -> None:
         """End every stream; its readers end too."""
-        for stream in tuple(self._streams.values()):
+        for stream in tuple(self._open):
             await stream.stop()
 
 
@@ -96,6 +103,7 @@ class _Stream:
 
     def __init__(self, open_: Callable[[], AsyncIterator[Any]], gone: Callable[[_Stream], None]) -> None:
         self.readers: set[_Reader] = set()
+        self.latest: bytes | None = None
         self._gone = gone
         self._task = asyncio.create_task(self._pump(open_))
 
@@ -115,7 +123,7 @@ class _Stream:
         try:
             async with aclosing(open_()) as payloads:  # type: ignore[type-var]
                 async for payload in payloads:
-                    text = orjson.dumps(payload)
+                    self.latest = text = orjson.dumps(payload)
                     for reader in tuple(self.readers):
                         reader.put(text)
         except asyncio.CancelledError:
