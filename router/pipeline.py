@@ -65,6 +65,7 @@ from router.operation.visible import visible_schema
 from router.planner import plan_operation
 from router.snapshot import Cache, Document, Snapshot, hottest, labels_on
 from router.telemetry import (
+    cache_count,
     plan_duration_s,
     request_trace_id,
     stage,
@@ -73,6 +74,7 @@ from router.telemetry import (
 )
 
 Value = TypeVar("Value")
+_plan_was_known = cache_count.series({"cache": "plans", "found": True})
 LONG_TEXT_CHARS = 8_192
 """Longer texts are parsed and validated off the event loop."""
 DENIED_SETS_PER_DOCUMENT_MAX = 64
@@ -222,8 +224,15 @@ class Router:
         )
 
     async def _compiled(self, document: Document, subject: Subject, graph: Snapshot) -> CompiledPlan:
+        lacks_nothing = not document.needed or not denied_to(subject, document.needed, self._rights)
+        if lacks_nothing and document.ready:
+            _plan_was_known()
+            return document.ready[0]
         allowed = self._allowed(document, subject, graph)
-        return await self._planned(allowed, graph, self._hidden(document, subject, graph))
+        compiled = await self._planned(allowed, graph, self._hidden(document, subject, graph))
+        if lacks_nothing and not document.reads_schema and not graph.labels and not document.ready:
+            document.ready.append(compiled)
+        return compiled
 
     def _allowed(self, document: Document, subject: Subject, graph: Snapshot) -> AllowedOperation:
         if document.reads_schema and self.config.client_classes:

@@ -144,6 +144,8 @@ class Document:
     deferring: ValidOperation | None = None
     deciding: tuple[str, ...] = ()
     variants: dict[tuple[bool, ...], Document] = field(default_factory=dict)
+    ready: list[CompiledPlan] = field(default_factory=list)
+    """The plan for callers who lack nothing, once there is one; of a document that always has the same."""
 
     @property
     def defers(self) -> bool:

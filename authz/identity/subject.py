@@ -5,7 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from authz.classes import Role
+from authz.classes import DataClass, Role
+
+
+@dataclass(frozen=True, slots=True)
+class RoleLimit:
+    """That a role counts for everybody in `classes` alone, else for whom a fact says that it is `assigned`."""
+
+    role: Role
+    classes: frozenset[DataClass] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +26,7 @@ class Subject:
     `acr` is the authentication level (1 password, 2 second factor). `expires_at_utc` ends open streams.
     `client_address` is the IP address that the call came from, as the router's edge found it; of no caller
     inside the platform.
+    `limits` has the roles that do not count for everybody, each once; a role that it lacks does.
     Hashable, so that it can be part of cache keys; it holds no token.
     """
 
@@ -32,6 +41,15 @@ class Subject:
     device: str | None = None
     expires_at_utc: datetime | None = None
     client_address: str | None = None
+    limits: tuple[RoleLimit, ...] = ()
+
+    def __hash__(self) -> int:
+        """Of what tells callers apart; equal ones have equal parts. Taken several times a request."""
+        return hash((self.id, self.session_id, self.client_address))
+
+    def limit_of(self, role: str) -> RoleLimit | None:
+        """How far the role counts; None where it counts for everybody."""
+        return next((limit for limit in self.limits if limit.role == role), None)
 
     @property
     def authenticated(self) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Final
@@ -18,7 +18,7 @@ from router.edge.rate import Rate
 from router.errors import ClientError
 from router.operation.model import OperationKind
 from router.pipeline import GraphQLRequest
-from router.telemetry import operation_named, operations_count
+from router.telemetry import TRACING, operation_named, operations_count
 
 CLIENT_NAME_HEADERS: Final = ("graphql-client-name", "apollographql-client-name", "stadion-client-name")
 NO_CLASS_NAME: Final = "none"
@@ -43,6 +43,8 @@ class Door:
 
     async def count(self, subject: Subject, *, operations: int = 1) -> None:
         """Count what a caller asks for. Errors: RateExceeded."""
+        if not self.config.client_classes and not self.rate.counts:
+            return
         own = self.class_of(subject)
         for _ in range(operations):
             await self.rate.take(subject, per_minute=own.requests_per_minute_max if own else 0)
@@ -70,10 +72,16 @@ class Door:
 
     def note(self, subject: Subject, kind: OperationKind, name: str | None) -> None:
         """Count one operation for the metrics, and name it in the request's span."""
-        operation_named(name, kind.value)
+        if TRACING.tracer is not None:
+            operation_named(name, kind.value)
         classes = self.config.client_classes
         found = class_of(subject, classes) if classes else None
-        operations_count.add(1, {"kind": kind.value, "client": found[0] if found else NO_CLASS_NAME})
+        _counting(kind, found[0] if found else NO_CLASS_NAME)()
+
+
+@lru_cache(maxsize=1_024)
+def _counting(kind: OperationKind, client: str) -> Callable[[], None]:
+    return operations_count.series({"kind": kind.value, "client": client})
 
 
 @lru_cache(maxsize=4_096)

@@ -77,6 +77,12 @@ class Rate:
         self._clock = clock
         self._failed_until_s = -math.inf
 
+    @property
+    def counts(self) -> bool:
+        """Whether there is a rate for those who have none of their own."""
+        limits = self._limits
+        return bool(limits.requests_per_minute_max or limits.address_requests_per_minute_max)
+
     async def take(self, subject: Subject, *, per_minute: int = 0) -> None:
         """Count one request; `per_minute` is the caller's own rate where it is not the general one.
 

@@ -6,7 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import parse_qsl
 
 import orjson
@@ -17,7 +17,6 @@ from router.errors import ClientError
 from router.pipeline import GraphQLRequest
 
 KINDS: Mapping[type, str] = {str: "a text", dict: "an object"}
-Part = TypeVar("Part", str, dict[str, Any])
 PARAMETERS = ("query", "documentId", "variables", "operationName", "extensions")
 _QUOTED = tuple(f'"{name}"'.encode() for name in PARAMETERS)
 
@@ -164,26 +163,29 @@ def request_of(decoded: object, headers: Mapping[str, str]) -> GraphQLRequest:
     """A decoded request with its parts checked. Errors: BAD_REQUEST naming the part."""
     if not isinstance(decoded, dict):
         raise _bad("the request must be a JSON object with `query`")
-    text, variables = _optional(decoded, "query", str), _optional(decoded, "variables", dict)
-    extensions = _optional(decoded, "extensions", dict) or {}
-    document_id = _optional(decoded, "documentId", str) or None
-    if not text and document_id is None and "persistedQuery" not in extensions:
+    get = decoded.get
+    text, variables, extensions = get("query"), get("variables"), get("extensions")
+    document_id, operation_name = get("documentId"), get("operationName")
+    _check("query", text, str)
+    _check("variables", variables, dict)
+    _check("extensions", extensions, dict)
+    _check("documentId", document_id, str)
+    _check("operationName", operation_name, str)
+    if not text and not document_id and (extensions is None or "persistedQuery" not in extensions):
         raise _bad("the request has no `query`")
     return GraphQLRequest(
         text=text or "",
-        operation_name=_optional(decoded, "operationName", str) or None,
-        document_id=document_id,
+        operation_name=operation_name or None,
+        document_id=document_id or None,
         variables=variables or {},
-        extensions=extensions,
+        extensions=extensions or {},
         headers=headers,
     )
 
 
-def _optional(decoded: Mapping[str, Any], name: str, kind: type[Part]) -> Part | None:
-    value = decoded.get(name)
-    if value is not None and not isinstance(value, kind):
+def _check(name: str, value: object, kind: type) -> None:
+    if value is not None and value.__class__ is not kind:
         raise _bad(f"`{name}` must be {KINDS[kind]}")
-    return value
 
 
 def _bad(message: str) -> ClientError:

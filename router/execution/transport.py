@@ -10,9 +10,9 @@ from authz.identity.subject import Subject
 from router.operation.model import OperationKind
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class SubgraphRequest:
-    """One operation for one subgraph, on behalf of `subject`.
+    """One operation for one subgraph, on behalf of `subject`; not to be changed once it is made.
 
     `variables` belongs to the callee: it is built anew for each call and may be changed. With `whole`, the
     answer may be given as bytes where it is long and has nothing but data.
@@ -29,7 +29,7 @@ class SubgraphRequest:
     whole: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class SubgraphResponse:
     """What a subgraph answered, as decoded JSON values. `data` is None where there was none.
 
@@ -44,6 +44,9 @@ class SubgraphResponse:
     has_data: bool = True
     json: bytes | None = None
     cache_control: str = ""
+
+
+# neither is frozen: each call makes one of both, and a frozen one takes three times as long to make
 
 
 class SubgraphTransport(Protocol):

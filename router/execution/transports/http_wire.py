@@ -7,7 +7,7 @@ import re
 import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 from urllib.parse import urlsplit
 
 from router.codings import Damaged, UnknownCoding, UnpackedTooLong, unpacked
@@ -43,8 +43,7 @@ class NotHttp(CallFailed):
     """What came back is not an answer of the protocol."""
 
 
-@dataclass(frozen=True, slots=True)
-class HttpAnswer:
+class HttpAnswer(NamedTuple):
     """Status, media type in lower case without parameters, and the decompressed body.
 
     `cache_control` and `retry_after` are those headers as they came, empty where they did not.
