@@ -211,6 +211,11 @@ class RequestAuthorizer:
             decisions.append(decision)
         return decisions
 
+    def unloaded_among(self, owner_ids: AbstractSet[str | None]) -> AbstractSet[str | None]:
+        """Those about whom `decide_now` cannot answer yet."""
+        missing = owner_ids - self._circle.standings.keys()
+        return {each for each in missing if self._unknown(each)} if missing else missing
+
     def closed_among(self, owner_ids: AbstractSet[str], like: Question) -> AbstractSet[str]:
         """Those owners of whom it is not known at once that what `like` asks is open to the subject, whole.
 

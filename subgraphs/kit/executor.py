@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, NamedTuple, TypeAlias, cast
 
 from graphql import (
@@ -26,8 +27,10 @@ from graphql.pyutils import gather_with_cancel
 from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 
 from subgraphs.kit.fence import Fence
-from subgraphs.kit.guard import Asked, FieldGuard
+from subgraphs.kit.guard import FieldGuard
+from subgraphs.kit.owners import Asked
 from subgraphs.kit.projection import Grouped, Notes, Projection, Projector, owned_below
+from subgraphs.kit.settled import Settled
 
 LIST_COMPILED_MIN = 32
 """A list of so many objects is worth a projection even if its document never comes again."""
@@ -162,6 +165,29 @@ class SelectionExecutor(StrawberryGraphQLCoreExecutionContext):
 
         return joined()
 
+    def _whole(self, items: Sequence[Any], readers: Mapping[type, _Here | None]) -> list[Any] | None:
+        """All items in one go, where all are of one class, read whole and proven open; None where not."""
+        if isinstance(items, Settled):
+            here = readers[items.cls]
+        else:
+            here = next(iter(readers.values())) if len(readers) == 1 else None
+        if here is None or here.rest:
+            return None
+        projection, guard = here.projection, self.context_value.guard
+        records = _records(projection, items)
+        if records is None:
+            return None
+        notes: Notes = []
+        try:
+            read_all = projection.read_all.function or projection.read_all.compiled()
+            answers: list[Any] = read_all(items, guard.open, guard.seen, notes)
+        except Exception:
+            # One of them is to be read the ordinary way; each for itself tells which.
+            return None
+        for record, coordinates in chain(records, notes):
+            record |= coordinates
+        return answers
+
     def _list(
         self,
         item_type: GraphQLOutputType,
@@ -169,15 +195,18 @@ class SelectionExecutor(StrawberryGraphQLCoreExecutionContext):
         place: _Place,
         readers: Mapping[type, _Here | None],
     ) -> Any:
+        whole = self._whole(items, readers)
+        if whole is not None:
+            return whole
         guard: FieldGuard = self.context_value.guard
         completed: list[Any] = []
         pending: list[int] = []
         try:
             for index, item in enumerate(items):
                 here = readers[item.__class__]
-                whole = _read(here, item, guard) if here is not None and not here.rest else None
-                if whole is not None:
-                    completed.append(whole)
+                answer = _read(here, item, guard) if here is not None and not here.rest else None
+                if answer is not None:
+                    completed.append(answer)
                 elif self._item(item_type, item, completed, place, index):
                     pending.append(index)
         except Exception:
@@ -216,7 +245,8 @@ class SelectionExecutor(StrawberryGraphQLCoreExecutionContext):
         key = (named.name, id(details))
         # The details are kept with what is known of them, so that no other list takes their identity.
         _, readers = self._readers.setdefault(key, (details, {}))
-        for cls in {item.__class__ for item in items}:
+        classes = (items.cls,) if isinstance(items, Settled) else {item.__class__ for item in items}
+        for cls in classes:
             if cls not in readers:
                 readers[cls] = self._here(named, cls, details)
         return readers
@@ -249,7 +279,7 @@ class SelectionExecutor(StrawberryGraphQLCoreExecutionContext):
             if here is not None and here.projection.inner:
                 own = [item for item in items if item.__class__ is cls]
                 for objects, needs in owned_below(own, here.projection):
-                    asked |= selections.fence.settle(objects, guard, needs)
+                    asked |= selections.fence.settle(objects, guard, needs)[1]
         return asked
 
     async def _decided(
@@ -266,12 +296,23 @@ def _read(here: _Here, source: Any, guard: FieldGuard) -> dict[str, Any] | None:
     """What the projection reads; None where it declines, whatever the reason: the ordinary way tells it."""
     notes: Notes = []
     try:
-        answer = here.projection.read(source, guard.open, guard.seen, notes)
+        read = here.projection.read.function or here.projection.read.compiled()
+        answer: dict[str, Any] = read(source, guard.open, guard.seen, notes)
     except Exception:
         return None
     for record, coordinates in notes:
         record |= coordinates
     return answer
+
+
+def _records(projection: Projection, items: Sequence[Any]) -> Notes | None:
+    """The records that reading all `items` belongs to; None where they are not proven open."""
+    if not projection.needs:
+        return []
+    if not isinstance(items, Settled) or not projection.needs <= items.proven:
+        return None
+    audited = projection.audited
+    return [(record, audited[need]) for need in audited for record in items.records.get(need, ())]
 
 
 async def _gathered(completed: list[Any], pending: Sequence[int]) -> list[Any]:

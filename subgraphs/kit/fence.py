@@ -8,7 +8,8 @@ its field is reached. Fields that are PUBLIC keep their own resolver.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
 from inspect import isawaitable
 from typing import Any, TypeAlias
 
@@ -42,22 +43,15 @@ from subgraphs.kit.classification import (
     stored_name,
 )
 from subgraphs.kit.errors import FieldForbidden, PublicError, Unauthenticated
-from subgraphs.kit.guard import (
-    Asked,
-    FieldGuard,
-    Need,
-    Needs,
-    Owner,
-    RowAccess,
-    owner_id_of,
-    owner_of,
-    question_of,
-)
+from subgraphs.kit.guard import FieldGuard, Needs
 from subgraphs.kit.inputs import checked_values, input_problems
+from subgraphs.kit.owners import Asked, Need, Owner, RowAccess, owner_of, question_of, told_by
+from subgraphs.kit.settled import settle
 from subgraphs.kit.trail import Decides as Decides  # noqa: PLC0414 - domains know it from here
 from subgraphs.kit.trail import Trail
 
 Resolver: TypeAlias = Callable[..., Any]
+Asking: TypeAlias = AbstractSet[Asked]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +61,7 @@ class Fence:
     schema: GraphQLSchema
     rules: Mapping[tuple[str, str], FieldRule]
     owned: frozenset[str] = field(default_factory=frozenset)
-    bits: Mapping[Need, int] = field(default_factory=dict)
+    places: Mapping[Need, int] = field(default_factory=dict)
 
     @classmethod
     def around(cls, schema: GraphQLSchema, rules: Mapping[tuple[str, str], FieldRule]) -> Fence:
@@ -81,17 +75,19 @@ class Fence:
         if problems:
             raise NotClassified("; ".join(problems))
         needed = sorted({(rule.data_class.value, rule.action) for rule in rules.values() if rule.protected})
-        fence = cls(schema, rules, owned, {need: 1 << place for place, need in enumerate(needed)})
+        fence = cls(schema, rules, owned, {need: place for place, need in enumerate(needed)})
         roots = {schema.query_type, schema.mutation_type, schema.subscription_type}
         for graphql_type in object_types(schema):
             for name, graphql_field in graphql_type.fields.items():
                 rule = rules.get((graphql_type.name, name))
                 decides = graphql_type in roots or graphql_type.name in owned
-                fence._lay(graphql_field, rule, decides=decides, changes=graphql_type is schema.mutation_type)
+                cls_ = definition_of(graphql_type).origin
+                changes = graphql_type is schema.mutation_type
+                fence._lay(graphql_field, rule, cls_, decides=decides, changes=changes)
         return fence
 
     def _lay(
-        self, graphql_field: GraphQLField, rule: FieldRule | None, *, decides: bool, changes: bool
+        self, graphql_field: GraphQLField, rule: FieldRule | None, cls: type, *, decides: bool, changes: bool
     ) -> None:
         resolve = graphql_field.resolve
         if resolve is None:
@@ -105,10 +101,11 @@ class Fence:
         if is_composite_type(target) and self._leads_to_owned(target):
             resolve = self._prepared(resolve, target)
         if rule is not None and rule.protected and decides:
-            bit = self.bits[rule.data_class.value, rule.action]
             stored = stored_name(graphql_field)
-            decided = _decided(resolve, rule)
-            resolve = decided if stored is None else _open_or(decided, rule, stored, bit)
+            decided, told = _decided(resolve, rule), told_by(cls)
+            place = self.places[rule.data_class.value, rule.action]
+            plain = stored is not None and told is not None
+            resolve = _open_or(decided, rule, str(stored), place, (cls, str(told))) if plain else decided
         if rule is not None and rule.authenticated and graphql_field.subscribe is not None:
             graphql_field.subscribe = _logged_in(graphql_field.subscribe)
         elif rule is not None and rule.authenticated and not rule.protected:
@@ -129,14 +126,11 @@ class Fence:
         """`resolve`, then one batch of decisions for what it gave."""
 
         async def arrives(pending: Awaitable[Any], info: GraphQLResolveInfo[Any]) -> Any:
-            value = await pending
-            await self.prepare(value, info, target)
-            return value
+            return await self.prepare(await pending, info, target)
 
-        async def decides(value: Any, asked: set[Asked], guard: FieldGuard, needs: frozenset[Need]) -> Any:
+        async def decides(value: Any, asked: Asking, guard: FieldGuard, needs: frozenset[Need]) -> Any:
             await guard.prepare(asked)
-            self.settle(value, guard, needs)
-            return value
+            return self.settle(value, guard, needs)[0]
 
         def resolve_prepared(source: Any, info: GraphQLResolveInfo[Any], **arguments: Any) -> Any:
             value = resolve(source, info, **arguments)
@@ -146,50 +140,25 @@ class Fence:
                 return arrives(value, info)
             guard: FieldGuard = info.context.guard
             needs = self.needs(info, target)
-            asked = self.settle(value, guard, needs)
-            return decides(value, asked, guard, needs) if asked else value
+            settled, asked = self.settle(value, guard, needs)
+            return decides(value, asked, guard, needs) if asked else settled
 
         return resolve_prepared
 
-    async def prepare(self, value: Any, info: GraphQLResolveInfo[Any], target: GraphQLNamedType) -> None:
-        """Decide at once what `info` selects on the objects of `value` (one object, or a list)."""
+    async def prepare(self, value: Any, info: GraphQLResolveInfo[Any], target: GraphQLNamedType) -> Any:
+        """Decide at once what `info` selects on the objects of `value` (one object, or a list): the value to
+        go on with."""
         guard: FieldGuard = info.context.guard
         needs = self.needs(info, target)
-        asked = self.settle(value, guard, needs)
-        if asked:
-            await guard.prepare(asked)
-            self.settle(value, guard, needs)
+        settled, asked = self.settle(value, guard, needs)
+        if not asked:
+            return settled
+        await guard.prepare(asked)
+        return self.settle(value, guard, needs)[0]
 
-    def settle(self, value: Any, guard: FieldGuard, needs: frozenset[Need]) -> set[Asked]:
-        """Note which objects of `value` are open whole; what is not decided yet is given back."""
-        unknown: set[Asked] = set()
-        if value is None or not needs:
-            return unknown
-        objects = value if isinstance(value, list | tuple) else (value,)
-        guard.held.append(tuple(objects))
-        is_open = guard.open
-        for need in needs:
-            bit, audited = self.bits[need], need[0] in AUDITED
-            verdicts = guard.verdicts(need)
-            written: dict[Owner, set[str]] = {}
-            for each in objects:
-                if each is None or isinstance(each, Exception):
-                    continue
-                owner = owner_of(each, need)
-                verdict = verdicts.get(owner)
-                if verdict is None:
-                    unknown.add((owner, need))
-                elif verdict.allowed and verdict.mask is None:
-                    key = id(each)
-                    if audited and not guard.trail.is_own(owner_id_of(owner)):
-                        fields = written.get(owner)
-                        if fields is None:
-                            fields = guard.trail.fields_of(question_of((owner, need)), verdict)
-                            written[owner] = fields
-                        guard.seen[key, bit] = fields
-                    else:
-                        is_open[key] = is_open.get(key, 0) | bit
-        return unknown
+    def settle(self, value: Any, guard: FieldGuard, needs: frozenset[Need]) -> tuple[Any, Asking]:
+        """See `settled.settle`."""
+        return settle(value, guard, needs, self.places)
 
     def needs(self, info: GraphQLResolveInfo[Any], target: GraphQLNamedType) -> frozenset[Need]:
         """The classes and actions that the selection below this field reads on objects of `target`."""
@@ -271,19 +240,28 @@ def _decided(resolve: Resolver, rule: FieldRule) -> Resolver:
     return resolve_decided
 
 
-def _open_or(decided: Resolver, rule: FieldRule, name: str, bit: int) -> Resolver:
-    """A stored value as it is where its object was found open, the common case; else as `decided` says."""
+def _open_or(decided: Resolver, rule: FieldRule, name: str, place: int, plain: tuple[type, str]) -> Resolver:
+    """A stored value as it is where its owner was found open, the common case; else as `decided` says.
+
+    `plain` are the class whose objects tell their owner plainly, and the attribute that does.
+    """
+    cls, told = plain
 
     def resolve_open(source: Any, info: GraphQLResolveInfo[Any]) -> Any:
-        if info.context.guard.open.get(id(source), 0) & bit:
-            return getattr(source, name)
+        if source.__class__ is cls:
+            owner = getattr(source, told)
+            if owner is not None and owner in info.context.guard.open[place]:
+                return getattr(source, name)
         return decided(source, info)
 
     def resolve_seen(source: Any, info: GraphQLResolveInfo[Any]) -> Any:
         guard: FieldGuard = info.context.guard
-        if guard.open.get(id(source), 0) & bit:
+        owner = getattr(source, told) if source.__class__ is cls else None
+        if owner is None:
+            return decided(source, info)
+        if owner in guard.open[place]:
             return getattr(source, name)
-        seen = guard.seen.get((id(source), bit))
+        seen = guard.seen[place].get(owner)
         if seen is None:
             return decided(source, info)
         seen.add(rule.coordinate)
@@ -325,7 +303,7 @@ def _for_purpose(owner: Owner, arguments: Mapping[str, Any]) -> Owner:
         return owner
     row = owner if isinstance(owner, RowAccess) else RowAccess(owner_id=owner)
     # A resolver is given the member of `PurposeOfUse`; graphql-core may hand over what it stands for.
-    return replace(row, purpose=Purpose(getattr(stated, "value", stated)))
+    return row.for_purpose(Purpose(getattr(stated, "value", stated)))
 
 
 def _mask(verdict: Decision, rule: FieldRule) -> Mask | None:

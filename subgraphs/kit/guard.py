@@ -4,79 +4,35 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from authz.classes import DataClass, Purpose, Visibility
-from authz.question import Decision, Question
+from authz.question import Decision
+from authz.trail import AUDITED
+from subgraphs.kit.owners import NOT_A_ROW, Asked, Need, Owner, owner_id_of, question_of
+from subgraphs.kit.owners import RowAccess as RowAccess  # noqa: PLC0414 - domains know it from here
 from subgraphs.kit.trail import Decides as Decides  # noqa: PLC0414 - domains know it from here
 from subgraphs.kit.trail import DecidesTogether, Trail
 
-Need: TypeAlias = tuple[str, str]
-"""A data class and an action, as plain text: it is hashed for every field of every object."""
-Owner: TypeAlias = "str | RowAccess | None"
-Asked: TypeAlias = tuple[Owner, Need]
 Needs: TypeAlias = dict[tuple[tuple[int, ...], str], frozenset[Need]]
 """(ids of a field's nodes, type) → what is read below; lives as long as the document whose nodes they are."""
+FEW = 4
+_PLAIN = frozenset({str, RowAccess, type(None)})
 
 
-@dataclass(frozen=True, slots=True)
-class RowAccess:
-    """What a decision needs to know of a loaded row, where its owner alone is not enough.
-
-    A type gives it as `row_access`; the fields mean what they mean in `authz.question.Question`.
-    """
-
-    owner_id: str | None
-    purpose: Purpose | None = None
-    labels: frozenset[str] = frozenset()
-    visibility: Visibility | None = None
-    metric: str | None = None
-    created_by: str | None = None
-    approved_by: str | None = None
-    region: str | None = None
-    resource_type: str | None = None
-
-    def __hash__(self) -> int:
-        # Rows of a list differ little: the owner alone tells most apart, at a tenth of the cost.
-        return hash(self.owner_id)
-
-    def question(self, data_class: DataClass, action: str) -> Question:
-        """The question about this row's fields of `data_class`."""
-        return Question(
-            owner_id=self.owner_id,
-            data_class=data_class,
-            action=action,
-            purpose=self.purpose,
-            labels=self.labels,
-            visibility=self.visibility,
-            metric=self.metric,
-            created_by=self.created_by,
-            approved_by=self.approved_by,
-            region=self.region,
-            resource_type=self.resource_type,
-        )
+class NotPlain(Exception):
+    """What was taken for an owner is none: `owner_of` has to be asked."""
 
 
 class FieldGuard:
     """Verdicts of one request, by class and action, then by owner.
 
-    `open` says of objects that were decided as a list which needs are allowed whole, by identity, and `seen`
-    the same where reading leaves a record, with the record's set of fields: fields look there first. `held`
-    keeps those objects alive, so that no other takes their identity.
+    `open` says by the place of a need whose objects are allowed whole, and `seen` the same where reading
+    leaves a record, with the record's set of fields: fields look there first.
     """
 
-    __slots__ = (
-        "_batch",
-        "_verdicts",
-        "authenticated",
-        "decisions",
-        "held",
-        "needs",
-        "open",
-        "seen",
-        "trail",
-    )
+    __slots__ = ("_batch", "_verdicts", "authenticated", "decisions", "needs", "open", "seen", "trail")
 
     def __init__(
         self,
@@ -89,15 +45,26 @@ class FieldGuard:
         self.trail = trail
         self.authenticated = trail.subject.authenticated
         self.needs = {} if needs is None else needs
-        self.open: dict[int, int] = {}
-        self.seen: dict[tuple[int, int], set[str]] = {}
-        self.held: list[Any] = []
+        self.open: list[set[Owner]] = []
+        self.seen: list[dict[Owner, set[str]]] = []
         self._verdicts: dict[Need, dict[Owner, Decision]] = {}
         self._batch: _Batch | None = None
 
+    def places(self, count: int) -> None:
+        """Make room for so many needs, all closed."""
+        self.open = [set() for _ in range(count)]
+        self.seen = [{} for _ in range(count)]
+
     def known(self, asked: Asked) -> Decision | None:
-        """The verdict, if it was asked before."""
-        return self.verdicts(asked[1]).get(asked[0])
+        """The verdict, if it was asked before, or can be told without waiting."""
+        owner, need = asked
+        verdicts = self.verdicts(need)
+        found = verdicts.get(owner)
+        if found is None and self.decisions.together:
+            found = self.decisions.decide_now(question_of(asked))
+            if found is not None:
+                verdicts[owner] = found
+        return found
 
     def verdicts(self, need: Need) -> dict[Owner, Decision]:
         """All verdicts about a class and action so far, by owner."""
@@ -108,12 +75,68 @@ class FieldGuard:
 
     async def verdict(self, asked: Asked) -> Decision:
         """The verdict; all that is asked in one turn of the event loop goes out as one batch."""
-        await self.prepare((asked,))
-        return self.verdicts(asked[1])[asked[0]]
+        found = self.known(asked)
+        while found is None:
+            await self.prepare((asked,))
+            found = self.known(asked)
+        return found
+
+    def open_up(self, need: Need, place: int, owners: AbstractSet[Any]) -> set[Owner]:
+        """Note whose objects may be read whole; the owners about whom nothing is decided yet.
+
+        Errors: NotPlain where one of them is no owner.
+        """
+        opened, seen = self.open[place], self.seen[place]
+        missing: AbstractSet[Any] = owners if owners.isdisjoint(opened) else owners - opened
+        audited = need[0] in AUDITED
+        if seen:
+            missing = missing - seen.keys()
+        classes = {owner.__class__ for owner in missing}
+        if not classes <= _PLAIN:
+            raise NotPlain
+        if not audited and len(missing) > FEW and len(classes) == 1 and self.decisions.together:
+            closed = self._closed_among(missing, need)
+            opened |= missing if not closed else missing - closed
+            missing = closed
+        unknown = self._unloaded(missing, need)
+        left = missing - unknown if unknown else missing
+        # Records come in one order, whatever the order of a set.
+        for owner in sorted(left, key=_by_name) if audited else left:
+            verdict = self.known((owner, need))
+            if verdict is None:
+                unknown.add(owner)
+            elif verdict.allowed and verdict.mask is None:
+                if audited and not self.trail.is_own(owner_id_of(owner)):
+                    seen[owner] = self.trail.fields_of(question_of((owner, need)), verdict)
+                else:
+                    opened.add(owner)
+        return unknown
+
+    def _unloaded(self, owners: AbstractSet[Any], need: Need) -> set[Owner]:
+        """Those about whom nothing can be said yet: a first look at many, before any is decided alone."""
+        if len(owners) <= FEW or not self.decisions.together:
+            return set()
+        verdicts = self.verdicts(need)
+        unloaded = self.decisions.unloaded_among({owner_id_of(owner) for owner in owners})
+        return {each for each in owners if owner_id_of(each) in unloaded and each not in verdicts}
+
+    def _closed_among(self, owners: AbstractSet[Any], need: Need) -> AbstractSet[Any]:
+        """Those whose decision is not known at once to be that all is open; by the kinds of their rows."""
+        closed_among = self.decisions.closed_among
+        if next(iter(owners)).__class__ is str:
+            return closed_among(owners, NOT_A_ROW.like(need))
+        rest: set[Owner] = set()
+        kinds = {row.kind for row in owners}
+        for kind in kinds:
+            rows = owners if len(kinds) == 1 else [row for row in owners if row.kind is kind]
+            closed = closed_among({row.owner_id for row in rows}, kind.like(need))
+            if closed:
+                rest.update(row for row in rows if row.owner_id in closed)
+        return rest
 
     async def prepare(self, asked: Iterable[Asked]) -> None:
-        """Decide all of `asked` that is not known, in one batch with whoever else asks in this turn."""
-        missing = [each for each in asked if self.known(each) is None]
+        """Make `known` tell all of `asked`, in one batch with whoever else asks in this turn."""
+        missing = [each for each in asked if each[0] not in self.verdicts(each[1])]
         if not missing:
             return
         batch = self._batch
@@ -138,20 +161,18 @@ class FieldGuard:
             batch.done.set_result(None)
 
     async def _decide(self, asked: list[Asked]) -> None:
-        together = self.decisions.together
-        rows = [each for each in asked if not together or each[0].__class__ is not str]
-        if len(rows) < len(asked):
-            by_need: dict[Need, list[Any]] = {}
-            for owner, need in asked:
-                if owner.__class__ is str:
-                    by_need.setdefault(need, []).append(owner)
-            for need, owners in by_need.items():
-                answers = await self.decisions.decide_owners(owners, _CLASSES[need[0]], need[1])
-                self.verdicts(need).update(zip(owners, answers, strict=True))
-        if rows:
-            decisions = await self.decisions.decide([question_of(each) for each in rows])
-            for (row, need), decision in zip(rows, decisions, strict=True):
-                self.verdicts(need)[row] = decision
+        if self.decisions.together:
+            # What is loaded is decided where it is looked up, and most of it for many owners at once.
+            await self.decisions.load_owners({owner_id_of(owner) for owner, _ in asked})
+            return
+        decisions = await self.decisions.decide([question_of(each) for each in asked])
+        for (owner, need), decision in zip(asked, decisions, strict=True):
+            self.verdicts(need)[owner] = decision
+
+
+def _by_name(owner: Owner) -> tuple[str, str]:
+    kind = f"{owner.purpose} {owner.resource_type}" if isinstance(owner, RowAccess) else ""
+    return owner_id_of(owner) or "", kind
 
 
 @dataclass(slots=True)
@@ -161,31 +182,3 @@ class _Batch:
     asked: dict[Asked, None]
     done: asyncio.Future[None]
     task: asyncio.Task[None] | None = None
-
-
-def question_of(asked: Asked) -> Question:
-    """What is asked of authz."""
-    owner, (name, action) = asked
-    data_class = _CLASSES[name]
-    if isinstance(owner, RowAccess):
-        return owner.question(data_class, action)
-    return Question(owner, data_class, action)
-
-
-_CLASSES = {each.value: each for each in DataClass}
-
-
-def owner_id_of(owner: Owner) -> str | None:
-    """The person that an owner names."""
-    return owner.owner_id if isinstance(owner, RowAccess) else owner
-
-
-def owner_of(source: object, need: Need) -> Owner:
-    """Whose `source` is: its `row_access`, a value or a method of class and action (a row may show its parts
-    to different circles), else its `owner_id`, a value or a method."""
-    access = getattr(source, "row_access", None)
-    if access is not None:
-        owner: Owner = access(DataClass(need[0]), need[1]) if callable(access) else access
-        return owner
-    owner_id = getattr(source, "owner_id", None)
-    return owner_id() if callable(owner_id) else owner_id

@@ -28,7 +28,7 @@ from authz.classes import DataClass, Purpose
 from authz.question import Decision, Question
 from subgraphs.kit.classification import FieldRule, shown_whole
 from subgraphs.kit.errors import PublicError, Unauthenticated
-from subgraphs.kit.guard import Need, owner_of
+from subgraphs.kit.owners import Need, owner_of
 
 Resolver: TypeAlias = Callable[..., Any]
 Path: TypeAlias = tuple[str, ...]

@@ -9,61 +9,65 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from enum import Enum
-from typing import Any, NoReturn, TypeAlias
+from typing import Any, TypeAlias
 
 from graphql import (
     GraphQLAbstractType,
-    GraphQLBoolean,
     GraphQLField,
-    GraphQLFloat,
-    GraphQLID,
-    GraphQLInt,
     GraphQLLeafType,
     GraphQLList,
     GraphQLNonNull,
     GraphQLObjectType,
     GraphQLOutputType,
-    GraphQLString,
-    Undefined,
     get_named_type,
     is_abstract_type,
     is_leaf_type,
     is_object_type,
     is_union_type,
 )
-from strawberry.execution import optimized_is_awaitable
 from strawberry.types.cast import get_strawberry_type_cast
 from strawberry.types.field import StrawberryField
 
-from authz.classes import DataClass
 from authz.trail import AUDITED
 from subgraphs.kit.classification import definition_of
 from subgraphs.kit.fence import Fence
-from subgraphs.kit.guard import Need
+from subgraphs.kit.leaves import BUILT_IN, declined, members, serialiser
+from subgraphs.kit.owners import Need, owner_of, told_by
+from subgraphs.kit.settled import flat
 
-Seen: TypeAlias = dict[tuple[int, int], set[str]]
+Opened: TypeAlias = Sequence[AbstractSet[Any]]
+"""By the place of a need: the owners whose objects may be read whole."""
+Seen: TypeAlias = Sequence[Mapping[Any, set[str]]]
+"""The same where reading leaves a record: with the record's fields."""
 Notes: TypeAlias = list[tuple[set[str], frozenset[str]]]
 """Fields of audited classes that were read, for the record that they belong to."""
-Reader: TypeAlias = Callable[[Any, dict[int, int], Seen, Notes], dict[str, Any]]
+Reader: TypeAlias = Callable[[Any, Opened, Seen, Notes], Any]
 Grouped: TypeAlias = Mapping[str, Sequence[Any]]
 """Response name → the details of its field nodes, as graphql-core collects them."""
 Subfields: TypeAlias = Callable[[GraphQLObjectType, Sequence[Any]], "Grouped | None"]
 
 LEVELS_MAX = 12
-_INT_MAX = 2**31 - 1
-_BUILT_IN: Mapping[str, tuple[GraphQLLeafType, str]] = {
-    "String": (GraphQLString, "{v}.__class__ is str"),
-    "ID": (GraphQLID, "{v}.__class__ is str"),
-    "Boolean": (GraphQLBoolean, "{v}.__class__ is bool"),
-    "Int": (GraphQLInt, f"{{v}}.__class__ is int and -{_INT_MAX + 1} <= {{v}} <= {_INT_MAX}"),
-    "Float": (GraphQLFloat, "{v}.__class__ is float and isfinite({v})"),
-}
 
 
-class Declined(Exception):
-    """Not for a projection: the object takes the ordinary way."""
+class Compiled:
+    """A function of lines that were written down; compiled when it is first called."""
+
+    __slots__ = ("_names", "_text", "_type", "function")
+
+    def __init__(self, arguments: str, body: Sequence[str], of: str, names: dict[str, Any]) -> None:
+        self._text = f"def read({arguments}):\n" + "".join(f"    {line}\n" for line in body)
+        self._type, self._names = of, names
+        self.function: Reader | None = None
+
+    def compiled(self) -> Reader:
+        """The function itself."""
+        if self.function is None:
+            names = dict(self._names)
+            exec(compile(self._text, f"<projection of {self._type}>", "exec"), names)  # noqa: S102 - our own text: names of attributes and numbers
+            self.function = names["read"]
+        return self.function
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,13 +82,18 @@ class Inner:
 class Projection:
     """How one selection set on one object type is read.
 
-    `read(object, open, seen, notes)` gives the answer's object, with None at the names of `rest`, which stay
-    with the ordinary execution; `notes` hold once it is not declined. Errors: any exception declines.
+    `read(object, opened, seen, notes)` gives the answer's object, with None at the names of `rest`, which
+    stay with the ordinary execution; `notes` hold once it is not declined. `read_all` is `read` for a list of
+    objects whose `needs` are proven: they are not looked at, and reading is noted by `audited` (need →
+    coordinates). Errors: any exception declines.
     """
 
-    read: Reader
+    name: str
+    read: Compiled
+    read_all: Compiled
     rest: tuple[str, ...]
     needs: frozenset[Need]
+    audited: Mapping[Need, frozenset[str]]
     inner: tuple[Inner, ...]
 
 
@@ -94,22 +103,16 @@ def owned_below(
     """The owned objects that `read` will reach below `objects`, with what it needs to read of them."""
     for inner in projection.inner:
         groups: dict[int, tuple[Projection, list[Any]]] = {}
-        for value in _flat(getattr(each, inner.attribute, None) for each in objects):
-            found = inner.by_class.get(value.__class__)
+        values = flat([getattr(each, inner.attribute, None) for each in objects])
+        for cls in {value.__class__ for value in values}:
+            found = inner.by_class.get(cls)
             if found is not None:
-                groups.setdefault(id(found), (found, []))[1].append(value)
-        for found, values in groups.values():
+                own = [value for value in values if value.__class__ is cls]
+                groups.setdefault(id(found), (found, []))[1].extend(own)
+        for found, below in groups.values():
             if found.needs:
-                yield values, found.needs
-            yield from owned_below(values, found)
-
-
-def _flat(values: Iterator[Any] | Sequence[Any]) -> Iterator[Any]:
-    for value in values:
-        if value.__class__ is list or value.__class__ is tuple:
-            yield from _flat(value)
-        elif value is not None:
-            yield value
+                yield below, found.needs
+            yield from owned_below(below, found)
 
 
 class Projector:
@@ -144,7 +147,15 @@ class Projector:
                 writer.later(response_name)
         if rest and len(rest) == len(grouped):
             return None
-        return Projection(writer.compiled(), tuple(rest), frozenset(writer.needs), tuple(writer.inner))
+        return Projection(
+            graphql_type.name,
+            writer.reader(),
+            writer.list_reader(),
+            tuple(rest),
+            frozenset(writer.needs),
+            {need: frozenset(names) for need, names in writer.audited.items()},
+            tuple(writer.inner),
+        )
 
     def _plain(
         self, writer: _Writer, response_name: str, details: Sequence[Any], subfields: Subfields, level: int
@@ -210,18 +221,18 @@ class _Writer:
     def __init__(self, fence: Fence, graphql_type: GraphQLObjectType) -> None:
         self.type = graphql_type
         self.needs: set[Need] = set()
+        self.audited: dict[Need, set[str]] = {}
         self.inner: list[Inner] = []
         self._fence = fence
         self._owned = graphql_type.name in fence.owned
         self._names: dict[str, Any] = {
-            "declined": _declined,
+            "declined": declined,
             "isfinite": math.isfinite,
             "cast": get_strawberry_type_cast,
+            "owner_of": owner_of,
         }
         self._lines: list[str] = []
         self._items: list[str] = []
-        self._plain_bits = 0
-        self._audited: dict[int, set[str]] = {}
 
     def admits(self, field_name: str) -> bool:
         """Whether the field's decision can be looked up; what only asks for a log-in is left alone."""
@@ -249,7 +260,7 @@ class _Writer:
         below: Mapping[type, Projection],
     ) -> None:
         """Objects that are read whole."""
-        readers = self._named("readers", {cls: each.read for cls, each in below.items()})
+        readers = self._named("readers", {cls: each.read.compiled() for cls, each in below.items()})
 
         def read(_: Any, variable: str) -> str:
             return f"{readers}[{variable}.__class__]({variable}, opened, seen, notes)"
@@ -258,31 +269,48 @@ class _Writer:
         if any(each.needs or each.inner for each in below.values()):
             self.inner.append(Inner(attribute, below))
 
-    def compiled(self) -> Reader:
-        """The function."""
-        body = [*self._admission(), *self._lines, f"return {{{', '.join(self._items)}}}"]
-        text = "def read(o, opened, seen, notes):\n" + "".join(f"    {line}\n" for line in body)
-        exec(compile(text, f"<projection of {self.type.name}>", "exec"), self._names)  # noqa: S102 - our own text: names of attributes and numbers
-        read: Reader = self._names["read"]
-        return read
+    def reader(self) -> Compiled:
+        """The function of one object."""
+        body = [*self._identified(), *self._admission(), *self._lines, f"return {{{', '.join(self._items)}}}"]
+        return Compiled("o, opened, seen, notes", body, self.type.name, self._names)
+
+    def list_reader(self) -> Compiled:
+        """The function of a list."""
+        each = [*self._identified(), *self._lines, f"add({{{', '.join(self._items)}}})"]
+        loop = ["found = []", "add = found.append", "for o in objects:", *(f"    {line}" for line in each)]
+        return Compiled("objects, opened, seen, notes", [*loop, "return found"], self.type.name, self._names)
+
+    def _identified(self) -> list[str]:
+        """It is no object of another type."""
+        return ["if cast(o) is not None: declined()"] if self._may_be_cast() else []
 
     def _admission(self) -> list[str]:
-        """What must hold before anything is read: it is no object of another type, and its needs are open."""
-        lines = ["if cast(o) is not None: declined()"] if self._may_be_cast() else []
-        if not self.needs:
-            return lines
-        lines += ["i = id(o)", "b = opened.get(i, 0)"]
-        if self._plain_bits:
-            lines.append(f"if b & {self._plain_bits} != {self._plain_bits}: declined()")
-        for bit, coordinates in self._audited.items():
-            names = self._named("coordinates", frozenset(coordinates))
+        """What must hold before anything is read: its owner's needs are open."""
+        lines: list[str] = []
+        told = self._told()
+        if self.needs and told is not None:
+            # An object of another class has another projection, or none.
+            lines.append(f"k = o.{told}")
+        for need in sorted(self.needs):
+            place = self._fence.places[need]
+            asked = f"owner_of(o, {need!r})"
+            lines.append(f"k = {asked}" if told is None else f"if k is None: k = {asked}")
+            if need not in self.audited:
+                lines.append(f"if k not in opened[{place}]: declined()")
+                continue
+            names = self._named("coordinates", frozenset(self.audited[need]))
             lines += [
-                f"if not b & {bit}:",
-                f"    s = seen.get((i, {bit}))",
+                f"if k not in opened[{place}]:",
+                f"    s = seen[{place}].get(k)",
                 "    if s is None: declined()",
                 f"    notes.append((s, {names}))",
             ]
         return lines
+
+    def _told(self) -> str | None:
+        """The attribute that tells whose an object is, whichever of its classes it has."""
+        told = {told_by(cls) for cls in _classes(self.type)}
+        return told.pop() if len(told) == 1 else None
 
     def _may_be_cast(self) -> bool:
         """Whether `strawberry.cast` has a say: only where the type must be told apart from others."""
@@ -297,11 +325,8 @@ class _Writer:
             return
         need: Need = (rule.data_class.value, rule.action)
         self.needs.add(need)
-        bit = self._fence.bits[need]
-        if DataClass(need[0]) in AUDITED:
-            self._audited.setdefault(bit, set()).add(rule.coordinate)
-        else:
-            self._plain_bits |= bit
+        if rule.data_class in AUDITED:
+            self.audited.setdefault(need, set()).add(rule.coordinate)
 
     def _variable(self) -> str:
         return f"v{len(self._lines)}"
@@ -324,44 +349,17 @@ class _Writer:
         return f"([{inside} for {item} in {variable}] if {is_list} else declined())"
 
     def _leaf(self, leaf: GraphQLLeafType, variable: str) -> str:
-        serialise = self._named("leaf", _serialiser(leaf))
-        known = _BUILT_IN.get(leaf.name)
+        serialise = self._named("leaf", serialiser(leaf))
+        known = BUILT_IN.get(leaf.name)
         if known is not None and leaf.coerce_output_value is known[0].coerce_output_value:
             return f"({variable} if {known[1].format(v=variable)} else {serialise}({variable}))"
-        members = _members(leaf)
-        if members is None:
+        known_members = members(leaf)
+        if known_members is None:
             return f"{serialise}({variable})"
-        cls, names = self._named("enum", members[0]), self._named("names", members[1])
+        cls, names = self._named("enum", known_members[0]), self._named("names", known_members[1])
         return f"({names}[{variable}] if {variable}.__class__ is {cls} else {serialise}({variable}))"
 
     def _named(self, kind: str, value: Any) -> str:
         name = f"{kind}{len(self._names)}"
         self._names[name] = value
         return name
-
-
-def _declined() -> NoReturn:
-    raise Declined
-
-
-def _serialiser(leaf: GraphQLLeafType) -> Callable[[Any], Any]:
-    """Result coercion of what is not of the usual class; whatever is not plain is declined."""
-    coerce = leaf.coerce_output_value
-
-    def serialise(value: Any) -> Any:
-        if value is Undefined or isinstance(value, Exception) or optimized_is_awaitable(value):
-            raise Declined
-        coerced = coerce(value)
-        if coerced is None or coerced is Undefined:
-            raise Declined
-        return coerced
-
-    return serialise
-
-
-def _members(leaf: GraphQLLeafType) -> tuple[type[Enum], dict[Enum, str]] | None:
-    """An enum's class, and the name of each member."""
-    cls = getattr(leaf, "wrapped_cls", None)
-    if not isinstance(cls, type) or not issubclass(cls, Enum):
-        return None
-    return cls, {member: leaf.coerce_output_value(member) for member in cls}

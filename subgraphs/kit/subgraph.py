@@ -41,8 +41,9 @@ from subgraphs.kit.entities import entity_types, resolve_entities
 from subgraphs.kit.errors import PublicError, Unauthenticated, formatted, trace_id
 from subgraphs.kit.executor import SelectionExecutor, Selections
 from subgraphs.kit.fence import Fence
-from subgraphs.kit.guard import FieldGuard, Needs, RowAccess
+from subgraphs.kit.guard import FieldGuard, Needs
 from subgraphs.kit.inputs import Demand, root_inputs, undeclared_problems
+from subgraphs.kit.owners import RowAccess
 from subgraphs.kit.scalars import schema_config
 from subgraphs.kit.trail import Decides, Ledger, Running, Trail, TrailedDecisions, accesses, running
 
@@ -304,6 +305,7 @@ class Subgraph(Generic[C]):
     def _request_context(self, subject: Subject, prepared: _Prepared) -> C:
         context = self._context(subject, self._authorizer.for_request(subject))
         context.guard.needs = prepared.needs
+        context.guard.places(len(self._fence.places))
         return context
 
     def _response(self, result: ExecutionResult) -> dict[str, Any]:
@@ -355,8 +357,8 @@ class Subgraph(Generic[C]):
                 representations,
                 strawberry_info=Info(_raw_info=info, _field=strawberry_field),
             )
-            await self._fence.prepare(found, info, union)
-            return found
+            prepared: list[Any] = await self._fence.prepare(found, info, union)
+            return prepared
 
         entities_field.resolve = resolve
 

@@ -7,7 +7,8 @@ record is written in the transaction of its first change (`TrailedWrites`), or a
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Set as AbstractSet
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias, TypeVar, cast
@@ -55,13 +56,23 @@ class DecidesTogether(Decides, Protocol):
 
     @property
     def together(self) -> bool:
-        """Whether `decide_owners` may be asked."""
+        """Whether the rest may be asked."""
         ...
 
-    async def decide_owners(
-        self, owner_ids: Sequence[str], data_class: DataClass, action: str
-    ) -> list[Decision]:
-        """`decide` about rows of which nothing counts but their owner."""
+    async def load_owners(self, owner_ids: Iterable[str | None]) -> None:
+        """Make `decide_now` able to answer about these owners."""
+        ...
+
+    def decide_now(self, question: Question) -> Decision | None:
+        """The decision; None where the owner is not loaded."""
+        ...
+
+    def unloaded_among(self, owner_ids: AbstractSet[str | None]) -> AbstractSet[str | None]:
+        """Those about whom `decide_now` cannot answer yet."""
+        ...
+
+    def closed_among(self, owner_ids: AbstractSet[str], like: Question) -> AbstractSet[str]:
+        """Those of whom it is not known at once that what `like` asks is open, whole."""
         ...
 
 
@@ -221,17 +232,27 @@ class TrailedDecisions:
         self.trail.decided(questions, answers)
         return answers
 
-    async def decide_owners(
-        self, owner_ids: Sequence[str], data_class: DataClass, action: str
-    ) -> list[Decision]:
-        """`decide` about rows of which nothing counts but their owner."""
-        answers: list[Decision] = await cast(Any, self.decisions).decide_owners(owner_ids, data_class, action)
-        return answers
-
     @property
     def together(self) -> bool:
-        """Whether `decide_owners` may be asked: not for a mutation, whose questions are noted one by one."""
-        return not self.trail.acting and hasattr(self.decisions, "decide_owners")
+        """Whether owners may be loaded together and decided at once: not for a mutation, whose questions are
+        noted one by one."""
+        return not self.trail.acting and hasattr(self.decisions, "closed_among")
+
+    async def load_owners(self, owner_ids: Iterable[str | None]) -> None:
+        """See `DecidesTogether.load_owners`."""
+        await cast(DecidesTogether, self.decisions).load_owners(owner_ids)
+
+    def decide_now(self, question: Question) -> Decision | None:
+        """See `DecidesTogether.decide_now`."""
+        return cast(DecidesTogether, self.decisions).decide_now(question)
+
+    def unloaded_among(self, owner_ids: AbstractSet[str | None]) -> AbstractSet[str | None]:
+        """See `DecidesTogether.unloaded_among`."""
+        return cast(DecidesTogether, self.decisions).unloaded_among(owner_ids)
+
+    def closed_among(self, owner_ids: AbstractSet[str], like: Question) -> AbstractSet[str]:
+        """See `DecidesTogether.closed_among`."""
+        return cast(DecidesTogether, self.decisions).closed_among(owner_ids, like)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.decisions, name)
