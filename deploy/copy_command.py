@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -10,7 +11,9 @@ import typer
 from deploy.router_command import fail
 
 if TYPE_CHECKING:
-    from deploy.copying import Copied
+    from collections.abc import Mapping
+
+    from deploy.copying_stores import Copied
 
 
 def register(app: typer.Typer) -> None:
@@ -27,47 +30,61 @@ def copy_command(
         str | None,
         typer.Option("--to", help="where rows go: `postgresql+asyncpg://…`; or the one store's place"),
     ] = None,
+    *,
     vault: Annotated[
         str | None, typer.Option("--vault-to", help="where medical goes: a PostgreSQL of its own")
     ] = None,
     blobs: Annotated[str | None, typer.Option("--blobs-to", help="where files go: `s3://…`")] = None,
+    series: Annotated[
+        str | None, typer.Option("--series-to", help="where series go: `postgresql+asyncpg://…`")
+    ] = None,
+    graph: Annotated[str | None, typer.Option("--graph-to", help="where the graph goes: `neo4j://…`")] = None,
+    documents: Annotated[
+        str | None, typer.Option("--documents-to", help="where documents go: `mongodb://…`")
+    ] = None,
+    events: Annotated[
+        str | None, typer.Option("--events-to", help="where events go, with the rows: `redis://…`")
+    ] = None,
 ) -> None:
     """Copy a data folder onto empty servers while its platform is stopped; what is not named stays.
 
     Killed half way, the same command goes on. Nothing is deleted at the source. The folder's `keys` are
-    needed where the platform runs from then on. A graph or documents alone are copied by their URLs.
+    needed where the platform runs from then on. Series, a graph or documents alone are copied by their URLs.
     """
     from datastores.errors import StoreError
 
     try:
-        copied = asyncio.run(_copy(source, target, vault, blobs))
+        places = {
+            "relational": target,
+            "vault": vault,
+            "blobs": blobs,
+            "series": series,
+            "graph": graph,
+            "documents": documents,
+            "events": events,
+        }
+        copied = asyncio.run(_copy(source, {name: url for name, url in places.items() if url is not None}))
     except StoreError as error:
         fail(str(error))
-    parts = {
-        "rows": copied.rows,
-        "files": copied.files,
-        "edges": copied.edges,
-        "documents": copied.documents,
-    }
+    parts = asdict(copied)
     told = ", ".join(f"{count} {name}" for name, count in parts.items() if count)
     typer.echo(f"copied {told or 'nothing: there was nothing'}; source and target are equal")
 
 
-async def _copy(source: str, target: str | None, vault: str | None, blobs: str | None) -> Copied:
+async def _copy(source: str, urls: Mapping[str, str]) -> Copied:
     from datastores.config import parse_store_url
-    from deploy.copying import copy_folder, copy_store
+    from deploy.copying import copy_folder
+    from deploy.copying_stores import copy_store
     from deploy.progress import shown_progress
 
     with shown_progress("copying") as advance:
         if source.startswith("sqlite:"):
-            if target is None or vault or blobs:
+            if set(urls) != {"relational"}:
                 fail("one store is copied to `--to` alone")
-            return await copy_store(source, target, advance=advance)
+            return await copy_store(source, urls["relational"], advance=advance)
         folder = parse_store_url(source, schemes=("file", "sqlite")).path
         if folder is None or not (folder / "accounts.db").is_file():
             fail(f"`{source}` is no data folder of Stadion")
-        if target is None and vault is None and blobs is None:
-            fail("say where to: `--to`, `--vault-to`, `--blobs-to`")
-        return await copy_folder(
-            folder, relational_url=target, vault_url=vault, blobs_url=blobs, advance=advance
-        )
+        if not urls:
+            fail("say where to: `--to`, `--vault-to`, `--blobs-to`, `--graph-to`, …")
+        return await copy_folder(folder, urls, advance=advance)

@@ -1,111 +1,127 @@
-"""A laptop's data folder onto servers: rows, the vault with its keys, files. A graph or documents alone."""
+"""A laptop's data folder onto servers: rows, the vault with its keys, files, and the stores beside them."""
 
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TypeVar
 
-import sqlalchemy as sa
 from pydantic import SecretStr
 from sqlalchemy import Connection
 
 from datastores.blobs.opening import open_blobs
 from datastores.blobs.port import Blobs
-from datastores.documents.opening import open_documents
-from datastores.documents.port import PAGE_MAX, Document, Documents
+from datastores.config import StoreUrlProblem
 from datastores.errors import StoreError
+from datastores.events import moving
 from datastores.folder import DataFolder
-from datastores.graph.opening import open_graph
-from datastores.graph.port import Graph, Pair
-from datastores.lifecycle import opened
-from datastores.relational.copying import Advance, TargetNotEmpty, copy_rows, finish_copy
-from datastores.relational.opening import open_relational
+from datastores.lifecycle import Store, opened
+from datastores.relational.copying import Advance, TargetNotEmpty, copy_rows, finish_copy, is_begun
 from datastores.relational.port import Relational
+from datastores.relational.rows import row_count
 from deploy.backup import TIMEOUT_S, readable
+from deploy.carried import EMBEDDED, PREFIX, embedded_file
+from deploy.copying_stores import Copied, Journal, copy_one, journal_for
 from deploy.schemas import SCHEMAS
 from deploy.settings import Region, Settings
 from deploy.stores import stores_of
 
 BLOB_BYTES_MAX = 5 * 1024**4
-_PAIRS_PER_CALL = 200
-T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class Copied:
-    """What the target has now, all of it compared with the source."""
-
-    rows: int = 0
-    files: int = 0
-    edges: int = 0
-    documents: int = 0
 
 
 async def copy_folder(
-    folder: Path,
-    *,
-    relational_url: str | None,
-    vault_url: str | None,
-    blobs_url: str | None,
-    advance: Advance = lambda _name, _count: None,
+    folder: Path, urls: Mapping[str, str], *, advance: Advance = lambda _name, _count: None
 ) -> Copied:
-    """The stores of a data folder, which no platform uses meanwhile, onto the servers that are named; what
-    is not named stays. Begun again after a kill, it goes on where it was.
+    """The stores of a data folder, which no platform uses meanwhile, onto the servers that `urls` name:
+    `relational`, `vault`, `blobs`, `series`, `graph`, `documents`, `events`. What is not named stays.
+    Begun again after a kill, it goes on where it was.
 
-    Errors: Unavailable (folder in use), TargetNotEmpty, SchemaBehind, StoreError.
+    Errors: Unavailable (folder in use), TargetNotEmpty, SchemaBehind, StoreUrlProblem, StoreError.
     """
+    if "events" in urls and "relational" not in urls:
+        raise StoreUrlProblem("events go to Redis with the rows that they tell of: name `--to` as well")
     claim = DataFolder(folder)
     claim.claim()
     try:
         embedded = _embedded(folder)
-        source = stores_of(embedded, timeout_s=TIMEOUT_S)
-        urls = dict.fromkeys(SCHEMAS, relational_url) | {"medical": vault_url}
-        moved = {name: url for name, url in urls.items() if url is not None}
-        servers = embedded.model_copy(update=_named(relational_url, vault_url))
-        target = stores_of(servers, timeout_s=TIMEOUT_S).rows()
-        rows = 0
-        async with (
-            opened({name: source.rows()[name] for name in moved}),
-            opened({f"the target of {name}": target[name] for name in moved}),
-        ):
-            for name in moved:
-                rows += await copy_rows(
-                    source.rows()[name], target[name], SCHEMAS[name], source_id=_id(folder), advance=advance
-                )
-            files = 0 if blobs_url is None else await _copy_files(folder, source.blobs, blobs_url, advance)
-            for name in moved:
-                await finish_copy(target[name])
-        return Copied(rows=rows, files=files)
+        rows, events = await _copy_all_rows(embedded, urls, advance)
+        copied = Copied(rows=rows, events=events)
+        if "blobs" in urls:
+            source = stores_of(embedded, timeout_s=TIMEOUT_S).blobs
+            copied = copied.plus(Copied(files=await _copy_files(folder, source, urls["blobs"], advance)))
+        for name in EMBEDDED:
+            if name in urls and embedded_file(embedded, name).is_file():
+                url = f"sqlite:///{embedded_file(embedded, name)}"
+                copied = copied.plus(await copy_one(name, url, urls[name], advance=advance))
+        return copied
     finally:
         claim.release()
 
 
-async def copy_store(
-    source_url: str, target_url: str, *, advance: Advance = lambda _name, _count: None
-) -> Copied:
-    """One embedded store, of the graph or of documents, into another of its kind.
+async def _copy_all_rows(embedded: Settings, urls: Mapping[str, str], advance: Advance) -> tuple[int, int]:
+    """How many rows, and how many events in Redis. Where only the last step of some stores was done before
+    a kill, those are as they should be, and are not compared again."""
+    moved = [name for name in SCHEMAS if ("vault" if name == "medical" else "relational") in urls]
+    if not moved:
+        return 0, 0
+    source = stores_of(embedded, timeout_s=TIMEOUT_S).rows()
+    target = stores_of(embedded.model_copy(update=_named(urls)), timeout_s=TIMEOUT_S).rows()
+    place = " ".join(urls.get(name, "") for name in ("relational", "vault", "events"))
+    journal = journal_for(embedded.data_folder, place)
+    stays: dict[str, Store] = {name: source[name] for name in SCHEMAS}
+    goes: dict[str, Store] = {f"the target of {name}": target[name] for name in moved}
+    rows, done = 0, journal.done
+    async with opened(stays), opened(goes):
+        for name in moved:
+            if name in done and not await is_begun(target[name]):
+                rows += await target[name].read(partial(row_count, schemas=SCHEMAS[name]))
+                continue
+            source_id = _id(embedded.data_folder)
+            rows += await copy_rows(
+                source[name], target[name], SCHEMAS[name], source_id=source_id, advance=advance
+            )
+        outboxes = {name: (target if name in moved else source)[name] for name in SCHEMAS}
+        async with _moved_events(urls.get("events"), outboxes, journal, advance) as (events, fed):
+            journal.begin()
+            for name in moved:
+                journal.note(name)
+            for name in moved:
+                last = partial(moving.fit_to_redis, fed_position=fed[name]) if fed else _nothing
+                await finish_copy(target[name], last)
+        journal.end()
+    return rows, events
 
-    Errors: StoreError where the source is neither; TargetNotEmpty; StoreError where they end up different.
-    """
-    rows = open_relational(source_url)
-    async with opened({"the source": rows}):
-        tables = await rows.read(lambda c: set(sa.inspect(c).get_table_names()))
-        if "graph_friends" in tables:
-            graph = open_graph(target_url)
-            async with opened({"the target": graph}):
-                return Copied(edges=await _copy_graph(rows, graph, advance))
-        if "documents" in tables:
-            documents = open_documents(target_url)
-            async with opened({"the target": documents}):
-                return Copied(documents=await _copy_documents(rows, source_url, documents, advance))
-    raise StoreError(
-        "the source is neither a graph nor documents: name a data folder, or one of their stores"
-    )
+
+def _nothing(_: Connection) -> None:
+    """No last step."""
+
+
+@asynccontextmanager
+async def _moved_events(
+    url: str | None, outboxes: Mapping[str, Relational], journal: Journal, advance: Advance
+) -> AsyncIterator[tuple[int, Mapping[str, int]]]:
+    """How many events Redis has now, and up to where of each outbox."""
+    if url is None:
+        yield 0, {}
+        return
+    # Redis is loaded where a copy goes there.
+    from datastores.events.redis_streams import StreamKeys, fed_position
+    from datastores.redis_client import RedisLimits, place_of, redis_client, unavailable_where_redis_is
+
+    client, keys = redis_client(url, RedisLimits()), StreamKeys(PREFIX)
+    try:
+        with unavailable_where_redis_is(place_of(url)):
+            if "events" not in journal.done and await client.exists(keys.stream, keys.fed):
+                raise TargetNotEmpty("the Redis has events already: copy into an empty one")
+            journal.done.add("events")
+            journal.begin()
+            count = await moving.move_to_redis(client, keys, outboxes, advance=advance)
+            fed = {name: await fed_position(client, keys, name) for name in outboxes}
+        yield count, fed
+    finally:
+        await client.aclose()
 
 
 def _embedded(folder: Path) -> Settings:
@@ -115,9 +131,8 @@ def _embedded(folder: Path) -> Settings:
     return Settings().model_copy(update={"data_folder": folder, **alone, **dict.fromkeys(urls)})
 
 
-def _named(relational_url: str | None, vault_url: str | None) -> dict[str, SecretStr]:
-    given = {"relational_url": relational_url, "vault_url": vault_url}
-    return {name: SecretStr(url) for name, url in given.items() if url is not None}
+def _named(urls: Mapping[str, str]) -> dict[str, SecretStr]:
+    return {f"{name}_url": SecretStr(urls[name]) for name in ("relational", "vault") if name in urls}
 
 
 def _id(folder: Path) -> str:
@@ -127,7 +142,7 @@ def _id(folder: Path) -> str:
 async def _copy_files(folder: Path, source: Blobs, url: str, advance: Advance) -> int:
     """Every file; its hash is compared with the one that the target acknowledged."""
     target = open_blobs(url)
-    journal = _Journal(folder / f"COPY-{hashlib.sha256(url.encode()).hexdigest()[:16]}")
+    journal = journal_for(folder, url)
     async with readable(source), opened({"the target of files": target}):
         if not journal.begun and await _has_any(target):
             raise TargetNotEmpty("the target has files already: copy into an empty one")
@@ -160,98 +175,3 @@ async def _has_any(blobs: Blobs) -> bool:
     async for _ in blobs.list_keys():
         return True
     return False
-
-
-class _Journal:
-    """Which files are copied, line by line beside the source; an unfinished last line counts as not done."""
-
-    def __init__(self, file: Path) -> None:
-        self._file = file
-        self.begun = file.exists()
-        text = file.read_text() if self.begun else ""
-        self.done = set(text[: text.rfind("\n") + 1].splitlines())
-
-    def begin(self) -> None:
-        """Start over whole lines only."""
-        self._file.write_text("".join(f"{key}\n" for key in sorted(self.done)))
-
-    def note(self, key: str) -> None:
-        """`key` is copied."""
-        with self._file.open("a") as stream:
-            stream.write(f"{key}\n")
-
-    def end(self) -> None:
-        """All are."""
-        self._file.unlink()
-
-
-async def _copy_graph(rows: Relational, target: Graph, advance: Advance) -> int:
-    """Every edge. Adding one again is nothing, so a copy begun again begins at the start."""
-    friends, blocks = await rows.read(lambda c: (_pairs(c, "graph_friends"), _pairs(c, "graph_blocks")))
-    once = [pair for pair in friends if pair[0] < pair[1]]
-    for some in _portions(once):
-        await target.befriend(some)
-        advance("friendships", len(some))
-    for some in _portions(blocks):
-        await target.block(some)
-        advance("blocks", len(some))
-    for ask, edges in ((target.friends, friends), (target.blocked_by, blocks)):
-        wanted = _by_first(edges)
-        for people in _portions(sorted(wanted)):
-            found = await ask(people)
-            if any(set(found[person]) != wanted[person] for person in people):
-                raise TargetNotEmpty("the target has other edges of the same people: copy into an empty one")
-    return len(once) + len(blocks)
-
-
-def _pairs(connection: Connection, table: str) -> list[Pair]:
-    return [(row[0], row[1]) for row in connection.execute(sa.text(f"SELECT * FROM {table}"))]  # noqa: S608
-
-
-def _by_first(pairs: list[Pair]) -> dict[str, set[str]]:
-    found: dict[str, set[str]] = {}
-    for first, second in pairs:
-        found.setdefault(first, set()).add(second)
-    return found
-
-
-def _portions(items: list[T]) -> list[list[T]]:
-    return [items[at : at + _PAIRS_PER_CALL] for at in range(0, len(items), _PAIRS_PER_CALL)]
-
-
-async def _copy_documents(rows: Relational, url: str, target: Documents, advance: Advance) -> int:
-    """Every document, at version 1; one that is there already must be equal."""
-    query = sa.text("SELECT DISTINCT collection FROM documents ORDER BY 1")
-    collections = await rows.read(lambda c: list(c.execute(query).scalars()))
-    count = 0
-    async with _documents(url) as source:
-        for collection in collections:
-            after: str | None = None
-            while page := await source.find(collection, after_id=after, limit=PAGE_MAX):
-                after = page[-1].id
-                there = await target.get(collection, [each.id for each in page])
-                await target.insert(collection, [each for each in page if each.id not in there])
-                _check_documents(page, await target.get(collection, [each.id for each in page]))
-                count += len(page)
-                advance(collection, len(page))
-            if await target.count(collection) != await source.count(collection):
-                raise TargetNotEmpty(
-                    f"the target has other documents in `{collection}`: copy into an empty one"
-                )
-    return count
-
-
-def _check_documents(page: tuple[Document, ...], there: Mapping[str, Document]) -> None:
-    for each in page:
-        found = there.get(each.id)
-        if found is None or json.dumps(found.content, sort_keys=True) != json.dumps(
-            each.content, sort_keys=True
-        ):
-            raise TargetNotEmpty("the target has another document under the same id: copy into an empty one")
-
-
-@asynccontextmanager
-async def _documents(url: str) -> AsyncIterator[Documents]:
-    source = open_documents(url)
-    async with opened({"the source": source}):
-        yield source

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Any
 
@@ -13,7 +13,7 @@ from sqlalchemy.util import await_only
 from datastores.backup.errors import BackupDamaged
 from datastores.backup.lines import Advance, KeptStore, KeptTable, kept_pages, told_difference
 from datastores.backup.repository import Repository
-from datastores.relational.copying import TargetNotEmpty
+from datastores.relational.copying import Prepare, TargetNotEmpty, nothing_to_prepare
 from datastores.relational.port import Relational
 from datastores.relational.rows import (
     Row,
@@ -35,13 +35,6 @@ from datastores.relational.schemas import (
     statuses,
     upgrade_several,
 )
-
-Prepare = Callable[[str, Sequence[str], Sequence[Row]], Awaitable[None]]
-"""Makes ready for rows of a table, whose values come in the order of columns."""
-
-
-async def _no_preparing(_table: str, _columns: Sequence[str], _rows: Sequence[Row]) -> None:
-    """Most tables are ready."""
 
 
 async def keep_store(
@@ -79,7 +72,7 @@ async def restore_store(
     repository: Repository,
     *,
     advance: Advance = lambda _name, _rows: None,
-    prepare: Prepare = _no_preparing,
+    prepare: Prepare = nothing_to_prepare,
 ) -> None:
     """Fill an open, empty store with what was kept, check it, then bring it to what this program knows.
 

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
+from datastores.errors import StoreError
 from datastores.events import outbox as rows
 from datastores.events import redis_streams as streams
-from datastores.events.outbox import consumers, dead_letters, outbox
+from datastores.events.outbox import consumers, dead_letters
 from datastores.events.port import Event
 from datastores.events.redis_relay import FEEDER
 from datastores.events.redis_streams import StreamKeys
 from datastores.relational.port import Relational
+from datastores.relational.rows import RowsSum
 
 _BATCH_EVENTS = 200
 
@@ -39,23 +41,30 @@ def bury_again(connection: Connection, buried: Sequence[tuple[str, str, str]]) -
         rows.bury(connection, group, unpacked, failure=failure, at_utc=datetime.now(UTC))
 
 
-async def move_to_redis(client: Any, keys: StreamKeys, sources: dict[str, Relational]) -> int:
+async def move_to_redis(
+    client: Any,
+    keys: StreamKeys,
+    sources: Mapping[str, Relational],
+    *,
+    advance: Callable[[str, int], None] = lambda _name, _count: None,
+) -> int:
     """Every event of the outboxes into the stream, with a group for each consumer and its dead letters; how
-    many events there are. What every consumer is done with comes first, so that no group is given it again;
-    of the rest a group may be given some again. Begun again after a kill, it goes on.
+    many events there are, compared. What every consumer is done with comes first, so that no group is given
+    it again; of the rest a group may be given some again. Begun again after a kill, it goes on.
+
+    Errors: StoreError where the stream ends up with others.
     """
     done = {name: await source.read(_done_by_all) for name, source in sources.items()}
-    count = 0
     for name, source in sources.items():
-        count += await _feed(client, keys, name, source, until=done[name])
+        advance("events", await _feed(client, keys, name, source, until=done[name]))
     groups = sorted({group for source in sources.values() for group in await source.read(_groups)})
     for group in groups:
         await _make_group(client, keys, group)
     for name, source in sources.items():
-        count += await _feed(client, keys, name, source, after=done[name])
+        advance("events", await _feed(client, keys, name, source, after=done[name]))
         for group, entry in await source.read(_buried):
             await _bury_once(client, keys, group, entry)
-    return count
+    return await _check_equal(client, keys, sources)
 
 
 async def _feed(
@@ -115,6 +124,21 @@ def _buried(connection: Connection) -> list[tuple[str, tuple[Event, str]]]:
     return [(group, letter) for group in groups for letter in rows.read_dead_letters(connection, group)]
 
 
-def event_count(connection: Connection) -> int:
-    """How many events an outbox holds."""
-    return connection.execute(sa.select(sa.func.count()).select_from(outbox)).scalar_one()
+async def _check_equal(client: Any, keys: StreamKeys, sources: Mapping[str, Relational]) -> int:
+    """How many events there are, the same in the stream as in the outboxes.  Errors: StoreError."""
+    wanted, found = RowsSum(), RowsSum()
+    for source in sources.values():
+        after = 0
+        while batch := await source.read(_batch_behind(after)):
+            for after, event in batch:  # noqa: B007  # the last one is where the next batch begins
+                wanted.add(streams.packed(event))
+    behind = "-"
+    while page := await client.xrange(keys.stream, min=behind, count=_BATCH_EVENTS):
+        for _, fields in page:
+            found.add(fields[b"event"])
+        behind = "(" + page[-1][0].decode()
+    if wanted != found:
+        raise StoreError(
+            f"Redis has {found.rows} events and the outboxes {wanted.rows}, or others: empty it, begin again"
+        )
+    return found.rows

@@ -7,7 +7,7 @@ it goes on behind the last page that is there, and no row is written twice.
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import sqlalchemy as sa
 from sqlalchemy import Connection, Table
@@ -31,6 +31,8 @@ from datastores.relational.rows import (
 from datastores.relational.schemas import Schema, refuse_foreign, refuse_pending, statuses, upgrade_several
 
 Advance = Callable[[str, int], None]
+Prepare = Callable[[str, Sequence[str], Sequence[Row]], Awaitable[None]]
+"""Makes ready for rows of a table, whose values come in the order of columns."""
 _progress = sa.Table(
     "stadion_copy",
     sa.MetaData(),
@@ -44,6 +46,10 @@ class TargetNotEmpty(Conflict):
     """A copy would mix with what is there already. Nothing was changed."""
 
 
+async def nothing_to_prepare(_table: str, _columns: Sequence[str], _rows: Sequence[Row]) -> None:
+    """Most tables are ready for rows."""
+
+
 async def copy_rows(
     source: Relational,
     target: Relational,
@@ -51,6 +57,7 @@ async def copy_rows(
     *,
     source_id: str,
     advance: Advance = lambda _name, _rows: None,
+    prepare: Prepare = nothing_to_prepare,
 ) -> int:
     """All rows of `schemas` from `source`, which nobody changes meanwhile, into `target`; how many there are.
 
@@ -65,13 +72,26 @@ async def copy_rows(
     await target.write(lambda c: _begin(c, schemas, source_id))
     tables = await source.read(lambda c: tables_of(c, schemas))
     for table in tables:
-        await _copy_table(source, target, table, advance)
+        await _copy_table(source, target, table, advance, prepare)
     return sum([await _check_equal(source, target, table) for table in tables])
 
 
-async def finish_copy(target: Relational) -> None:
-    """Take the notes of the copy away; from now on the target is a store like any other."""
-    await target.write(lambda c: _progress.drop(c, checkfirst=True))
+async def is_begun(target: Relational) -> bool:
+    """Whether a copy into `target` was begun and not finished."""
+    return await target.read(lambda c: sa.inspect(c).has_table(_progress.name))
+
+
+async def finish_copy(
+    target: Relational, last: Callable[[Connection], None] = lambda _connection: None
+) -> None:
+    """Take the notes of the copy away, and do `last` with it, in one transaction; from now on the target is
+    a store like any other."""
+
+    def work(connection: Connection) -> None:
+        last(connection)
+        _progress.drop(connection, checkfirst=True)
+
+    await target.write(work)
 
 
 def _begin(connection: Connection, schemas: Sequence[Schema], source_id: str) -> None:
@@ -86,7 +106,9 @@ def _begin(connection: Connection, schemas: Sequence[Schema], source_id: str) ->
         raise TargetNotEmpty("the target has a begun copy of another source: finish that, or empty it")
 
 
-async def _copy_table(source: Relational, target: Relational, table: Table, advance: Advance) -> None:
+async def _copy_table(
+    source: Relational, target: Relational, table: Table, advance: Advance, prepare: Prepare
+) -> None:
     columns = [column.name for column in table.columns]
     kept = await target.read(lambda c: _after(c, table.name))
     while True:
@@ -94,6 +116,7 @@ async def _copy_table(source: Relational, target: Relational, table: Table, adva
         if not page:
             break
         kept = key_of(table, page[-1])
+        await prepare(table.name, columns, page)
         await target.write(lambda c, page=page, kept=kept: _write_page(c, table, columns, page, kept))  # type: ignore[misc]
         advance(table.name, len(page))
     last = await source.read(lambda c: sequence_of(c, table))
