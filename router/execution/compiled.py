@@ -67,7 +67,7 @@ class CompiledPlan:
         self._introspection = introspection_document(allowed.normal)
         self._introspected: dict[str, Any] | None = None
         self._condition_variables = condition_variables(allowed.original)
-        self._projections: dict[tuple[frozenset[int], tuple[bool, ...]], Projection] = {}
+        self._projections: dict[tuple[frozenset[int], bool, tuple[bool, ...]], Projection] = {}
         self._portions: Portions | Literal[False] | None = False
         self._supergraph = supergraph
         self._whole: RootFetch | None = None
@@ -92,17 +92,22 @@ class CompiledPlan:
             self._introspected = introspect(document, self._visible, {})
         return self._introspected
 
-    def projection(self, variables: Mapping[str, Any], *, late: frozenset[int] = frozenset()) -> Projection:
-        """How the answer is built for these variables, without the fragments that come `late`."""
+    def projection(
+        self, variables: Mapping[str, Any], *, late: frozenset[int] = frozenset(), shared: bool = False
+    ) -> Projection:
+        """How the answer is built for these variables, without the fragments that come `late`.
+
+        `shared`: one object of the tree may stand at many places.
+        """
         truths = tuple(bool(variables.get(name)) for name in self._condition_variables)
-        known = self._projections.get((late, truths))
+        known = self._projections.get((late, shared, truths))
         if known is None:
             by_name = dict(zip(self._condition_variables, truths, strict=True))
             shape = answer_shape(self.allowed, self._api_schema, by_name, late=late)
-            known = Projection(shape)
+            known = Projection(shape, shared=shared)
             if len(self._projections) >= PROJECTIONS_MAX:
                 self._projections.clear()
-            self._projections[late, truths] = known
+            self._projections[late, shared, truths] = known
         return known
 
     def whole(self) -> RootFetch | None:

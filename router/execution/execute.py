@@ -97,7 +97,7 @@ async def _events(transport: SubgraphTransport, request: SubgraphRequest) -> Asy
 
 def answer(compiled: CompiledPlan, run: Run) -> GraphQLResponse:
     """The response tree of a finished run as the client's answer."""
-    return answer_by(compiled, run, compiled.projection(run.variables))
+    return answer_by(compiled, run, compiled.projection(run.variables, shared=run.shares))
 
 
 def answer_by(compiled: CompiledPlan, run: Run, projection: Projection) -> GraphQLResponse:

@@ -17,6 +17,7 @@ from router.execution.paths import ResponsePath, TreePath
 from router.execution.representations import Asked, Representations, identity_of
 from router.execution.rewrites import CONDITION, compile_rewrites, renamed_keys
 from router.execution.run import Run
+from router.execution.sharing import ROOT, FetchPart, SharedAnswers, Sharing, nests
 from router.execution.subgraph_errors import report_errors, report_failure
 from router.execution.together import run_together
 from router.execution.transport import SubgraphRequest, SubgraphResponse
@@ -35,10 +36,23 @@ Groups = list[list[dict[str, Any]]]
 class RootFetch:
     """A fetch of root fields; `under` is where its root object hangs (nowhere, or a field of a root type)."""
 
-    __slots__ = ("_objects", "_renamed", "_rewrite", "_under", "_variables", "fetch")
+    __slots__ = (
+        "_answers",
+        "_objects",
+        "_part",
+        "_renamed",
+        "_rewrite",
+        "_under",
+        "_variables",
+        "fetch",
+    )
 
-    def __init__(self, fetch: Fetch, under: TreePath, facts: TypeFacts) -> None:
+    def __init__(
+        self, fetch: Fetch, under: TreePath, facts: TypeFacts, sharing: Sharing | None = None
+    ) -> None:
         self.fetch = fetch
+        self._answers = SharedAnswers(fetch.service) if sharing is not None and nests(fetch) else None
+        self._part = FetchPart(fetch, under.keys, sharing)
         self._under = under
         self._rewrite = compile_rewrites(fetch.output_rewrites, facts)
         self._renamed = renamed_keys(fetch.output_rewrites)
@@ -68,8 +82,14 @@ class RootFetch:
         return None
 
     async def _response(self, run: Run, *, whole: bool) -> SubgraphResponse | None:
+        """The answer, read unless it is to be taken `whole`; None where it could not be had."""
+        answers = None if whole else self._answers
+        whole = whole or (answers is not None and answers.wanted())
         try:
-            return await run.call(self.request(run, whole=whole))
+            response = await run.call(self.request(run, whole=whole))
+            if answers is not None and response.json is not None:
+                return SubgraphResponse(answers.read(run, response.json, (self._part.under(ROOT),)))
+            return response
         except SubgraphCallFailed as failure:
             report_failure(run, failure, self._under.label)
             return None
@@ -105,6 +125,7 @@ class EntityFetch:
     """
 
     __slots__ = (
+        "_answers",
         "_objects",
         "_paths",
         "_renamed",
@@ -114,12 +135,24 @@ class EntityFetch:
         "_variables",
         "_when",
         "fetch",
+        "part",
     )
 
-    def __init__(self, fetch: Fetch, paths: Sequence[TreePath], facts: TypeFacts, when: When = ()) -> None:
+    def __init__(
+        self,
+        fetch: Fetch,
+        paths: Sequence[TreePath],
+        facts: TypeFacts,
+        when: When = (),
+        sharing: Sharing | None = None,
+    ) -> None:
         self.fetch = fetch
         self._when = when
         self._paths = tuple(paths)
+        # what comes to several paths may go different ways there
+        shares = sharing is not None and len(paths) == 1 and nests(fetch)
+        self.part = FetchPart(fetch, paths[0].keys, sharing if shares else None)
+        self._answers = SharedAnswers(fetch.service) if shares else None
         self._representations = Representations(fetch, facts)
         self._rewrite = compile_rewrites(fetch.output_rewrites, facts)
         self._renamed = renamed_keys(fetch.output_rewrites)
@@ -140,9 +173,9 @@ class EntityFetch:
         for variable, value in self._when:
             if bool(run.variables.get(variable)) is not value:
                 return None
-        found = self._paths[0].collect(run.root)
+        found = self._paths[0].collect(run.root, distinct=run.shares)
         for path in self._paths[1:]:
-            found += path.collect(run.root)
+            found += path.collect(run.root, distinct=run.shares)
         return self._asked_of(run, found) if found else None
 
     def _asked_of(self, run: Run, found: Sequence[dict[str, Any]]) -> Asked | None:
@@ -158,13 +191,22 @@ class EntityFetch:
         variables = client_variables(self._variables, run)
         variables.update(extra)
         variables[self._representations_name] = asked.representations
+        answers = self._answers
+        whole = answers is not None and answers.wanted()
         try:
-            response = await run.call(_request(self.fetch, run, variables))
+            response = await run.call(_request(self.fetch, run, variables, whole=whole))
+            data = response.data
+            if answers is not None and response.json is not None:
+                data = answers.read(run, response.json, (self.part.under("_entities"),))
         except SubgraphCallFailed as failure:
             self.fail(run, failure, asked.groups)
             return
-        data = response.data
         self.merge(run, data.get("_entities") if data is not None else None, response.errors, asked.groups)
+
+    @property
+    def shares(self) -> bool:
+        """Whether objects within the entities may be shared."""
+        return self._answers is not None
 
     def merge(self, run: Run, entities: object, errors: Sequence[dict[str, Any]], groups: Groups) -> None:
         """Put the entities into their objects; `errors` have the paths of a fetch that is sent alone."""

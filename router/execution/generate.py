@@ -7,7 +7,7 @@ a thousand times. INVARIANT: both answer the same for every tree; a property tes
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from graphql import (
     GraphQLEnumType,
@@ -21,6 +21,9 @@ from router.execution.shape import AnswerField, AnswerSelection, Composite
 
 Complete = Callable[[Any], Any]
 
+Answered: TypeAlias = list[dict[int, Any]]
+"""For each place of a shared tree the answers of its objects, by the objects' identity."""
+
 _REFUSED: Final[dict[str, str]] = {
     "String": "{v}.__class__ is not str",
     "Boolean": "{v}.__class__ is not bool",
@@ -31,9 +34,19 @@ _REFUSED: Final[dict[str, str]] = {
 """When a value of a built-in scalar is not to be answered; null fits none of them."""
 
 
-def generate_projection(shape: AnswerSelection, irregular: list[None]) -> Complete:
-    """The projection of `shape` as one compiled module; refusals are counted in `irregular`."""
-    writer = _Writer(irregular)
+def may_repeat(selection: AnswerSelection) -> bool:
+    """Whether an object may stand at many places here: a root field's does not."""
+    return len(selection.keys) > 1
+
+
+def generate_projection(
+    shape: AnswerSelection, irregular: list[None], answered: Answered | None = None
+) -> Complete:
+    """The projection of `shape` as one compiled module; refusals are counted in `irregular`.
+
+    With `answered`, an object that stands at many places is projected once; it is emptied by the caller.
+    """
+    writer = _Writer(irregular, answered)
     entry = writer.selection(shape)
     return writer.build(entry)
 
@@ -41,11 +54,12 @@ def generate_projection(shape: AnswerSelection, irregular: list[None]) -> Comple
 class _Writer:
     """The source under way and the values that it refers to by name."""
 
-    def __init__(self, irregular: list[None]) -> None:
+    def __init__(self, irregular: list[None], answered: Answered | None) -> None:
         self._lines: list[str] = []
         self._values: dict[str, Any] = {}
         self._count = 0
         self._irregular = irregular
+        self._answered = answered
 
         def refuse() -> None:
             irregular.append(None)
@@ -74,13 +88,13 @@ class _Writer:
         """Runtime types are generated when their first object comes, each as a module of its own."""
         name, table, find = self._name("any"), self._name("table"), self._name("find")
         compiled: dict[str | None, Complete] = {}
-        irregular = self._irregular
+        irregular, answered = self._irregular, self._answered
 
         def find_type(typename: str | None) -> Complete | None:
             type_ = selection.runtime_type(typename)
             if type_ is None:
                 return None
-            writer = _Writer(irregular)
+            writer = _Writer(irregular, answered)
             known = compiled[typename] = writer.build(writer.object(selection, type_))
             return known
 
@@ -103,13 +117,26 @@ class _Writer:
         for index, field in enumerate(selection.fields(runtime_type)):
             value = f"v{index}"
             members.append(f"{field.key!r}: {self._field(field, runtime_type, value, body)}")
+        before, answer = [], "return"
+        if self._answered is not None and may_repeat(selection):
+            known = self._name("known")
+            self._values[known] = {}
+            self._answered.append(self._values[known])
+            before = [
+                f"    answer = {known}.get(id(it))",
+                "    if answer is not None:",
+                "        return answer",
+            ]
+            answer = f"answer = {known}[id(it)] ="
         self._lines += [
             f"def {name}(it):",
             "    if it.__class__ is not dict:",
             "        return None if it is None else refuse()",
+            *before,
             "    get = it.get",
             *body,
-            f"    return {{{', '.join(members)}}}",
+            f"    {answer} {{{', '.join(members)}}}",
+            *(["    return answer"] if before else []),
         ]
         return name
 

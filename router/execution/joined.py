@@ -13,6 +13,7 @@ from router.errors import SubgraphCallFailed
 from router.execution.fetches import EntityFetch, client_variables
 from router.execution.representations import Asked
 from router.execution.run import Run
+from router.execution.sharing import SharedAnswers
 from router.execution.together import run_together
 from router.execution.transport import SubgraphRequest
 
@@ -27,11 +28,13 @@ _Filled: TypeAlias = tuple[int, EntityFetch, Asked]
 class JoinedFetch:
     """Entity fetches of one subgraph that are made at the same stage."""
 
-    __slots__ = ("_documents", "_parts", "_prefix", "_refused")
+    __slots__ = ("_answers", "_documents", "_parts", "_prefix", "_refused")
 
     def __init__(self, parts: Sequence[EntityFetch]) -> None:
         self._parts = tuple(parts)
         self._prefix = _free_prefix(parts)
+        shares = any(it.shares for it in parts)
+        self._answers = SharedAnswers(parts[0].fetch.service) if shares else None
         self._documents: dict[tuple[int, ...], str] = {}
         self._refused = False
         """Whether the server has said that it does not take such documents."""
@@ -49,13 +52,18 @@ class JoinedFetch:
             await self._ask(run, filled)
 
     async def _ask(self, run: Run, filled: Sequence[_Filled]) -> None:
+        answers = self._answers
+        whole = answers is not None and answers.wanted()
         try:
-            response = await run.call(self._request(run, filled))
+            response = await run.call(self._request(run, filled, whole=whole))
+            data, errors = response.data, response.errors
+            if answers is not None and response.json is not None:
+                parts = [part.part.under(f"_e{number}") for number, part, _ in filled]
+                data = answers.read(run, response.json, parts)
         except SubgraphCallFailed as failure:
             for _, part, asked in filled:
                 part.fail(run, failure, asked.groups)
             return
-        data, errors = response.data, response.errors
         by_part = _errors_by_part(errors, filled, each=data is None)
         if data is None and _worth_asking_again(errors):
             await self._ask_again(run, filled, by_part, errors)
@@ -82,7 +90,7 @@ class JoinedFetch:
                 again.append(part.ask(run, asked))
         await run_together(again)
 
-    def _request(self, run: Run, filled: Sequence[_Filled]) -> SubgraphRequest:
+    def _request(self, run: Run, filled: Sequence[_Filled], *, whole: bool) -> SubgraphRequest:
         """The call for these parts.  Errors: `SubgraphCallFailed` where no time is left."""
         fetch = self._parts[0].fetch
         variables: dict[str, Any] = {}
@@ -104,6 +112,7 @@ class JoinedFetch:
             operation_name=fetch.operation_name,
             headers=run.options.forwarded,
             timeout_s=run.timeout_s(fetch.service),
+            whole=whole,
         )
 
     def _document(self, numbers: Sequence[int]) -> str:

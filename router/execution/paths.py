@@ -18,18 +18,20 @@ _Step: TypeAlias = tuple[str | None, frozenset[str] | None]
 class TreePath:
     """The objects under one flatten path. Nulls are passed over, lists expanded, type filters applied."""
 
-    __slots__ = ("_steps", "label")
+    __slots__ = ("_steps", "keys", "label")
 
     def __init__(self, path: Sequence[PathStep], facts: TypeFacts) -> None:
         self._steps: tuple[_Step, ...] = tuple(
             (step.key if isinstance(step, PathKey) else None, _with_possible(step.types, facts))
             for step in path
         )
-        self.label: ResponsePath = tuple(key for key, _ in self._steps if key is not None)
-        """The path without list marks: where errors go that name no object."""
+        self.keys: tuple[str, ...] = tuple(key for key, _ in self._steps if key is not None)
+        """The path without list marks."""
+        self.label: ResponsePath = self.keys
+        """Where errors go that name no object."""
 
-    def collect(self, root: Tree) -> list[Tree]:
-        """Every object reached, in response order; the same object once a place."""
+    def collect(self, root: Tree, *, distinct: bool = False) -> list[Tree]:
+        """Every object reached, in response order; the same object once a place, if `distinct` only once."""
         current: list[Any] = [root]
         for key, types in self._steps:
             found: list[Any] = []
@@ -45,7 +47,7 @@ class TreePath:
                 found = [it for it in found if it.__class__ is not dict or it.get("__typename") in types]
             if not found:
                 return []
-            current = found
+            current = _once_each(found) if distinct and len(found) > 1 else found
         return [it for it in current if it.__class__ is dict]
 
     def locate(self, root: Tree) -> list[tuple[Tree, ResponsePath]]:
@@ -85,6 +87,11 @@ class TreePath:
                 ]
             current = found
         return [(it, *above) for it, above in current if it.__class__ is dict]
+
+
+def _once_each(found: list[Any]) -> list[Any]:
+    """The same objects in the same order, each at its first place only."""
+    return list({id(it): it for it in found}.values())
 
 
 def _with_possible(types: frozenset[str] | None, facts: TypeFacts) -> frozenset[str] | None:

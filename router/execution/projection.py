@@ -20,7 +20,7 @@ from graphql import (
 )
 
 from router.errors import PlanInvariantBroken
-from router.execution.generate import generate_projection
+from router.execution.generate import Answered, generate_projection, may_repeat
 from router.execution.shape import AnswerField, AnswerSelection, Composite
 
 Complete: TypeAlias = Callable[[Any], Any]
@@ -33,15 +33,19 @@ HOT_AFTER_RUNS: Final = 3
 
 
 class Projection:
-    """The compiled projection for one shape. Not for use by two threads at once: `irregular` is shared."""
+    """The compiled projection for one shape. Not for use by two threads at once: `irregular` is shared.
 
-    __slots__ = ("_project", "_runs", "irregular", "parts", "shape")
+    With `shared`, an object that stands at many places of the tree is projected once.
+    """
 
-    def __init__(self, shape: AnswerSelection) -> None:
+    __slots__ = ("_answered", "_project", "_runs", "irregular", "parts", "shape")
+
+    def __init__(self, shape: AnswerSelection, *, shared: bool = False) -> None:
         self.shape = shape
+        self._answered: Answered | None = [] if shared else None
         self.irregular: list[None] = []
         """Grows by an item for each value that was refused or missing where none may be."""
-        self._project = _by_runtime_type(shape, self.irregular)
+        self._project = _by_runtime_type(shape, self.irregular, self._answered)
         self._runs = 0
         self.parts: dict[Any, Any] = {}
         """Projections of what is delivered later, by their shapes: kept as long as this one."""
@@ -49,11 +53,18 @@ class Projection:
     def project(self, root: dict[str, Any]) -> dict[str, Any] | None:
         """The answer's `data`. `irregular` is empty afterwards if every value was as it must be."""
         self.irregular.clear()
+        self._forget()
         self._runs += 1
         if self._runs == HOT_AFTER_RUNS:
-            self._project = generate_projection(self.shape, self.irregular)
+            self._project = generate_projection(self.shape, self.irregular, self._answered)
         answer: dict[str, Any] | None = self._project(root)
+        self._forget()
         return answer
+
+    def _forget(self) -> None:
+        """Objects are known by their identity, which is nobody's when the tree is gone."""
+        for known in self._answered or ():
+            known.clear()
 
 
 class ItemProjection:
@@ -65,7 +76,7 @@ class ItemProjection:
         self.field = field
         self.irregular: list[None] = []
         self.item_type = item_type(field)
-        self._complete = _value(self.item_type, field.selection, self.irregular)
+        self._complete = _value(self.item_type, field.selection, self.irregular, None)
 
     def project(self, value: Any) -> Any:
         """The item to answer; None where it must not be answered."""
@@ -86,10 +97,12 @@ def item_type(field: AnswerField) -> GraphQLOutputType:
     return of_type
 
 
-def _by_runtime_type(selection: AnswerSelection, irregular: list[None]) -> Complete:
+def _by_runtime_type(
+    selection: AnswerSelection, irregular: list[None], answered: Answered | None
+) -> Complete:
     """Objects of one place; each runtime type's projection is compiled when its first object comes."""
     if isinstance(selection.static_type, GraphQLObjectType):
-        return _object(selection, selection.static_type, irregular)
+        return _object(selection, selection.static_type, irregular, answered)
     compiled: dict[str | None, Complete] = {}
 
     def project(it: Any) -> Any:
@@ -104,13 +117,39 @@ def _by_runtime_type(selection: AnswerSelection, irregular: list[None]) -> Compl
                 # not kept: a subgraph could make up any number of names
                 irregular.append(None)
                 return None
-            known = compiled[typename] = _object(selection, type_, irregular)
+            known = compiled[typename] = _object(selection, type_, irregular, answered)
         return known(it)
 
     return project
 
 
-def _object(selection: AnswerSelection, runtime_type: Composite, irregular: list[None]) -> Complete:
+def _object(
+    selection: AnswerSelection,
+    runtime_type: Composite,
+    irregular: list[None],
+    answered: Answered | None,
+) -> Complete:
+    project = _every_object(selection, runtime_type, irregular, answered)
+    if answered is None or not may_repeat(selection):
+        return project
+    known: dict[int, Any] = {}
+    answered.append(known)
+
+    def project_once(it: Any) -> Any:
+        answer = known.get(id(it))
+        if answer is None:
+            answer = known[id(it)] = project(it)
+        return answer
+
+    return project_once
+
+
+def _every_object(
+    selection: AnswerSelection,
+    runtime_type: Composite,
+    irregular: list[None],
+    answered: Answered | None,
+) -> Complete:
     entries: list[tuple[str, str | None, Complete | None, bool]] | None = None
 
     def project(it: Any) -> Any:
@@ -119,7 +158,8 @@ def _object(selection: AnswerSelection, runtime_type: Composite, irregular: list
             irregular.append(None)
             return None
         if entries is None:
-            entries = [_entry(field, runtime_type, irregular) for field in selection.fields(runtime_type)]
+            fields = selection.fields(runtime_type)
+            entries = [_entry(field, runtime_type, irregular, answered) for field in fields]
         answer: dict[str, Any] = {}
         get = it.get
         for key, constant, complete, non_null in entries:
@@ -139,7 +179,7 @@ def _object(selection: AnswerSelection, runtime_type: Composite, irregular: list
 
 
 def _entry(
-    field: AnswerField, runtime_type: Composite, irregular: list[None]
+    field: AnswerField, runtime_type: Composite, irregular: list[None], answered: Answered | None
 ) -> tuple[str, str | None, Complete | None, bool]:
     if field.denials:
         return field.key, None, _refuse, field.non_null
@@ -149,7 +189,7 @@ def _entry(
         return field.key, runtime_type.name if concrete else None, _refuse, True
     if field.type is None:
         return field.key, None, None, field.non_null
-    return field.key, None, _value(field.type, field.selection, irregular), field.non_null
+    return field.key, None, _value(field.type, field.selection, irregular, answered), field.non_null
 
 
 def _refuse(_: Any) -> None:
@@ -157,15 +197,18 @@ def _refuse(_: Any) -> None:
 
 
 def _value(
-    type_: GraphQLOutputType, selection: AnswerSelection | None, irregular: list[None]
+    type_: GraphQLOutputType,
+    selection: AnswerSelection | None,
+    irregular: list[None],
+    answered: Answered | None,
 ) -> Complete | None:
     if isinstance(type_, GraphQLNonNull):
         type_ = type_.of_type
     if isinstance(type_, GraphQLList):
         non_null = isinstance(type_.of_type, GraphQLNonNull)
-        return _list(_value(type_.of_type, selection, irregular), non_null, irregular)
+        return _list(_value(type_.of_type, selection, irregular, answered), non_null, irregular)
     if selection is not None:
-        return _by_runtime_type(selection, irregular)
+        return _by_runtime_type(selection, irregular, answered)
     accepts = leaf_check(type_)
     return None if accepts is None else _leaf(accepts, irregular)
 

@@ -50,6 +50,7 @@ class Run:
         "options",
         "reasons",
         "root",
+        "shares",
         "subject",
         "transport",
         "variables",
@@ -64,6 +65,8 @@ class Run:
         options: ExecutionOptions = DEFAULT_OPTIONS,
     ) -> None:
         self.root: dict[str, Any] = {}
+        self.shares = False
+        """Whether one object of the tree may stand at many places; see `sharing`."""
         self.errors: list[dict[str, Any]] = []
         self.errors_lost = 0
         self.variables = variables

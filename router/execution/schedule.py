@@ -11,10 +11,12 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+from router.execution.data_flow import fetches_in
 from router.execution.fetches import EntityFetch, When
 from router.execution.joined import PARTS_MAX, JoinedFetch
 from router.execution.paths import TreePath
 from router.execution.run import Run
+from router.execution.sharing import Sharing, sharing_of
 from router.execution.steps import Step, compile_fetch, compile_node
 from router.execution.type_facts import TypeFacts
 from router.planner import plan
@@ -53,17 +55,19 @@ def compile_schedule(node: PlanNode, facts: TypeFacts) -> Step:
     """The step that runs a whole plan.  Errors: `PlanInvariantBroken`, as `compile_node`."""
     places: list[Place] = []
     take_apart(node, (), frozenset(), places)
-    return schedule_of(places, facts)
+    return schedule_of(places, facts, sharing=_sharing(places))
 
 
-def schedule_of(places: list[Place], facts: TypeFacts, around: Around | None = None) -> Step:
+def schedule_of(
+    places: list[Place], facts: TypeFacts, around: Around | None = None, sharing: Sharing | None = None
+) -> Step:
     """The step that runs these places; `around` may put something around the step of each request."""
     _delay_repeats(places)
     groups = _groups(places)
     steps: list[Step] = []
     for group in groups:
         together = [places[it] for it in group]
-        step = _step(together, facts)
+        step = _step(together, facts, sharing)
         steps.append(step if around is None else around(step, together))
     if len(steps) == 1:
         return steps[0]
@@ -184,14 +188,21 @@ def _groups(places: Sequence[Place]) -> list[list[int]]:
     return groups
 
 
-def _step(places: Sequence[Place], facts: TypeFacts) -> Step:
+def _sharing(places: Sequence[Place]) -> Sharing | None:
+    """How answers may be shared, where all fetches are known; what is deferred is cut out of them later."""
+    if any(isinstance(it.node, plan.Defer | plan.Subscription) for it in places):
+        return None
+    return sharing_of([one for it in places for one in fetches_in(it.node, it.path)])
+
+
+def _step(places: Sequence[Place], facts: TypeFacts, sharing: Sharing | None) -> Step:
     if len(places) == 1:
         only = places[0]
         if isinstance(only.node, Fetch):
-            return compile_fetch(only.node, facts, only.path)
+            return compile_fetch(only.node, facts, only.path, sharing)
         return compile_node(only.node, facts, only.path)
     parts = [
-        EntityFetch(fetch, [TreePath(path, facts) for path in paths], facts, when)
+        EntityFetch(fetch, [TreePath(path, facts) for path in paths], facts, when, sharing)
         for fetch, paths, when in _by_question(places)
     ]
     return parts[0] if len(parts) == 1 else JoinedFetch(parts)

@@ -9,6 +9,7 @@ from router.errors import PlanInvariantBroken
 from router.execution.fetches import ContextualFetch, EntityFetch, RootFetch
 from router.execution.paths import TreePath
 from router.execution.run import Run
+from router.execution.sharing import Sharing
 from router.execution.together import run_together
 from router.execution.type_facts import TypeFacts
 from router.planner import plan
@@ -96,12 +97,15 @@ def compile_node(node: PlanNode, facts: TypeFacts, under: tuple[PathStep, ...] =
 
 
 def compile_fetch(
-    fetch: plan.Fetch, facts: TypeFacts, under: tuple[PathStep, ...] = ()
+    fetch: plan.Fetch,
+    facts: TypeFacts,
+    under: tuple[PathStep, ...] = (),
+    sharing: Sharing | None = None,
 ) -> RootFetch | EntityFetch:
     """The step of one fetch: of entities where it requires something, of root fields otherwise."""
     path = TreePath(under, facts)
     if not fetch.requires:
-        return RootFetch(fetch, path, facts)
+        return RootFetch(fetch, path, facts, sharing)
     if fetch.context_rewrites:
         return ContextualFetch(fetch, path, facts)
-    return EntityFetch(fetch, (path,), facts)
+    return EntityFetch(fetch, (path,), facts, sharing=sharing)

@@ -20,6 +20,8 @@ import uvloop
 from authz.identity.subject import ANONYMOUS
 from router.config import RouterConfig
 from router.execution.transport import SubgraphRequest, SubgraphResponse
+from router.execution.transports.http_wire import HttpAnswer
+from router.execution.transports.raw import whole_data
 from router.pipeline import GraphQLRequest, Router
 from router.snapshot import snapshot_of
 from tests.benchmarks.gateway.mock_subgraphs import answer
@@ -40,6 +42,9 @@ class Canned:
         body = self._answers.get(asked)
         if body is None:
             body = self._answers[asked] = answer(asked)
+        data = whole_data(HttpAnswer(200, "application/json", body)) if request.whole else None
+        if data is not None:
+            return SubgraphResponse(data=None, json=data)
         return SubgraphResponse(data=orjson.loads(body)["data"])
 
     async def subscribe(self, request: SubgraphRequest) -> AsyncIterator[SubgraphResponse]:
