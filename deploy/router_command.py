@@ -190,7 +190,11 @@ def _serve(files: _Files, environment: Settings, *, host: str, port: int, worker
 
     from deploy.workers import run_workers
 
-    raise typer.Exit(run_workers(listening, serve, ready=ready, serve_anew=serve_anew))
+    try:
+        code = run_workers(listening, serve, ready=ready, serve_anew=serve_anew)
+    finally:
+        around.forget()
+    raise typer.Exit(code)
 
 
 def _app(
@@ -206,8 +210,6 @@ def _app(
 
     settings, snapshot, callers, hooks = read.settings, read.snapshot, read.callers, read.hooks
     side = subgraph_side(snapshot, settings, environment)
-    if side.http.callbacks is not None and workers > 1:
-        fail("subscriptions by callback need one process: a subgraph cannot choose the one that it calls")
     rights, transport = callers.rights if callers else NO_RIGHTS, around.traced(side.transport)
     if read.policies:
         rights = replace(rights, grants=read.policies.grants, forbids=read.policies.forbids)
@@ -217,6 +219,8 @@ def _app(
         else Router(snapshot, transport, config=settings, rights=rights)
     )
     following = [*side.background, *around.background]
+    if side.http.callbacks is not None and workers > 1:
+        following.append(around.shared_callbacks(side.http.callbacks, settings))
     if files.poll:
         following.append(lambda: follow(files.supergraph, router, side.take))
     if files.poll and files.persisted:

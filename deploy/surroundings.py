@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deploy.telemetry import send_traces, serve_metrics
@@ -16,6 +19,7 @@ if TYPE_CHECKING:
     from router.admission import TelemetryConfig
     from router.config import RouterConfig
     from router.execution.transport import SubgraphTransport
+    from router.execution.transports.callbacks import Callbacks
 
 SERVICE = "stadion-router"
 
@@ -28,6 +32,8 @@ class Surroundings:
     metrics: tuple[socket, ...] = ()
     rates: RedisRates | None = None
     worker: int = field(default=0)
+    folder: Path | None = None
+    """Where workers find each other's sockets; nobody else may enter it."""
 
     @property
     def background(self) -> tuple[Callable[[], Awaitable[None]], ...]:
@@ -40,6 +46,19 @@ class Surroundings:
         if self.rates is not None:
             tasks.append(self.rates.open_until_cancelled)
         return tuple(tasks)
+
+    def shared_callbacks(self, callbacks: Callbacks, config: RouterConfig) -> Callable[[], Awaitable[None]]:
+        """What has each of several workers take the callbacks that came to another."""
+        from router.execution.transports.neighbours import Neighbours
+
+        folder = self.folder = self.folder or Path(tempfile.mkdtemp(prefix="stadion-workers-"))
+        bytes_max = max(one.subscriptions.event_bytes_max for one in config.subgraphs.each()) + 1_024
+        return lambda: callbacks.share(Neighbours(folder, self.worker, bytes_max=bytes_max))
+
+    def forget(self) -> None:
+        """Leave nothing behind when all workers have ended."""
+        if self.folder is not None:
+            shutil.rmtree(self.folder, ignore_errors=True)
 
     def traced(self, transport: SubgraphTransport) -> SubgraphTransport:
         """The transport, with spans around its calls where traces go somewhere."""

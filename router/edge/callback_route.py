@@ -23,7 +23,7 @@ def callback_route(callbacks: Callbacks, *, event_bytes_max: int) -> Route:
             return Response(status_code=refusal.http_status)
         except orjson.JSONDecodeError:
             return Response(status_code=400)
-        reply = callbacks.take(request.path_params["subscription_id"], message)
+        reply = await callbacks.answer(request.path_params["subscription_id"], message)
         return Response(status_code=reply.status, headers={"subscription-protocol": PROTOCOL})
 
     return Route("/callback/{subscription_id}", take, methods=["POST"])

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from router.errors import SubgraphCallFailed
+from router.execution.transports.neighbours import Neighbours
 
 ACCEPT: Final = "application/json;callbackSpec=1.0, application/json"
 PROTOCOL: Final = "callback/1.0"
@@ -47,6 +48,7 @@ class _Open:
 class Callbacks:
     """The subscriptions of this process that wait for callbacks. `url` is where subgraphs reach it.
 
+    Among several workers the callback URL names the one that waits: any of them may get the post.
     INVARIANT: a post counts only with the id and the verifier that its subgraph alone was told.
     """
 
@@ -54,6 +56,23 @@ class Callbacks:
         self._url = url.rstrip("/")
         self._queue_events_max = queue_events_max
         self._open: dict[str, _Open] = {}
+        self._neighbours: Neighbours | None = None
+
+    async def share(self, neighbours: Neighbours) -> None:
+        """Take what the neighbours hand over, for as long as the router runs, and hand theirs to them."""
+        self._neighbours = neighbours
+        await neighbours.serve(lambda subscription_id, message: self.take(subscription_id, message).status)
+
+    async def answer(self, place: str, message: object) -> Reply:
+        """One post to the callback URL's last part, for this worker or another. 503: that one is away."""
+        worker, _, subscription_id = place.rpartition(".")
+        neighbours = self._neighbours
+        if neighbours is None or not worker or worker == str(neighbours.own):
+            return self.take(subscription_id, message)
+        if not (worker.isascii() and worker.isdigit() and len(worker) < 4):
+            return Reply(404)
+        status = await neighbours.hand_over(int(worker), subscription_id, message)
+        return Reply(503 if status is None else status)
 
     def take(self, subscription_id: str, message: object) -> Reply:
         """One post of a subgraph. 404: no such subscription, stop; 401: another's verifier."""
@@ -119,8 +138,9 @@ class Callbacks:
             del self._open[subscription_id]
 
     def _terms(self, subscription_id: str, opened: _Open, heartbeat_ms: int) -> Mapping[str, Any]:
+        worker = f"{self._neighbours.own}." if self._neighbours else ""
         return {
-            "callbackUrl": f"{self._url}/{subscription_id}",
+            "callbackUrl": f"{self._url}/{worker}{subscription_id}",
             "subscriptionId": subscription_id,
             "verifier": opened.verifier,
             "heartbeatIntervalMs": heartbeat_ms,
