@@ -15,10 +15,11 @@ from deploy.assemble import Platform
 from deploy.refusals import ledger_of, records_refusals
 from deploy.settings import Settings
 from deploy.surroundings import surroundings
-from router.admission import ClientClass, Safelist
+from router.admission import ClientClass, Demand, DemandControl, Safelist
 from router.config import RouterConfig
 from router.edge.app import build_app
 from router.edge.credentials import Credentials
+from router.edge.persisted import Registered
 from router.execution.transport import SubgraphTransport
 from router.execution.transports.in_process import InProcessTransport
 from router.hooks import HookedRouter, Hooks
@@ -26,6 +27,8 @@ from router.operation.authorize import Rights
 from router.pipeline import Router
 from router.snapshot import snapshot_of
 
+PARTNER_COST_MAX = 1_000
+PARTNER_REQUESTS_PER_MINUTE_MAX = 600
 PUBLISHED = Path(__file__).resolve().parents[1] / "schema" / "published"
 
 
@@ -36,12 +39,19 @@ def published_supergraph() -> str:
 
 def config_of(settings: Settings) -> RouterConfig:
     """The router's settings for this platform: each caller reads the schema that their rights can reach;
-    partners run registered documents alone, and read no schema at all."""
-    partner = ClientClass(roles=(Role.PARTNER.value,), safelist=Safelist.IDS_ONLY, introspection=False)
+    partners run registered documents alone, within a budget, and read no schema at all."""
+    partner = ClientClass(
+        roles=(Role.PARTNER.value,),
+        safelist=Safelist.IDS_ONLY,
+        introspection=False,
+        cost_max=PARTNER_COST_MAX,
+        requests_per_minute_max=PARTNER_REQUESTS_PER_MINUTE_MAX,
+    )
     return RouterConfig(
         drain_ms_max=round(settings.drain_timeout_s * 1_000),
         introspection_by_caller=True,
         client_classes={"partner": partner},
+        demand=DemandControl(mode=Demand.ENFORCE, measure_answers=False),
     )
 
 
@@ -70,8 +80,14 @@ def credentials_of(platform: Platform) -> Credentials:
     return Credentials(authenticate=authenticate, is_active=platform.verifier.still_valid)
 
 
-def endpoint(platform: Platform, transport: SubgraphTransport | None = None) -> Starlette:
-    """`/graphql`, `/health/*`, `/.well-known/jwks.json`; `/` leads to the explorer."""
+def endpoint(
+    platform: Platform,
+    transport: SubgraphTransport | None = None,
+    *,
+    registered: Registered | None = None,
+) -> Starlette:
+    """`/graphql`, `/health/*`, `/.well-known/jwks.json`; `/` leads to the explorer. `registered` are the
+    documents that clients may name by id."""
 
     async def start(_: Request) -> Response:
         return RedirectResponse("/graphql")
@@ -83,6 +99,7 @@ def endpoint(platform: Platform, transport: SubgraphTransport | None = None) -> 
         background=around.background,
         routes=(jwks_route(platform), Route("/", start)),
         rates=around.rates,
+        registered=registered,
     )
 
 

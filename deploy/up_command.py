@@ -16,6 +16,8 @@ import typer
 from deploy.router_command import fail
 
 if TYPE_CHECKING:
+    from starlette.applications import Starlette
+
     from deploy.settings import Settings
 
 log = logging.getLogger("stadion.up")
@@ -38,6 +40,10 @@ def up_command(
     reset_demo: Annotated[
         bool, typer.Option("--reset-demo", help="delete a demo data folder and seed it anew")
     ] = False,
+    persisted: Annotated[
+        Path | None,
+        typer.Option(help="manifest of registered documents (JSON), followed: partners run no others"),
+    ] = None,
 ) -> None:
     """Start the whole platform. Ctrl-C drains and stops."""
     # What a start loads stays: looking for garbage in it again and again takes an eighth of the start.
@@ -56,7 +62,7 @@ def up_command(
         try:
             if reset_demo:
                 _empty(settings.data_folder)
-            _run(settings, listening, demo=demo)
+            _run(settings, listening, demo=demo, persisted=persisted)
         finally:
             folder.release()
     except (StoreError, AddressUnusable) as error:
@@ -74,27 +80,31 @@ def _empty(folder: Path) -> None:
         shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
 
 
-def _run(settings: Settings, listening: socket.socket, *, demo: bool) -> None:
+def _run(settings: Settings, listening: socket.socket, *, demo: bool, persisted: Path | None) -> None:
     import uvloop
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         if settings.regions:
             runner.run(_serve_regions(settings, listening))
         else:
-            runner.run(_serve(settings, listening, demo=demo))
+            runner.run(_serve(settings, listening, demo=demo, persisted=persisted))
 
 
-async def _serve(settings: Settings, listening: socket.socket, *, demo: bool) -> None:
+async def _serve(
+    settings: Settings, listening: socket.socket, *, demo: bool, persisted: Path | None
+) -> None:
     from deploy.assemble import platform
     from deploy.demo.seed import seed_demo
     from deploy.endpoint import config_of, endpoint
+    from deploy.manifests import registered_in
     from router.edge.serve import draining_server
 
     async with platform(settings) as running:
         seeded = (settings.data_folder / DEMO_MARK).exists()
         if demo and not seeded:
             await seed_demo(running, mark=settings.data_folder / DEMO_MARK)
-        app = endpoint(running)
+        app = endpoint(running, registered=registered_in(persisted) if persisted else None)
+        following = _following(persisted, app)
         address = _address(settings.host, listening)
 
         def ready() -> None:
@@ -104,7 +114,19 @@ async def _serve(settings: Settings, listening: socket.socket, *, demo: bool) ->
 
         server = draining_server(app, config_of(settings), ready=ready)
         await server.serve(sockets=[listening])
+        for task in following:
+            task.cancel()
+        await asyncio.gather(*following, return_exceptions=True)
         typer.echo("Stopped.")
+
+
+def _following(persisted: Path | None, app: Starlette) -> list[asyncio.Task[None]]:
+    """What takes a changed manifest while the platform runs."""
+    if persisted is None:
+        return []
+    from deploy.manifests import follow_manifest
+
+    return [asyncio.create_task(follow_manifest(persisted, app.state.persisted))]
 
 
 async def _serve_regions(settings: Settings, listening: socket.socket) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from authz.identity.subject import Subject
-from router.admission import Demand, class_of
+from router.admission import Demand, DemandControl, class_of
 from router.config import RouterConfig
 from router.demand.budget import Budget, Cost, CostTree, cost_tree
 from router.demand.left_out import LeavingOut
@@ -49,19 +49,23 @@ class Gate:
     def __init__(self, config: RouterConfig) -> None:
         self._config = config
         self._budget = Budget(config.demand)
+        self._only_classes = not concerns_all(config.demand)
         self._weights: OrderedDict[int, tuple[Supergraph, Weights]] = OrderedDict()
         self._trees: OrderedDict[int, tuple[CompiledPlan, CostTree]] = OrderedDict()
 
     def admitted(
         self, compiled: CompiledPlan, variables: Mapping[str, Any], subject: Subject, supergraph: Supergraph
-    ) -> Admitted:
-        """Judge an operation before it runs.
+    ) -> Admitted | None:
+        """Judge an operation before it runs; None for a caller whose costs are of no interest.
 
         Errors: COST_ESTIMATED_TOO_EXPENSIVE, COST_QUERY_PARSE_FAILURE, where limits are enforced.
         """
-        tree = self._tree(compiled, supergraph)
         own = class_of(subject, self._config.client_classes)
-        cost = self._budget.judged(tree, variables, cost_max=own[1].cost_max if own else 0)
+        cost_max = own[1].cost_max if own else 0
+        if self._only_classes and not cost_max:
+            return None
+        tree = self._tree(compiled, supergraph)
+        cost = self._budget.judged(tree, variables, cost_max=cost_max)
         return Admitted(self._budget, tree, cost, variables)
 
     def _tree(self, compiled: CompiledPlan, supergraph: Supergraph) -> CostTree:
@@ -81,6 +85,12 @@ class Gate:
             if len(self._weights) > GRAPHS_MAX:
                 self._weights.popitem(last=False)
         return known[1]
+
+
+def concerns_all(demand: DemandControl) -> bool:
+    """Whether anything is counted, limited or told for callers of no class with a budget of its own."""
+    limits = demand.cost_max or demand.actual_cost_max or demand.subgraph_cost_max
+    return bool(limits) or demand.shown or demand.measure_answers or demand.mode is Demand.MEASURE
 
 
 def gate_of(config: RouterConfig) -> Gate | None:
