@@ -46,6 +46,9 @@ class Relation(StrEnum):
     BLOCKED = "blocked"
     MODERATING = "moderating"
     BREAK_GLASS = "break_glass"
+    # Somebody whom a limited role of the subject's is for; and somebody of a circle, such as an organisation.
+    ASSIGNED = "assigned"
+    MEMBER = "member"
     NONE = "none"
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -12,8 +12,15 @@ from authz.errors import FactInvalid
 
 RELATIONSHIP_TOPIC = "relationship.changed"
 CONSENT_TOPIC = "consent.changed"
-SCOPES_PER_FACT_MAX = 64
+SCOPES_PER_FACT_MAX = 128
 TEXT_LENGTH_MAX = 200
+CIRCLES = ("organisation:", "region:")
+"""How the ids of circles begin, whose members are known by facts. No person's id begins so."""
+
+
+def is_circle(object_id: str) -> bool:
+    """Whether a fact is about a circle of people and not about one person."""
+    return object_id.startswith(CIRCLES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +38,16 @@ class RelationshipFact:
     valid_from_utc: datetime
     valid_until_utc: datetime | None
     version: int
+
+    def through(self, member: RelationshipFact) -> RelationshipFact:
+        """What this fact about a circle says of one of its members, while both hold."""
+        ends = [each for each in (self.valid_until_utc, member.valid_until_utc) if each is not None]
+        return replace(
+            self,
+            object_id=member.subject_id,
+            valid_from_utc=max(self.valid_from_utc, member.valid_from_utc),
+            valid_until_utc=min(ends, default=None),
+        )
 
     def in_force(self, now: datetime) -> bool:
         """Whether the fact holds at `now`."""

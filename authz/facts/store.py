@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from authz.classes import Relation
-from authz.facts.model import ConsentFact, RelationshipFact, consent_of, relationship_of
+from authz.facts.model import ConsentFact, RelationshipFact, consent_of, is_circle, relationship_of
 
 OWNERS_PER_BATCH_MAX = 5_000
 FACTS_PER_SUBJECT_MAX = 50_000
@@ -27,11 +27,14 @@ UNRELATED = Standing()
 class Facts(Protocol):
     """The read model of relationships and consents that domains publish.
 
-    Atomicity: one batch is one consistent read. Errors: Unavailable where the store is.
+    Atomicity: one batch is one consistent read. Errors: Unavailable where the store is. An adapter that counts
+    its own changes in `generation` may be remembered for a moment (`Authorizer`).
     """
 
     async def load(self, subject_id: str, owner_ids: Sequence[str]) -> Mapping[str, Standing]:
         """What subject and each owner are to each other; an unknown owner may be left out.
+
+        What it is `assigned` of a circle, it is of each owner who is a member of it.
 
         Holds the subject's facts about the owner, blocks in both directions, and the owner's consents about
         this subject or about anybody. At most `OWNERS_PER_BATCH_MAX` owners.
@@ -67,9 +70,11 @@ class MemoryFacts:
     _consents: dict[str, ConsentFact] = field(default_factory=dict)
     _erased: set[str] = field(default_factory=set)
     batches: int = 0
+    generation: int = 0
 
     def put(self, *facts: RelationshipFact | ConsentFact) -> None:
         """Keep these facts where they are newer than what is known."""
+        self.generation += 1
         for fact in facts:
             if not self._erased.isdisjoint(people_of(fact)):
                 continue
@@ -128,6 +133,7 @@ class MemoryFacts:
                 or (fact.relation is Relation.BLOCKED and fact.object_id == subject_id)
             ),
             (each for each in self._consents.values() if each.actor_id in (None, subject_id)),
+            [fact for fact in self._relationships.values() if fact.relation is Relation.MEMBER],
         )
 
 
@@ -144,12 +150,22 @@ def people_of(fact: RelationshipFact | ConsentFact) -> frozenset[str]:
 
 
 def standings(
-    subject_id: str, relationships: Iterable[RelationshipFact], consents: Iterable[ConsentFact]
+    subject_id: str,
+    relationships: Iterable[RelationshipFact],
+    consents: Iterable[ConsentFact],
+    members: Iterable[RelationshipFact] = (),
 ) -> dict[str, Standing]:
-    """Facts grouped by the owner they are about, seen from this subject: a block counts both ways."""
+    """Facts grouped by the owner they are about, seen from this subject: a block counts both ways.
+
+    What the subject is `assigned` about a circle, it is about each of its `members`.
+    """
     related: dict[str, list[RelationshipFact]] = {}
     consented: dict[str, list[ConsentFact]] = {}
-    for fact in relationships:
+    known = [fact for fact in relationships if fact.relation is not Relation.MEMBER]
+    circles = {fact.object_id: fact for fact in known if is_circle(fact.object_id)}
+    facts = [fact for fact in known if not is_circle(fact.object_id)]
+    facts += [circles[each.object_id].through(each) for each in members if each.object_id in circles]
+    for fact in facts:
         owner_id = fact.object_id if fact.subject_id == subject_id else fact.subject_id
         related.setdefault(owner_id, []).append(fact)
     for consent in consents:

@@ -27,7 +27,14 @@ from sqlalchemy import (
 )
 
 from authz.classes import Relation
-from authz.facts.model import ConsentFact, RelationshipFact, consent_of, relationship_of
+from authz.facts.model import (
+    CIRCLES,
+    ConsentFact,
+    RelationshipFact,
+    consent_of,
+    is_circle,
+    relationship_of,
+)
 from authz.facts.store import FACTS_PER_SUBJECT_MAX, Standing, people_of, standings
 from datastores.relational.columns import UtcDateTime, insert
 
@@ -138,7 +145,12 @@ def read_standings(
         facts += _facts(connection, _between(subject_id, part))
         mentions = and_(authz_consents.c.patient_id.in_(part), _about(subject_id))
         consents += _consents(connection, mentions)
-    return standings(subject_id, facts, consents)
+    members: list[RelationshipFact] = []
+    if circles := _circles_of(facts):
+        for start in range(0, len(distinct), OWNERS_PER_STATEMENT):
+            part = distinct[start : start + OWNERS_PER_STATEMENT]
+            members += _facts(connection, and_(_members(circles), authz_facts.c.subject_id.in_(part)))
+    return standings(subject_id, facts, consents, members)
 
 
 def read_subjects_of(connection: Connection, owner_id: str, *, limit: int) -> list[str]:
@@ -156,15 +168,33 @@ def read_subject(connection: Connection, subject_id: str) -> Mapping[str, Standi
     """All that is known about this subject.  Errors: ValueError past FACTS_PER_SUBJECT_MAX."""
     facts = list(_facts(connection, or_(authz_facts.c.subject_id == subject_id, _blocks(subject_id))))
     consents = list(_consents(connection, _about(subject_id)))
-    if len(facts) + len(consents) > FACTS_PER_SUBJECT_MAX:
+    circles = _circles_of(facts)
+    members = list(_facts(connection, _members(circles))) if circles else []
+    if len(facts) + len(consents) + len(members) > FACTS_PER_SUBJECT_MAX:
         raise ValueError(f"a subject has more than {FACTS_PER_SUBJECT_MAX} facts; its lists need a join")
-    return standings(subject_id, facts, consents)
+    return standings(subject_id, facts, consents, members)
 
 
 def _between(subject_id: str, owner_ids: Sequence[str]) -> ColumnElement[bool]:
     columns = authz_facts.c
     forth = and_(columns.subject_id == subject_id, columns.object_id.in_(owner_ids))
-    return or_(forth, and_(_blocks(subject_id), columns.subject_id.in_(owner_ids)))
+    # Of which circles it is assigned something, whoever is in them.
+    circles = and_(
+        columns.subject_id == subject_id,
+        columns.relation == Relation.ASSIGNED.value,
+        or_(*[columns.object_id.startswith(prefix) for prefix in CIRCLES]),
+    )
+    return or_(forth, circles, and_(_blocks(subject_id), columns.subject_id.in_(owner_ids)))
+
+
+def _circles_of(facts: Iterable[RelationshipFact]) -> list[str]:
+    return sorted(
+        {fact.object_id for fact in facts if fact.relation is Relation.ASSIGNED and is_circle(fact.object_id)}
+    )
+
+
+def _members(circles: Sequence[str]) -> ColumnElement[bool]:
+    return and_(authz_facts.c.object_id.in_(circles), authz_facts.c.relation == Relation.MEMBER.value)
 
 
 def _blocks(subject_id: str) -> ColumnElement[bool]:

@@ -20,7 +20,7 @@ from joserfc.jwk import OctKey
 
 from authz.errors import InvalidCall
 from authz.identity.subject import ANONYMOUS, Subject
-from authz.identity.tokens import MALFORMED, subject_from_claims
+from authz.identity.tokens import MALFORMED, limits_claim, subject_from_claims
 
 HEADER_NAME = "stadion-subject"
 KEY_BYTES_MIN = 32
@@ -152,6 +152,7 @@ def _subject_claims(subject: Subject) -> dict[str, Any]:
         "region": subject.region,
         "device": subject.device,
         "address": subject.client_address,
+        "limits": limits_claim(subject.limits),
         "expires_at": None if subject.expires_at_utc is None else subject.expires_at_utc.timestamp(),
     }
     return {name: value for name, value in claims.items() if value is not None}

@@ -10,7 +10,7 @@ from authz.classes import DataClass, Role
 
 @dataclass(frozen=True, slots=True)
 class RoleLimit:
-    """That a role counts for everybody in `classes` alone, else for whom a fact says that it is `assigned`."""
+    """That a role counts for everybody in `classes` alone, else for whom facts say that it is `assigned`."""
 
     role: Role
     classes: frozenset[DataClass] = frozenset()

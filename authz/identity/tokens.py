@@ -14,7 +14,7 @@ from joserfc import jws
 from joserfc.errors import JoseError
 from joserfc.jws import JWSRegistry
 
-from authz.classes import Role
+from authz.classes import DataClass, Role
 from authz.errors import InvalidToken
 from authz.identity.keys import (
     OWN_ALGORITHMS,
@@ -25,7 +25,7 @@ from authz.identity.keys import (
     now_utc,
 )
 from authz.identity.revocation import TOKEN_LIFETIME, Revocations
-from authz.identity.subject import Subject
+from authz.identity.subject import RoleLimit, Subject
 
 TOKEN_TYPE = "at+jwt"  # noqa: S105 - the media type of RFC 9068, no secret
 TOKEN_BYTES_MAX = 4_096
@@ -216,7 +216,13 @@ def subject_from_claims(claims: Mapping[str, Any], *, expires_at_utc: datetime |
         region=_optional_text(claims.get("region")),
         device=_optional_text(claims.get("device")),
         expires_at_utc=expires_at_utc,
+        limits=_limits(claims.get("limits", {})),
     )
+
+
+def limits_claim(limits: tuple[RoleLimit, ...]) -> dict[str, list[str]] | None:
+    """The claim `limits`: by role, the data classes in which it counts for everybody. None for no limit."""
+    return {limit.role.value: sorted(limit.classes) for limit in limits} or None
 
 
 def _foreign_subject(claims: Mapping[str, Any], foreign: ForeignTerms, expires_at: datetime) -> Subject:
@@ -241,11 +247,24 @@ def _claims_of(subject: Subject) -> dict[str, Any]:
         "scope": " ".join(sorted(subject.scopes)),
         "region": subject.region,
         "device": subject.device,
+        "limits": limits_claim(subject.limits),
     }
     return {name: value for name, value in claims.items() if value is not None and value != ""}
 
 
 _ROLE_NAMES = frozenset(role.value for role in Role)
+_CLASS_NAMES = frozenset(data_class.value for data_class in DataClass)
+
+
+def _limits(claim: object) -> tuple[RoleLimit, ...]:
+    """A class that this version does not know opens nothing; a limit of an unknown role limits nothing."""
+    if not isinstance(claim, dict):
+        raise TypeError
+    return tuple(
+        RoleLimit(Role(role), frozenset(DataClass(name) for name in _texts(names) if name in _CLASS_NAMES))
+        for role, names in sorted(claim.items())
+        if role in _ROLE_NAMES
+    )
 
 
 def _read_header(token: str) -> dict[str, str]:

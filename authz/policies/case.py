@@ -13,6 +13,8 @@ from authz.question import Question
 
 ANYONE = "anyone"
 AUTHENTICATED = "authenticated"
+LIMITED = "limited:"
+"""Before a role that does not count for everybody: no rule can ask for it, the table looks at it."""
 
 Party = frozenset[str]
 
@@ -44,10 +46,11 @@ def base_party(subject: Subject) -> Party:
     """
     if not subject.authenticated:
         return frozenset({ANYONE})
+    limited = {f"{LIMITED}{limit.role.value}" for limit in subject.limits}
     for alone in (Role.PARTNER, Role.SERVICE):
         if alone in subject.roles:
-            return frozenset({ANYONE, alone.value})
-    return frozenset({ANYONE, AUTHENTICATED, *(role.value for role in subject.roles)})
+            return frozenset({ANYONE, alone.value, *(limited & {f"{LIMITED}{alone.value}"})})
+    return frozenset({ANYONE, AUTHENTICATED, *(role.value for role in subject.roles), *limited})
 
 
 def with_implied(parties: Party) -> Party:

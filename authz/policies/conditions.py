@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import IntEnum
 
 from authz.classes import Purpose, Relation, Role, Visibility
@@ -154,6 +154,24 @@ def _hours(argument: str) -> tuple[int, int]:
 
 
 # --- the relation to the owner
+
+
+def _assigned(argument: str) -> Holds:
+    """The role counts for this person: it is not limited, or this class is open to it everywhere, or a fact
+    says so by the words `ROLE` or `ROLE:CLASS`, until the end after an `@` if there is one."""
+
+    def holds(case: Case) -> bool:
+        limit = case.subject.limit_of(argument)
+        data_class = case.question.data_class
+        if limit is None or data_class in limit.classes:
+            return True
+        words = (argument, f"{argument}:{data_class}")
+        return any(
+            word in words and (not end or case.now < datetime.fromisoformat(end))
+            for word, _, end in (scope.partition("@") for scope in _scopes(case, Relation.ASSIGNED))
+        )
+
+    return holds
 
 
 def _link(argument: str) -> Holds:
@@ -305,6 +323,12 @@ KINDS: Mapping[str, Kind] = {
         _device, Depends.OWNER, "the device in use is known as this", frozenset({"attested", "compromised"})
     ),
     "outside_hours": Kind(_outside_hours, Depends.OWNER, "it is not between these hours of UTC", _ANY),
+    "assigned": Kind(
+        _assigned,
+        Depends.OWNER,
+        "this role counts for the owner, by its limits",
+        frozenset(role.value for role in Role),
+    ),
     "link": Kind(_link, Depends.OWNER, "a coach link with this scope", _ANY),
     "link_metric": Kind(_link_metric, Depends.ROW, "…for all metrics or this one", _ANY),
     "guardian_scope": Kind(_guardian_scope, Depends.OWNER, "guardianship with this scope", _ANY),

@@ -11,7 +11,7 @@ import casbin
 from casbin.persist import load_policy_line
 
 from authz.policies.case import Case, Party
-from authz.policies.conditions import conditions
+from authz.policies.conditions import ALWAYS, conditions
 from authz.policies.rules import EVERY, VIEWS, Policy
 from authz.question import DEFAULT_DENY, Decision
 
@@ -27,6 +27,7 @@ class PolicyEngine:
         self._enforcer.add_function("listed", listed)
         self._enforcer.add_function("within", within)
         self._enforcer.add_function("holds", holds)
+        self._enforcer.add_function("reaches", reaches)
 
     def decide(self, party: Party, case: Case) -> Decision:
         """The decision without obligation: the most open view that Casbin allows."""
@@ -59,6 +60,14 @@ def listed(word: str, cell: str) -> bool:
 def within(parties: str, party: Party) -> bool:
     """Whether the subject is all that the rule's parties ask for."""
     return party.issuperset(parties.split("+"))
+
+
+def reaches(parties: str, effect: str, case: Case) -> bool:
+    """Whether every role that the rule asks for counts for the owner; a deny counts for everybody."""
+    if effect == "deny":
+        return True
+    limited = {limit.role.value for limit in case.subject.limits} & set(parties.split("+"))
+    return holds(" & ".join(f"assigned:{role}" for role in sorted(limited)) or ALWAYS, effect, case)
 
 
 def holds(text: str, effect: str, case: Case) -> bool:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
 
 from authz.classes import Action, DataClass, Relation, Role
 from authz.errors import PolicyInvalid
-from authz.policies.case import ANYONE, AUTHENTICATED, with_implied
-from authz.policies.conditions import Condition, UnknownCondition, conditions
+from authz.policies.case import ANYONE, AUTHENTICATED, LIMITED, Party, with_implied
+from authz.policies.conditions import Condition, UnknownCondition, condition, conditions
 
 VIEWS = ("full", "rounded", "trimmed", "summary", "initials", "year_of_birth", "last_four", "masked")
 """How much of a value is shown, the most open first. All but the first are masks."""
@@ -47,9 +47,19 @@ class Rule:
         """Whether the rule speaks of this class and action at all."""
         return _lists(self.classes, data_class) and _lists(self.actions, action)
 
+    def reaching(self, party: Party) -> Rule:
+        """The rule as it holds for somebody some of whose roles are limited: an allow by such a role asks
+        that it counts for the owner. A deny is not weakened by that."""
+        limited = sorted(word for word in self.parties if f"{LIMITED}{word}" in party)
+        if not self.allows or not limited:
+            return self
+        return replace(
+            self, conditions=(*(condition(f"assigned:{role}") for role in limited), *self.conditions)
+        )
+
     def condition_texts(self) -> frozenset[str]:
         """Its conditions, as a set of their texts."""
-        return frozenset(condition.text for condition in self.conditions)
+        return frozenset(each.text for each in self.conditions)
 
 
 @dataclass(frozen=True, slots=True)

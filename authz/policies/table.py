@@ -113,6 +113,7 @@ class DecisionTable:
         party, data_class, action, purpose = key
         rules = [rule for rule in self.concerned(data_class, action) if rule.parties <= party]
         rules = [rule for rule in rules if not any(each.never_for & party for each in rule.conditions)]
+        rules = [rule.reaching(party) for rule in rules]
         shut = {rule.name for rule in rules if _shut_by_purpose(rule, purpose)}
         denies = _opened(rule for rule in rules if not rule.allows and rule.name not in shut)
         allowing = _most_open_first(rules)

@@ -51,6 +51,27 @@ async def test_an_older_consent_does_not_undo_a_newer_one(facts):
     assert (await facts.load("doc", ["ann"]))["ann"].consents == (deny,)
 
 
+async def test_what_is_assigned_of_a_circle_is_of_each_of_its_members(facts):
+    role = a_fact("ada", Relation.ASSIGNED, "organisation:rowers", "administrator", until=NOW)
+    ann = a_fact("ann", Relation.MEMBER, "organisation:rowers", since=NOW - timedelta(hours=1))
+    bob = a_fact("bob", Relation.MEMBER, "organisation:rowers", until=NOW - timedelta(minutes=1))
+    for fact in (role, ann, bob, a_fact("cleo", Relation.MEMBER, "organisation:runners")):
+        await facts.apply_event(fact.as_payload())
+
+    about_ann = a_fact("ada", Relation.ASSIGNED, "ann", "administrator", since=ann.valid_from_utc, until=NOW)
+    about_bob = a_fact("ada", Relation.ASSIGNED, "bob", "administrator", until=bob.valid_until_utc)
+    loaded = await facts.load("ada", ["ann", "bob", "cleo"])
+    assert {owner: each.relations for owner, each in loaded.items() if each.relations} == {
+        "ann": (about_ann,),
+        "bob": (about_bob,),
+    }
+    assert {owner: each.relations for owner, each in (await facts.of_subject("ada")).items()} == {
+        "ann": (about_ann,),
+        "bob": (about_bob,),
+    }
+    assert await facts.of_subject("ann") == {}  # being a member says nothing of others by itself
+
+
 async def test_a_block_is_seen_from_both_sides_and_other_relations_from_one(facts):
     block = a_fact("ann", Relation.BLOCKED, "bob")
     friend = a_fact("ann", Relation.FRIEND, "cleo")
@@ -106,7 +127,7 @@ async def test_all_that_is_known_about_a_subject_is_found_without_naming_owners(
         {"valid_from_utc": "2026-01-01T00:00:00"},
         {"valid_from_utc": "yesterday"},
         {"scopes": "training"},
-        {"scopes": ["s"] * 65},
+        {"scopes": ["s"] * 129},
         {"scopes": [1]},
     ],
 )

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from authz.classes import DataClass, Purpose, Relation, Role, Visibility
 from authz.decide import Authorizer, Question
 from authz.facts import MemoryFacts
-from authz.identity.subject import ANONYMOUS, Subject
+from authz.identity.subject import ANONYMOUS, RoleLimit, Subject
 from tests.kit_authz.people import NOW, a_consent, a_fact
 
 PEOPLE = ["ann", "bob", "cleo", "dave", "me"]
@@ -52,6 +52,14 @@ subjects = st.one_of(
         acr=st.integers(1, 2),
         client_id=st.sampled_from([None, "app"]),
         scopes=st.just(frozenset({"activity:read", "social:read", "service:TRAINING:read"})),
+        limits=st.sampled_from(
+            [
+                (),
+                (RoleLimit(Role.ADMINISTRATOR),),
+                (RoleLimit(Role.ADMINISTRATOR, frozenset({DataClass.AUDIT})), RoleLimit(Role.MODERATOR)),
+                (RoleLimit(Role.TRAINER), RoleLimit(Role.MEDICAL_SPECIALIST)),
+            ]
+        ),
     ),
 )
 relationships = st.builds(
@@ -59,7 +67,19 @@ relationships = st.builds(
     st.just("me"),
     st.sampled_from(Relation),
     st.sampled_from(PEOPLE),
-    st.sampled_from(["training", "social", "location", "clearance", "wellness"]),
+    st.sampled_from(
+        [
+            "training",
+            "social",
+            "location",
+            "clearance",
+            "wellness",
+            "administrator",
+            "trainer",
+            "administrator:AUDIT",
+            "moderator:SOCIAL",
+        ]
+    ),
 )
 blocks = st.builds(a_fact, st.sampled_from(PEOPLE), st.just(Relation.BLOCKED), st.just("me"))
 denials = st.builds(
@@ -150,6 +170,22 @@ async def test_an_administrator_lists_all_but_who_blocked_him():
     admin = Subject(id="me", roles=frozenset({Role.ADMINISTRATOR}))
     found = await _filter(admin, DataClass.AUDIT, a_fact("bob", Relation.BLOCKED, "me"))
     assert [found.takes(owner) for owner in PEOPLE] == [True, False, True, True, True]
+
+
+async def test_a_limited_administrator_lists_whom_the_role_is_for():
+    admin = Subject(id="me", roles=frozenset({Role.ADMINISTRATOR}), limits=(RoleLimit(Role.ADMINISTRATOR),))
+    facts = [
+        a_fact("me", Relation.ASSIGNED, "ann", "administrator"),
+        a_fact("me", Relation.ASSIGNED, "bob", "administrator:SOCIAL"),
+        a_fact("me", Relation.ASSIGNED, "organisation:rowers", "administrator"),
+        a_fact("cleo", Relation.MEMBER, "organisation:rowers"),
+        a_fact("dave", Relation.MEMBER, "organisation:rowers", until=NOW),
+    ]
+    found = await _filter(admin, DataClass.AUDIT, *facts)
+    assert not found.residual
+    assert [found.takes(owner) for owner in PEOPLE] == [True, False, True, False, True]  # and one's own
+    everywhere = replace(admin, limits=(RoleLimit(Role.ADMINISTRATOR, frozenset({DataClass.AUDIT})),))
+    assert [(await _filter(everywhere, DataClass.AUDIT)).takes(owner) for owner in PEOPLE] == [True] * 5
 
 
 async def test_a_moderator_lists_his_own_acts():

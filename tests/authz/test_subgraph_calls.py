@@ -8,10 +8,10 @@ import pytest
 from joserfc import jws
 from joserfc.jwk import OctKey
 
-from authz.classes import Role
+from authz.classes import DataClass, Role
 from authz.errors import InvalidCall
 from authz.identity.internal import SeenCalls, call_key, sign_call, verify_call
-from authz.identity.subject import ANONYMOUS, Subject
+from authz.identity.subject import ANONYMOUS, RoleLimit, Subject
 from tests.kit_authz.people import NOW
 
 KEY = bytes(range(32))
@@ -24,6 +24,8 @@ DOC = Subject(
     client_id="web",
     scopes=frozenset({"openid"}),
     region="NL",
+    device="attested",
+    limits=(RoleLimit(Role.MEDICAL_SPECIALIST, frozenset({DataClass.CLINICAL})),),
     expires_at_utc=NOW + timedelta(minutes=10),
 )
 

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from authz.classes import Action, DataClass, Purpose, Relation, Role, Visibility
 from authz.facts import ConsentFact, RelationshipFact
-from authz.identity.subject import ANONYMOUS, Subject
+from authz.identity.subject import ANONYMOUS, RoleLimit, Subject
 from authz.policies.case import Case, classed_by_labels, party_of
 from authz.policies.engine import PolicyEngine
-from authz.policies.rules import read_policy, stadion_policy
+from authz.policies.rules import VIEWS, read_policy, stadion_policy
 from authz.policies.table import DecisionTable
 from authz.question import Question
 from tests.kit_authz.people import NOW
@@ -51,6 +51,12 @@ def _some(values, *, at_most=3):
     return st.frozensets(st.sampled_from(sorted(values)), max_size=at_most)
 
 
+_classes = st.frozensets(st.sampled_from(sorted(DataClass)), max_size=2)
+ASSIGNED_WORDS = [
+    *(role.value for role in Role),
+    *(f"{role.value}:{data_class}" for role in Role for data_class in ("TRAINING", "AUDIT", "CLINICAL")),
+    "administrator@2999-01-01T00:00:00+00:00", "moderator@2000-01-01T00:00:00+00:00",
+]  # fmt: skip
 subjects = st.one_of(
     st.just(ANONYMOUS),
     st.builds(
@@ -61,6 +67,11 @@ subjects = st.one_of(
         client_id=st.sampled_from([None, "client", "web"]),
         scopes=_some(TOKEN_SCOPES, at_most=5),
         region=st.sampled_from([None, "NL", "BE"]),
+        limits=st.frozensets(st.sampled_from(sorted(Role)), max_size=3).flatmap(
+            lambda roles: st.tuples(
+                *[st.builds(RoleLimit, st.just(role), _classes) for role in sorted(roles)]
+            )
+        ),
     ),
 )
 questions = st.builds(
@@ -82,7 +93,7 @@ relationships = st.builds(
     subject_id=st.sampled_from(PEOPLE),
     relation=st.sampled_from(Relation),
     object_id=st.sampled_from(PEOPLE),
-    scopes=_some(LINK_SCOPES, at_most=5),
+    scopes=_some([*LINK_SCOPES, *ASSIGNED_WORDS], at_most=5),
     valid_from_utc=st.just(NOW - timedelta(minutes=20)),
     valid_until_utc=st.sampled_from([None, NOW + timedelta(minutes=30), NOW + timedelta(days=1)]),
     version=st.just(1),
@@ -126,6 +137,23 @@ def _same(engine: PolicyEngine, table: DecisionTable, case: Case) -> None:
 @given(case=cases)
 def test_the_table_decides_as_casbin_whatever_the_case(case):
     _same(ENGINE, DecisionTable(POLICY), case)
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(case=cases)
+def test_a_limit_of_a_role_never_opens_anything(case):
+    """Whoever has the same roles without limits is allowed at least as much, as openly."""
+    table, unlimited = DecisionTable(POLICY), replace(case, subject=replace(case.subject, limits=()))
+    (party, limited_case), (whole, whole_case) = _asked(case), _asked(unlimited)
+    limited = table.cell(party, limited_case.question).decide(limited_case)
+    free = table.cell(whole, whole_case.question).decide(whole_case)
+    assert free.allowed or not limited.allowed
+    if limited.allowed:
+        assert _openness(free.mask) <= _openness(limited.mask)
+
+
+def _openness(mask: str | None) -> int:
+    return VIEWS.index(mask or "full")
 
 
 @pytest.mark.nightly

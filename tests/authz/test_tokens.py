@@ -11,11 +11,11 @@ import pytest
 from joserfc import jws
 from joserfc.jwk import OctKey, RSAKey
 
-from authz.classes import Role
+from authz.classes import DataClass, Role
 from authz.errors import InvalidToken
 from authz.identity.keys import KeyRing, PublicKeys, generate_key
 from authz.identity.revocation import RevokedSessions
-from authz.identity.subject import ANONYMOUS, Subject
+from authz.identity.subject import ANONYMOUS, RoleLimit, Subject
 from authz.identity.tokens import TOKEN_BYTES_MAX, TokenIssuer, TokenTerms, TokenVerifier
 from tests.kit_authz.people import NOW
 
@@ -28,6 +28,8 @@ ANN = Subject(
     client_id="web",
     scopes=frozenset({"activity:read", "openid"}),
     region="NL",
+    device="registered",
+    limits=(RoleLimit(Role.ATHLETE), RoleLimit(Role.TRAINER, frozenset({DataClass.TRAINING}))),
 )
 
 
@@ -81,6 +83,20 @@ def test_a_token_names_its_algorithm_and_key_and_carries_nothing_unneeded(ring, 
     header, claims, _ = _segments(issue(Subject(id="ann")))
     assert header == {"alg": ring.signing_key.algorithm, "kid": ring.signing_key.kid, "typ": "at+jwt"}
     assert set(claims) == {"iss", "aud", "iat", "exp", "jti", "sub", "roles", "acr"}
+
+
+@pytest.mark.parametrize(
+    "limits", [[], ["administrator"], {"administrator": "AUDIT"}, {"trainer": [1]}, None, 0]
+)
+def test_limits_of_another_shape_are_refused(ring, issue, verify, limits):
+    """A limit that cannot be read must not become none."""
+    with pytest.raises(InvalidToken):
+        verify(_resigned(ring, issue(ANN), limits=limits))
+
+
+def test_a_limit_of_what_this_version_does_not_know_opens_nothing(ring, issue, verify):
+    told = verify(_resigned(ring, issue(ANN), limits={"trainer": ["GENOMIC"], "wizard": ["TRAINING"]}))
+    assert told.limits == (RoleLimit(Role.TRAINER),)
 
 
 def test_an_expired_token_is_refused(issue, verify, clock):

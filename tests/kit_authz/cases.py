@@ -10,13 +10,13 @@ from pathlib import Path
 
 from authz.classes import DataClass, Purpose, Relation, Role, Visibility
 from authz.facts import ConsentFact, RelationshipFact
-from authz.identity.subject import ANONYMOUS, Subject
+from authz.identity.subject import ANONYMOUS, RoleLimit, Subject
 from authz.question import Decision, Question
 from tests.kit_authz.people import NOW, a_consent, a_fact
 
 FOLDER = Path(__file__).parents[1] / "policy_cases"
 SUBJECT, OWNER, CLIENT = "subject", "owner", "client"
-FACT_SCOPED = ("coach", "guardian", "break_glass")
+FACT_SCOPED = ("coach", "guardian", "break_glass", "assigned")
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +103,13 @@ def _case(line: str, cell: str, row: dict[str, str]) -> PolicyCase:
 def _subject(row: dict[str, str]) -> Subject:
     if row["role"] == "anonymous":
         return ANONYMOUS
-    roles = frozenset(Role(role) for role in row["role"].split("+"))
+    written = [each.partition("!") for each in row["role"].split("+")]
+    roles = frozenset(Role(role) for role, _, _ in written)
+    limits = tuple(
+        RoleLimit(Role(role), frozenset(DataClass(name) for name in classes.split("|") if name))
+        for role, limited, classes in written
+        if limited
+    )
     scoped = roles & {Role.PARTNER, Role.SERVICE}
     return Subject(
         id=SUBJECT,
@@ -113,6 +119,7 @@ def _subject(row: dict[str, str]) -> Subject:
         client_id=CLIENT if Role.PARTNER in roles else "web",
         scopes=frozenset(row["scopes"].split()) if scoped else frozenset(),
         region="NL",
+        limits=limits,
     )
 
 
