@@ -1,9 +1,6 @@
 """The subgraph port before another one: what subgraphs say may be kept is kept, and not asked for again.
 
 Entities are kept one by one, whatever they were asked for with; root fields as one answer.
-
-INVARIANT: what is private to its viewer is kept under the viewer: identity, roles, scopes, level and region,
-and every header that goes to the subgraph; nobody else's look-up can have that key.
 """
 
 from __future__ import annotations
@@ -13,14 +10,14 @@ import logging
 import secrets
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any, Final, Protocol
 
 import orjson
 
-from authz.identity.subject import Subject
 from router.execution.answer_cache.freshness import STALE, Freshness, freshness_of, now_s, tell
 from router.execution.answer_cache.hints import Hints, hints_of
+from router.execution.answer_cache.keys import keys_of
 from router.execution.answer_cache.reading import EntityPart, ReadQuery, read_query
 from router.execution.answer_cache.tags import (
     TagFormats,
@@ -41,9 +38,6 @@ VALUE_BYTES_MAX: Final = 1_000_000
 CLOCKS_APART_S: Final = 1.0
 """Routers that share a store may differ so much about the time."""
 _GENERATION_S: Final = 7 * 24 * 3_600
-_TRACE_HEADERS: Final = frozenset({"traceparent", "tracestate", "x-request-id", "baggage"})
-_CREDENTIALS: Final = frozenset({"authorization", "cookie"})
-_OF_A_SESSION: Final = frozenset({"session_id", "expires_at_utc"})
 _UNREAD: Final = object()
 
 look_ups = instruments.counter(
@@ -314,30 +308,8 @@ class CachedTransport:
 
 
 def _unit(request: SubgraphRequest, kind: str, parts: list[Any], tags: list[str]) -> _Unit:
-    headers = {name: value for name, value in request.headers.items() if name not in _TRACE_HEADERS}
-    shared = {name: value for name, value in headers.items() if name not in _CREDENTIALS}
-    what = [kind, request.service, *parts]
-    return _Unit(
-        public_key=_key("public", [*what, shared]),
-        private_key=_key("viewer", [*what, headers, _viewer(request.subject)]),
-        tags=tags,
-    )
-
-
-def _viewer(subject: Subject) -> list[str]:
-    """All of a viewer that a subgraph may decide by; a new session of the same rights sees the same.
-
-    INVARIANT: whatever is added to a Subject becomes part of the key by itself.
-    """
-    values = (
-        (one.name, getattr(subject, one.name)) for one in fields(subject) if one.name not in _OF_A_SESSION
-    )
-    return [f"{name}={sorted(value) if isinstance(value, frozenset) else value!r}" for name, value in values]
-
-
-def _key(kind: str, parts: list[Any]) -> str:
-    text = orjson.dumps(parts, option=orjson.OPT_SORT_KEYS)
-    return f"answers:2:{kind}:{hashlib.sha256(text).hexdigest()}"
+    public_key, private_key = keys_of(request, kind, parts)
+    return _Unit(public_key, private_key, tags)
 
 
 def _generation_key(tag: str) -> str:
