@@ -7,15 +7,19 @@ import errno
 import hashlib
 import os
 import secrets
+import stat
 import time
 from collections.abc import AsyncIterable, AsyncIterator, Callable
 from pathlib import Path
 
 from datastores.blobs.incoming import IncomingFile, IncomingFolder
-from datastores.blobs.links import SignedLinks
+from datastores.blobs.links import SignedLinks, Terms
 from datastores.blobs.port import (
+    PLAIN,
     UPLOAD_KEPT_S,
     Blob,
+    Download,
+    NotAsTold,
     Upload,
     check_key,
     check_range,
@@ -89,27 +93,53 @@ class FileBlobs:
                 else:
                     yield Path(entry.path).relative_to(self._kept).as_posix()
 
-    async def download_link(self, key: str, *, valid_s: float) -> str:
+    async def size_bytes(self, key: str) -> int:
+        """How long a blob is; NotFound."""
+        place = self._place(key)
+        try:
+            found = await asyncio.to_thread(place.stat)
+        except (FileNotFoundError, NotADirectoryError):
+            raise NotFound(f"no blob `{key}`") from None
+        except OSError as error:
+            raise _unavailable(error) from error
+        if not stat.S_ISREG(found.st_mode):
+            raise NotFound(f"no blob `{key}`")
+        return found.st_size
+
+    async def download_link(self, key: str, *, valid_s: float, about: Download = PLAIN) -> str:
         """A signed URL for `key`. Errors: ValueError where links are served nowhere."""
         check_key(key)
         check_valid_s(valid_s)
-        return self._signed().url("GET", key, until_s=self._clock_s() + valid_s)
+        terms = Terms(file_name=about.file_name, sha256=about.sha256, grant=about.grant)
+        return self._signed().url("GET", key, until_s=self._clock_s() + valid_s, terms=terms)
 
-    async def upload_link(self, *, valid_s: float, size_bytes_max: int) -> Upload:
+    async def upload_link(
+        self, *, valid_s: float, size_bytes_max: int, size_bytes: int | None = None, sha256: str | None = None
+    ) -> Upload:
         """A signed URL for one new upload."""
         check_valid_s(valid_s)
         upload_id = secrets.token_hex(16)
         until_s = self._clock_s() + valid_s
-        url = self._signed().url("PUT", upload_id, until_s=until_s, size_bytes_max=size_bytes_max)
-        return Upload(upload_id, url)
+        terms = Terms(size_bytes_max=size_bytes_max, size_bytes=size_bytes, sha256=sha256 or "")
+        return Upload(upload_id, self._signed().url("PUT", upload_id, until_s=until_s, terms=terms))
 
-    async def receive(self, upload_id: str, content: AsyncIterable[bytes], *, size_bytes_max: int) -> None:
-        """Keep what came by the link of `upload_id`. Conflict where something came before."""
-        place = self._upload(upload_id)
-        temporary = self._aside()
+    async def receive(
+        self,
+        upload_id: str,
+        content: AsyncIterable[bytes],
+        *,
+        size_bytes_max: int,
+        size_bytes: int | None = None,
+        sha256: str | None = None,
+    ) -> None:
+        """Keep what came by the link of `upload_id`. Conflict where something came before; NotAsTold where it
+        has not the size or hash that its link tells."""
+        place, temporary = self._upload(upload_id), self._aside()
         try:
-            size_bytes, sha256 = await self._receive(temporary, content, size_bytes_max)
-            await asyncio.to_thread(_link, temporary, place, Blob(upload_id, size_bytes, sha256))
+            came = Blob(upload_id, *await self._receive(temporary, content, size_bytes_max))
+            if size_bytes not in (None, came.size_bytes) or sha256 not in (None, came.sha256):
+                raise NotAsTold("the upload is not what its link tells")
+            await asyncio.to_thread(_link, temporary, place, came)
         except OSError as error:
             raise _unavailable(error) from error
         finally:

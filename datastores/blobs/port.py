@@ -7,8 +7,8 @@ readers, until `accept` has checked it and given it its key.
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterable, AsyncIterator
-from dataclasses import dataclass
+from collections.abc import AsyncIterable, AsyncIterator, Mapping
+from dataclasses import dataclass, field
 from typing import Protocol
 
 KEY_CHARACTERS_MAX = 512
@@ -20,10 +20,30 @@ _SEGMENT = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """Where a client puts bytes, by one HTTP PUT to `url`; `accept` takes its `id`."""
+    """Where a client puts bytes, by one HTTP PUT to `url` with exactly these `headers`; `accept` takes its
+    `id`."""
 
     id: str
     url: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+class NotAsTold(ValueError):
+    """What came is not of the size or hash that was told."""
+
+
+@dataclass(frozen=True, slots=True)
+class Download:
+    """What a download link says besides its key. `file_name` is what a browser calls the file, `sha256` the
+    hex of its content. `grant` names whose right the link stands for, to whoever serves it: the files store
+    asks anew at each use, S3 cannot and only ends."""
+
+    file_name: str = ""
+    sha256: str = ""
+    grant: str = ""
+
+
+PLAIN = Download()
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,13 +87,16 @@ class Blobs(Protocol):
         """Every key, in no promised order; one that comes or goes meanwhile may be in it or not."""
         ...
 
-    async def download_link(self, key: str, *, valid_s: float) -> str:
+    async def download_link(self, key: str, *, valid_s: float, about: Download = PLAIN) -> str:
         """A URL by which anyone may read `key` for `valid_s`, at most 7 days; whether it is there is not
-        looked at."""
+        looked at. What `about` says of it is told to the reader, as far as the store can."""
         ...
 
-    async def upload_link(self, *, valid_s: float, size_bytes_max: int) -> Upload:
-        """A place where anyone who has its URL may put bytes for `valid_s`."""
+    async def upload_link(
+        self, *, valid_s: float, size_bytes_max: int, size_bytes: int | None = None, sha256: str | None = None
+    ) -> Upload:
+        """A place where anyone who has its URL may put bytes for `valid_s`. With `size_bytes` or `sha256`
+        (hex), just these: what else comes is refused, at the latest when it is accepted."""
         ...
 
     async def accept(

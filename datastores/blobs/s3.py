@@ -3,21 +3,32 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import hashlib
 import logging
 import secrets
-from collections.abc import AsyncIterable, AsyncIterator, Iterator
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError, PermissionDeniedError, UnauthenticatedError
 from obstore.store import S3Store
 
-from datastores.blobs.port import UPLOAD_KEPT_S, Blob, Upload, check_key, check_range, check_valid_s
+from datastores.blobs.port import (
+    PLAIN,
+    UPLOAD_KEPT_S,
+    Blob,
+    Download,
+    Upload,
+    check_key,
+    check_range,
+    check_valid_s,
+)
+from datastores.blobs.presign import S3Place
 from datastores.config import StoreUrlProblem
 from datastores.errors import Conflict, NotFound, Unavailable
 
@@ -50,9 +61,17 @@ class S3Blobs:
     A put is conditional: of two at one key the server lets one through, whatever machine they came from.
     """
 
-    def __init__(self, url: str, *, limits: S3Limits | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        limits: S3Limits | None = None,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
         self._limits = limits or S3Limits()
-        self._store, self._place = _store(url, self._limits)
+        self._store, self._bucket = _store(url, self._limits)
+        self._place = _place(url)
+        self._now = now
         self._open = False
 
     async def open(self) -> None:
@@ -114,17 +133,32 @@ class S3Blobs:
                 for entry in page:
                     yield entry["path"].removeprefix("kept/")
 
-    async def download_link(self, key: str, *, valid_s: float) -> str:
-        """A presigned URL for `key`."""
+    async def download_link(self, key: str, *, valid_s: float, about: Download = PLAIN) -> str:
+        """A presigned URL for `key`. It ends with its time alone: a grant is not asked about again."""
         check_key(key)
         check_valid_s(valid_s)
-        return await self._signed("GET", _kept(key), valid_s)
+        if self._place is None or not about.file_name:
+            return await self._signed("GET", _kept(key), valid_s)
+        called = f"attachment; filename*=UTF-8''{quote(about.file_name, safe='')}"
+        query = {"response-content-disposition": called}
+        return self._place.presigned("GET", _kept(key), valid_s=valid_s, at_utc=self._now(), query=query)
 
-    async def upload_link(self, *, valid_s: float, size_bytes_max: int) -> Upload:
-        """A presigned URL for one new upload; its size is checked when it is accepted."""
+    async def upload_link(
+        self, *, valid_s: float, size_bytes_max: int, size_bytes: int | None = None, sha256: str | None = None
+    ) -> Upload:
+        """A presigned URL for one new upload. Where the URL of the store has its credentials, size and hash
+        are bound by the signature; else, as the limit is, they are checked when it is accepted."""
         check_valid_s(valid_s)
-        upload_id = secrets.token_hex(16)
-        return Upload(upload_id, await self._signed("PUT", f"uploads/{upload_id}", valid_s))
+        path = f"uploads/{(upload_id := secrets.token_hex(16))}"
+        headers = {}
+        if size_bytes is not None:
+            headers["content-length"] = str(size_bytes)
+        if sha256 is not None:
+            headers["x-amz-checksum-sha256"] = base64.b64encode(bytes.fromhex(sha256)).decode()
+        if self._place is None or not headers:
+            return Upload(upload_id, await self._signed("PUT", path, valid_s))
+        url = self._place.presigned("PUT", path, valid_s=valid_s, at_utc=self._now(), headers=headers)
+        return Upload(upload_id, url, headers)
 
     async def accept(
         self, upload_id: str, key: str, *, size_bytes_max: int, sha256: str | None = None
@@ -214,17 +248,17 @@ class S3Blobs:
     @contextmanager
     def _typed_errors(self, *, missing: str = "") -> Iterator[None]:
         if not self._open:
-            raise Unavailable(f"the bucket {self._place} is not open")
+            raise Unavailable(f"the bucket {self._bucket} is not open")
         try:
             yield
         except FileNotFoundError:
             if missing:
                 raise NotFound(missing) from None
-            raise Unavailable(f"the bucket {self._place} is not there") from None
+            raise Unavailable(f"the bucket {self._bucket} is not there") from None
         except (PermissionDeniedError, UnauthenticatedError):
-            raise Unavailable(f"the bucket {self._place} refuses the credentials") from None
+            raise Unavailable(f"the bucket {self._bucket} refuses the credentials") from None
         except (BaseError, TimeoutError) as error:
-            raise Unavailable(f"the bucket {self._place} is unavailable: {type(error).__name__}") from None
+            raise Unavailable(f"the bucket {self._bucket} is unavailable: {type(error).__name__}") from None
 
 
 class _Hashed:
@@ -268,6 +302,21 @@ class _Hashed:
 
 def _kept(key: str) -> str:
     return f"kept/{key}"
+
+
+def _place(url: str) -> S3Place | None:
+    """Where the bucket is, where the URL says so with credentials."""
+    parts = urlsplit(url)
+    if not parts.scheme.startswith("s3+") or not parts.username:
+        return None
+    options = {name: values[-1] for name, values in parse_qs(parts.query).items()}
+    return S3Place(
+        base=f"{parts.scheme[3:]}://{parts.netloc.rpartition('@')[2]}",
+        prefix=f"/{parts.path.strip('/')}",
+        region=options.get("region", "us-east-1"),
+        key_id=unquote(parts.username),
+        secret=unquote(parts.password or ""),
+    )
 
 
 def _store(url: str, limits: S3Limits) -> tuple[S3Store, str]:

@@ -18,7 +18,7 @@ from datastores.blobs.files import FileBlobs
 from datastores.blobs.incoming import LOCK
 from datastores.blobs.links import SignedLinks
 from datastores.blobs.opening import open_blobs
-from datastores.blobs.port import Blobs
+from datastores.blobs.port import Blobs, Download
 from datastores.blobs.s3 import S3Blobs, S3Limits
 from datastores.blobs.serving import BlobLinks
 from datastores.config import StoreUrlProblem
@@ -42,9 +42,6 @@ class Place:
             return [each["path"] for page in pages for each in page if not each["path"].startswith("kept/")]
         files = [path for path in self._folder.rglob("*") if path.is_file() and path.name != LOCK]
         return [path.name for path in files if "kept" not in path.parts]
-
-
-NOW_S = 1_800_000_000.0
 
 
 @pytest.fixture(params=["files", "s3"])
@@ -237,6 +234,25 @@ async def test_what_came_by_a_link_is_unseen_until_it_is_accepted(place: Place) 
         await place.blobs.accept(upload.id, "rides/2.fit", size_bytes_max=BIG)
 
 
+async def test_an_upload_may_be_bound_to_its_size_and_hash(place: Place) -> None:
+    content = os.urandom(1_000)
+    sha256 = hashlib.sha256(content).hexdigest()
+    upload = await place.blobs.upload_link(valid_s=60, size_bytes_max=9_000, size_bytes=1_000, sha256=sha256)
+    assert (await place.http.put(upload.url, content=content, headers=upload.headers)).status_code == 200
+    blob = await place.blobs.accept(upload.id, "bound", size_bytes_max=9_000, sha256=sha256)
+    assert (blob.size_bytes, blob.sha256) == (1_000, sha256)
+
+
+async def test_a_download_may_be_called_something(place: Place) -> None:
+    await place.blobs.put("a/b", chunks(b"0123456789"), size_bytes_max=10)
+    about = Download(file_name="Öde & Söhne.fit", sha256=hashlib.sha256(b"0123456789").hexdigest())
+    link = await place.blobs.download_link("a/b", valid_s=60, about=about)
+    answer = await place.http.get(link)
+    assert (answer.status_code, answer.content) == (200, b"0123456789")
+    called = "attachment; filename*=UTF-8''%C3%96de%20%26%20S%C3%B6hne.fit"
+    assert answer.headers["content-disposition"] == called
+
+
 async def test_an_upload_that_is_not_what_was_told_is_refused_and_gone(place: Place) -> None:
     await place.blobs.put("k", chunks(b"there"), size_bytes_max=9)
     for content, told in ((b"123456", {}), (b"abc", {"sha256": "0" * 64}), (b"other", {})):
@@ -267,33 +283,6 @@ async def test_a_hundred_writers_of_one_key_leave_one_whole(blobs: Blobs) -> Non
     assert sum(isinstance(answer, Conflict) for answer in answers) == 99
     [won] = [answer for answer in answers if not isinstance(answer, BaseException)]
     assert hashlib.sha256(await content_of(blobs, "k")).hexdigest() == won.sha256
-
-
-async def test_a_link_to_a_file_ends_with_its_time_and_its_key(tmp_path: Path) -> None:
-    now_s = [NOW_S]
-    links = SignedLinks("http://stadion.test/blobs/", os.urandom(32))
-    blobs = FileBlobs(tmp_path / "blobs", links=links, clock_s=lambda: now_s[0])
-    await blobs.open()
-    await blobs.put("k", chunks(b"x"), size_bytes_max=1)
-    transport = httpx2.ASGITransport(BlobLinks(blobs, links, clock_s=lambda: now_s[0]))
-    link = (await blobs.download_link("k", valid_s=60)).replace("/blobs/", "/")
-    upload = await blobs.upload_link(valid_s=60, size_bytes_max=3)
-    upload_url = upload.url.replace("/blobs/", "/")
-    async with httpx2.AsyncClient(transport=transport) as http:
-        assert (await http.get(link)).headers["content-disposition"] == "attachment"
-        assert (await http.put(upload_url, content=b"1234")).status_code == 413
-        assert (await http.put(upload_url.replace("size=3", "size=9"), content=b"1234")).status_code == 403
-        assert (await http.put(upload_url, content=b"123")).status_code == 200
-        assert (await http.put(upload_url, content=b"456")).status_code == 409
-        assert (await http.delete(link)).status_code == 405
-        assert (await http.get(link, headers={"range": "bytes=9-"})).status_code == 416
-        assert (await http.get(link.replace("until=", "until=x"))).status_code == 403
-        now_s[0] += 61
-        assert (await http.get(link)).status_code == 403
-    with pytest.raises(ValueError, match="32 bytes"):
-        SignedLinks("http://h", b"short")
-    with pytest.raises(ValueError, match="give `links`"):
-        await FileBlobs(tmp_path / "blobs").download_link("k", valid_s=1)
 
 
 async def test_uploads_that_nobody_accepts_are_swept_after_a_day(tmp_path: Path) -> None:
