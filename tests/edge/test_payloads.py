@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import gzip
 import io
 import json
 import resource
-import time
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -18,6 +16,7 @@ import pytest
 import yaml
 
 from authz.identity.subject import Subject
+from router.codings import WRITTEN, packed
 from router.config import HttpLimits, OperationLimits, RouterConfig
 from tests.kit_edge.running import Running, running
 
@@ -183,7 +182,10 @@ def bombs() -> list[tuple[dict[str, str], bytes, str]]:
         "{ " + "x " * 7_000 + "}",
     ]
     return [
-        ({**plain, "content-encoding": "gzip"}, gzip.compress(b" " * 40_000_000), "REQUEST_TOO_LARGE"),
+        *(
+            ({**plain, "content-encoding": coding}, packed(b" " * 40_000_000, coding), "REQUEST_TOO_LARGE")
+            for coding in WRITTEN
+        ),
         (plain, b" " * 1_100_000, "REQUEST_TOO_LARGE"),
         (plain, nested, "BAD_REQUEST"),
         (plain, json.dumps([{"query": "{ hello }"}] * 1_000).encode(), "BATCHING_NOT_SUPPORTED"),
@@ -219,21 +221,23 @@ async def refusal(router: Running, headers: dict[str, str], body: bytes) -> str:
 
 
 async def test_while_bombs_fall_memory_is_bounded_and_others_are_answered() -> None:
+    """Client and server are one process, so what is measured is theirs together; and waiting is counted in
+    bombs that were answered meanwhile, which a slow machine does not change."""
     async with running(STORM) as router:
         prepared = bombs()
         await router.post({"query": "{ hello }"})
         for headers, body, _ in prepared:
             await refusal(router, headers, body)
+        asked = counting(router)
         before_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        storm = [asyncio.create_task(refusal(router, headers, body)) for headers, body, _ in prepared * 10]
-        waits: list[float] = []
-        while not all(one.done() for one in storm):
-            began = time.perf_counter()
+        storm = [asyncio.create_task(refusal(router, headers, body)) for headers, body, _ in prepared * 6]
+        waits: list[int] = []
+        while (before := sum(one.done() for one in storm)) < len(storm):
             assert (await router.post({"query": "{ hello }"}))[1] == {"data": {"hello": "hello world"}}
-            waits.append(time.perf_counter() - began)
-        assert [await one for one in storm] == [code for _, _, code in prepared] * 10
+            waits.append(sum(one.done() for one in storm) - before)
+        assert [await one for one in storm] == [code for _, _, code in prepared] * 6
         grown_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before_kib
-    assert waits
-    # ten of each at once, client and server in this one process
-    assert max(waits) < 10
-    assert grown_kib < 200_000
+    assert len(asked) == len(waits)  # of the bombs, none reached a subgraph
+    assert len(waits) >= 3
+    assert max(waits) < len(storm) * 2 / 3  # nobody waits for the whole storm
+    assert grown_kib < 100_000
