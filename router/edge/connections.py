@@ -8,10 +8,11 @@ closes without having answered only those connections that stay silent.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any, Final
 from weakref import WeakSet
 
-from router.edge.quick_http import QuickProtocol
+from router.edge.quick_http import LEFT, QuickProtocol
 
 FIRST_REQUEST_S: Final = 2.0
 """How long a stopping process waits for the first request of a connection."""
@@ -40,6 +41,7 @@ class ClientConnection(QuickProtocol):
     _heard = False
     """Whether bytes have come since the connection was looked at."""
     _closing: asyncio.TimerHandle | None = None
+    _left: Callable[[], None] | None = None
 
     def __init__(self, *, connections: Connections, **uvicorns: Any) -> None:
         super().__init__(**uvicorns)
@@ -61,11 +63,24 @@ class ClientConnection(QuickProtocol):
             if not self._is_quiet():
                 self.cycle.keep_alive = False
 
+    def on_headers_complete(self) -> None:
+        """httptools: the body follows. An answer that lasts can be told when its client goes."""
+        self.scope[LEFT] = self._tell  # type: ignore[typeddict-unknown-key]
+        super().on_headers_complete()
+
+    def _tell(self, left: Callable[[], None] | None) -> None:
+        self._left = left
+        if left is not None and self.transport.is_closing():
+            left()
+
     def connection_lost(self, exc: Exception | None) -> None:
         """asyncio: it has ended."""
         if self._closing is not None:
             self._closing.cancel()
         super().connection_lost(exc)
+        left, self._left = self._left, None
+        if left is not None:
+            left()
 
     def shutdown(self) -> None:
         """uvicorn: the server stops."""

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from types import TracebackType
+from typing import TypeAlias
 
 from starlette.types import Receive
 
 from router.edge.requests import ClientGone
 
+Tell: TypeAlias = Callable[[Callable[[], None] | None], None]
+"""Takes what to call when the client goes; None: nothing any more."""
 QUICK_S = 1.0
 """Most requests are answered sooner; only slower ones are worth a watch."""
 
@@ -17,9 +21,11 @@ QUICK_S = 1.0
 class Departure:
     """Cancels the block when the client goes, and turns that cancellation into ClientGone."""
 
-    __slots__ = ("_at_once", "_gone", "_ignored", "_receive", "_watch", "_work", "is_over")
+    __slots__ = ("_at_once", "_gone", "_ignored", "_receive", "_tell", "_watch", "_work", "is_over")
 
-    def __init__(self, receive: Receive, *, at_once: bool) -> None:
+    def __init__(self, receive: Receive, *, at_once: bool, tell: Tell | None = None) -> None:
+        """`tell` has the server say when the client goes; without it a task waits for that."""
+        self._tell = tell
         self._receive: Receive | None = receive
         self._at_once = at_once
         self._watch: asyncio.Task[None] | None = None
@@ -38,6 +44,8 @@ class Departure:
         self.is_over = True
         if self._watch is not None:
             self._watch.cancel()
+        elif self._tell is not None:
+            self._tell(None)
         work, self._work, self._receive = self._work, None, None
         if self._gone and kind is asyncio.CancelledError and work is not None:
             work.uncancel()
@@ -49,12 +57,19 @@ class Departure:
 
     def begin(self) -> None:
         """Watch the client from now on."""
-        if not self._ignored and not self.is_over:
+        if self._ignored or self.is_over:
+            return
+        if self._tell is not None:
+            self._tell(self._leave)
+        else:
             self._watch = asyncio.create_task(self._wait())
 
     async def _wait(self) -> None:
         while self._receive is not None and (await self._receive())["type"] != "http.disconnect":
             pass
+        self._leave()
+
+    def _leave(self) -> None:
         if not self._ignored and self._work is not None:
             self._gone = True
             self._work.cancel()

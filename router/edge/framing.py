@@ -12,8 +12,10 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
-from router.edge.answers import Answer
+from router.edge.answers import Answer, answer_of_failure
+from router.edge.feeds import QUIET, Reading
 from router.edge.negotiation import CONTENT_TYPES, IncrementalWire, Wire
+from router.telemetry import trace_id_of
 
 SUBSCRIPTION_BOUNDARY = "graphql"
 INCREMENTAL_BOUNDARY = "-"
@@ -84,10 +86,30 @@ def framing_of_increments(accepted: IncrementalWire) -> Framing:
     )
 
 
-async def framed(
-    answers: AsyncIterator[Answer], framing: Framing, *, heartbeat_s: float
+def framed(
+    answers: AsyncIterator[Answer] | Reading, framing: Framing, *, heartbeat_s: float
 ) -> AsyncIterator[bytes]:
     """The bytes of the stream, with a sign of life at once and after each quiet `heartbeat_s`."""
+    if isinstance(answers, Reading):
+        return _framed_events(answers, framing, heartbeat_s)
+    return _framed_answers(answers, framing, heartbeat_s)
+
+
+async def _framed_events(reading: Reading, framing: Framing, heartbeat_s: float) -> AsyncIterator[bytes]:
+    """A subscription's: no task beside the reader's own. A failure is the last answer, worded or masked."""
+    yield framing.begin + framing.heartbeat
+    quiet_s = heartbeat_s if framing.heartbeat else None
+    try:
+        while (event := await reading.next(quiet_s=quiet_s)) is not None:
+            yield framing.heartbeat if event is QUIET else event.framed(framing)
+    except Exception as failure:
+        yield framing.frame(answer_of_failure(failure, trace_id_of(None)))
+    yield framing.end
+
+
+async def _framed_answers(
+    answers: AsyncIterator[Answer], framing: Framing, heartbeat_s: float
+) -> AsyncIterator[bytes]:
     if framing.begin or framing.heartbeat:
         yield framing.begin + framing.heartbeat
     following = asyncio.ensure_future(anext(answers, None))

@@ -22,6 +22,7 @@ from router.edge.compression import Compression
 from router.edge.csrf import check_preflight
 from router.edge.disconnect import Departure, Departures
 from router.edge.explorer import explorer_page
+from router.edge.feeds import Reading
 from router.edge.forwarding import Forwarding
 from router.edge.framing import EVENTS, Framing, framed, framing_of, framing_of_increments
 from router.edge.incremental import increments, standing
@@ -36,11 +37,10 @@ from router.edge.negotiation import (
     media_type,
 )
 from router.edge.parts import Parts
-from router.edge.quick_http import ABORT, REPLY, WHOLE_BODY, WHOLE_HEADERS, Reply
+from router.edge.quick_http import ABORT, LEFT, REPLY, WHOLE_BODY, WHOLE_HEADERS, Reply
 from router.edge.rate import RateExceeded, caller_of
 from router.edge.requests import ClientGone, body, from_json, from_url
 from router.edge.sharing import key_of
-from router.edge.streams import answers, watched
 from router.edge.uploads import from_form, uploads_of
 from router.errors import ClientError
 from router.execution.answer_cache.freshness import collecting
@@ -95,7 +95,7 @@ def method_of(scope: Scope) -> str:
 class Stream:
     """Answers that follow one another in one response."""
 
-    answers: AsyncIterator[Answer]
+    answers: AsyncIterator[Answer] | Reading
     framing: Framing
 
 
@@ -113,6 +113,7 @@ class GraphQLEndpoint:
         self._shared = parts.shared
         self._persisted = parts.persisted
         self._watch = parts.watch
+        self._feeds = parts.feeds
         self._departures = Departures()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -253,8 +254,7 @@ class GraphQLEndpoint:
                     f"a subscription streams; accept `{Wire.EVENTS}` or `{Wire.PARTS}`", code="NOT_ACCEPTABLE"
                 )
             source = await self._router.events(request, document, subject, graph)
-            events = watched(source, subject, self._watch, request, limits=self._config.streams)
-            return Stream(answers(events), framing_of(accept.stream))
+            return Stream(self._feeds.reading(source, request, subject, graph), framing_of(accept.stream))
         if document.kind is OperationKind.MUTATION:
             if exchange.method == "GET":
                 raise ClientError("mutations are not allowed over GET; use POST", code="METHOD_NOT_ALLOWED")
@@ -345,7 +345,7 @@ class GraphQLEndpoint:
         headers = headers_of_lines(lines + b"x-accel-buffering: no\r\n")
         exchange.status, exchange.is_stream = "200", True
         heartbeat_s = self._config.streams.heartbeat_ms / 1_000
-        with Departure(exchange.receive, at_once=True):
+        with Departure(exchange.receive, at_once=True, tell=exchange.scope.get(LEFT)):
             await exchange.send({"type": "http.response.start", "status": 200, "headers": headers})
             async with (
                 aclosing(stream.answers) as following,  # type: ignore[type-var]

@@ -10,6 +10,7 @@ from router.edge.addresses import Addresses
 from router.edge.credentials import Credentials
 from router.edge.door import Door
 from router.edge.drain import Drain
+from router.edge.feeds import Feeds
 from router.edge.persisted import PersistedDocuments, Registered
 from router.edge.rate import Rate, SharedRates
 from router.edge.sharing import SharedQueries
@@ -28,6 +29,7 @@ class Parts:
     door: Door
     shared: SharedQueries
     watch: Watch
+    feeds: Feeds
     persisted: PersistedDocuments
 
     @property
@@ -62,6 +64,7 @@ def parts_of(
         credentials=credentials,
         drain=drain,
         watch=watch,
+        feeds=Feeds(watch, config.streams, shared=config.shared_queries),
         door=Door(config, credentials, Addresses(config.proxies), Rate(config.rate, shared=rates)),
         shared=SharedQueries(on=config.shared_queries),
         persisted=PersistedDocuments(

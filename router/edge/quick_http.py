@@ -29,6 +29,8 @@ REPLY: Final = "stadion.reply"
 """Where an ASGI scope has what takes a whole answer at once, as a `Reply`."""
 ABORT: Final = "stadion.abort"
 """Where an ASGI scope has what cuts the connection off, with all that its client has not read."""
+LEFT: Final = "stadion.left"
+"""Where an ASGI scope has what takes whom to call when the client goes; None: nobody any more."""
 BODY_BYTES_MAX: Final = HIGH_WATER_LIMIT
 """Longer bodies may have to be refused or slowed down while they arrive."""
 Reply: TypeAlias = Callable[[int, bytes, bytes], bool]

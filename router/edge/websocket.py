@@ -6,7 +6,7 @@ Source: the GraphQL over WebSocket protocol; `dialects.py` has its two subprotoc
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import ExitStack, aclosing, nullcontext, suppress
 from dataclasses import dataclass, field
 from enum import IntEnum
@@ -26,7 +26,7 @@ from router.edge.negotiation import SPEC_PARAMETERS, incremental_format
 from router.edge.parts import Parts
 from router.edge.rate import caller_of
 from router.edge.requests import request_of
-from router.edge.streams import expired, watched
+from router.edge.streams import expired
 from router.errors import ClientError
 from router.execution import GraphQLResponse, IncrementalFormat
 from router.operation.model import OperationKind
@@ -236,8 +236,9 @@ class _Connection:
             if full:
                 raise overloaded()
             await self.parts.door.count(subject)
-            async for response in self._responses(request, subject):
-                await self._send({"id": id_, "type": "next", "payload": response.body()})
+            async with aclosing(self._responses(request, subject)) as texts:
+                async for text in texts:
+                    await self._send_next(id_, text)
         except Exception as raised:
             failure = raised
         if self.operations.get(id_) is asyncio.current_task():
@@ -254,7 +255,8 @@ class _Connection:
         if answer.code == expired().code:
             self._end(Close.FORBIDDEN, "Forbidden")
 
-    async def _responses(self, request: GraphQLRequest, subject: Subject) -> AsyncIterator[GraphQLResponse]:
+    async def _responses(self, request: GraphQLRequest, subject: Subject) -> AsyncGenerator[bytes]:
+        """Each response as JSON."""
         if self.parts.router.on_request is not None:
             request = await self.parts.router.on_request(request, subject)
         door = self.parts.door
@@ -266,16 +268,13 @@ class _Connection:
         if document.kind is not OperationKind.SUBSCRIPTION:
             async with aclosing(self._answers(request, document, subject, graph)) as parts:
                 async for response in parts:
-                    yield response
+                    yield orjson.dumps(response.body())
             return
         source = await self.parts.router.events(request, document, subject, graph)
-        limits = self.parts.config.streams
-        events = watched(source, subject, self.parts.watch, request, limits=limits)
-        try:
-            async for response in events:
-                yield response
-        finally:
-            await events.aclose()  # type: ignore[attr-defined]
+        reading = self.parts.feeds.reading(source, request, subject, graph)
+        async with aclosing(reading):
+            while (event := await reading.next()) is not None:
+                yield event.answer.text()
 
     async def _answers(
         self, request: GraphQLRequest, document: Document, subject: Subject, graph: Snapshot
@@ -297,7 +296,16 @@ class _Connection:
                 yield response
 
     async def _send(self, message: Mapping[str, Any]) -> None:
-        text = orjson.dumps(self.dialect.spoken(message)).decode()
+        await self._send_text(orjson.dumps(self.dialect.spoken(message)).decode())
+
+    async def _send_next(self, id_: str, payload: bytes) -> None:
+        """A response whose text was made for all who get it."""
+        kind = self.dialect.said.get("next", "next")
+        await self._send_text(
+            f'{{"id":{orjson.dumps(id_).decode()},"type":"{kind}","payload":{payload.decode()}}}'
+        )
+
+    async def _send_text(self, text: str) -> None:
         try:
             async with asyncio.timeout(self.parts.config.streams.send_wait_ms_max / 1_000):
                 await self.socket.send({"type": "websocket.send", "text": text})

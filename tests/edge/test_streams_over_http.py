@@ -10,9 +10,9 @@ import pytest
 
 from router.admission import Proxies
 from router.config import RouterConfig, StreamLimits
-from router.edge.streams import EventQueue
+from router.edge.answers import Answer
+from router.edge.feeds import Event, EventQueue
 from router.errors import ClientError
-from router.execution import GraphQLResponse
 from router.telemetry import dropped_count
 from tests.kit_edge.running import Running, running
 
@@ -132,10 +132,10 @@ async def test_streams_have_a_cap() -> None:
 async def test_a_slow_client_loses_the_oldest_events_and_they_are_counted() -> None:
     queue = EventQueue(events_max=3)
     for number in range(5):
-        queue.put(GraphQLResponse({"n": number}))
+        queue.put(Event(Answer({"n": number})))
     queue.end()
     assert queue.dropped_count == 2
-    left = [event.data async for event in _all(queue)]
+    left = [event.answer.body async for event in _all(queue)]
     assert left == [{"n": 2}, {"n": 3}, {"n": 4}]
 
 
@@ -148,7 +148,7 @@ async def test_a_client_that_loses_too_many_events_gets_no_more_and_is_counted()
     before = dropped_count.values.get((), 0)
     queue = EventQueue(events_max=3, lost_max=2)
     for number in range(9):
-        queue.put(GraphQLResponse({"n": number}))
+        queue.put(Event(Answer({"n": number})))
     with pytest.raises(ClientError) as raised:
         [event async for event in _all(queue)]
     assert raised.value.code == "SUBSCRIPTION_QUEUE_OVERFLOW"
