@@ -18,6 +18,9 @@ from datastores.config import StoreUrlProblem
 from datastores.errors import Unavailable
 
 
+_REFUSALS = ("MISCONF", "LOADING", "MASTERDOWN", "NOREPLICAS", "OOM", "READONLY")
+
+
 @dataclass(frozen=True, slots=True)
 class RedisLimits:
     """Bounds of one client."""
@@ -96,6 +99,12 @@ def unavailable_where_redis_is(place: str) -> Iterator[None]:
     except (*away, *full) as error:
         raise Unavailable(f"Redis at {place} is unavailable: {type(error).__name__}") from None
     except exceptions.ResponseError as error:
-        if str(error).startswith(("MISCONF", "LOADING", "MASTERDOWN", "NOREPLICAS", "OOM", "READONLY")):
-            raise Unavailable(f"Redis at {place} refuses: {str(error).split()[0]}") from None
-        raise
+        told = _told_by_redis(error)
+        if told.startswith(_REFUSALS):
+            raise Unavailable(f"Redis at {place} refuses: {told.split()[0]}") from None
+        raise exceptions.ResponseError(told) from None
+
+
+def _told_by_redis(error: Exception) -> str:
+    """What Redis itself said: of a pipeline the driver puts the command in front, with the values in it."""
+    return str(error).rpartition(" of pipeline caused error: ")[2].lstrip("(\"'")

@@ -16,11 +16,18 @@ from datastores.blobs.port import Blobs
 from datastores.config import StoreUrlProblem
 from datastores.errors import StoreError
 from datastores.events import moving
+from datastores.events.outbox import consumers
 from datastores.folder import DataFolder
 from datastores.lifecycle import Store, opened
-from datastores.relational.copying import Advance, TargetNotEmpty, copy_rows, finish_copy, is_begun
+from datastores.relational.copying import (
+    Advance,
+    TargetNotEmpty,
+    copy_rows,
+    finish_copy,
+    is_begun,
+    verify_rows,
+)
 from datastores.relational.port import Relational
-from datastores.relational.rows import row_count
 from deploy.backup import TIMEOUT_S, readable
 from deploy.carried import EMBEDDED, PREFIX, embedded_file
 from deploy.copying_stores import Copied, Journal, copy_one, journal_for
@@ -29,6 +36,7 @@ from deploy.settings import Region, Settings
 from deploy.stores import stores_of
 
 BLOB_BYTES_MAX = 5 * 1024**4
+_POSITIONS = frozenset({consumers.name})
 
 
 async def copy_folder(
@@ -45,52 +53,49 @@ async def copy_folder(
     claim = DataFolder(folder)
     claim.claim()
     try:
-        embedded = _embedded(folder)
-        rows, events = await _copy_all_rows(embedded, urls, advance)
+        embedded, journal = _embedded(folder), journal_for(folder, urls)
+        rows, events = await _copy_all_rows(embedded, urls, journal, advance)
         copied = Copied(rows=rows, events=events)
         if "blobs" in urls:
             source = stores_of(embedded, timeout_s=TIMEOUT_S).blobs
-            copied = copied.plus(Copied(files=await _copy_files(folder, source, urls["blobs"], advance)))
+            copied = copied.plus(Copied(files=await _copy_files(source, urls["blobs"], journal, advance)))
         for name in EMBEDDED:
             if name in urls and embedded_file(embedded, name).is_file():
                 url = f"sqlite:///{embedded_file(embedded, name)}"
-                copied = copied.plus(await copy_one(name, url, urls[name], advance=advance))
+                copied = copied.plus(await copy_one(name, url, urls[name], journal, advance=advance))
+        journal.end()
         return copied
     finally:
         claim.release()
 
 
-async def _copy_all_rows(embedded: Settings, urls: Mapping[str, str], advance: Advance) -> tuple[int, int]:
-    """How many rows, and how many events in Redis. Where only the last step of some stores was done before
-    a kill, those are as they should be, and are not compared again."""
+async def _copy_all_rows(
+    embedded: Settings, urls: Mapping[str, str], journal: Journal, advance: Advance
+) -> tuple[int, int]:
+    """How many rows, and how many events in Redis."""
     moved = [name for name in SCHEMAS if ("vault" if name == "medical" else "relational") in urls]
     if not moved:
         return 0, 0
     source = stores_of(embedded, timeout_s=TIMEOUT_S).rows()
     target = stores_of(embedded.model_copy(update=_named(urls)), timeout_s=TIMEOUT_S).rows()
-    place = " ".join(urls.get(name, "") for name in ("relational", "vault", "events"))
-    journal = journal_for(embedded.data_folder, place)
     stays: dict[str, Store] = {name: source[name] for name in SCHEMAS}
     goes: dict[str, Store] = {f"the target of {name}": target[name] for name in moved}
-    rows, done = 0, journal.done
+    source_id, rows = _id(embedded.data_folder), 0
     async with opened(stays), opened(goes):
         for name in moved:
-            if name in done and not await is_begun(target[name]):
-                rows += await target[name].read(partial(row_count, schemas=SCHEMAS[name]))
+            if name in journal.done and not await is_begun(target[name]):
+                # Finished before a kill; how far consumers came is Redis's from then on.
+                rows += await verify_rows(source[name], target[name], SCHEMAS[name], but=_POSITIONS)
                 continue
-            source_id = _id(embedded.data_folder)
             rows += await copy_rows(
                 source[name], target[name], SCHEMAS[name], source_id=source_id, advance=advance
             )
         outboxes = {name: (target if name in moved else source)[name] for name in SCHEMAS}
         async with _moved_events(urls.get("events"), outboxes, journal, advance) as (events, fed):
-            journal.begin()
             for name in moved:
                 journal.note(name)
-            for name in moved:
                 last = partial(moving.fit_to_redis, fed_position=fed[name]) if fed else _nothing
                 await finish_copy(target[name], last)
-        journal.end()
     return rows, events
 
 
@@ -115,8 +120,7 @@ async def _moved_events(
         with unavailable_where_redis_is(place_of(url)):
             if "events" not in journal.done and await client.exists(keys.stream, keys.fed):
                 raise TargetNotEmpty("the Redis has events already: copy into an empty one")
-            journal.done.add("events")
-            journal.begin()
+            journal.note("events")
             count = await moving.move_to_redis(client, keys, outboxes, advance=advance)
             fed = {name: await fed_position(client, keys, name) for name in outboxes}
         yield count, fed
@@ -139,21 +143,19 @@ def _id(folder: Path) -> str:
     return hashlib.sha256(str(folder.resolve()).encode()).hexdigest()
 
 
-async def _copy_files(folder: Path, source: Blobs, url: str, advance: Advance) -> int:
+async def _copy_files(source: Blobs, url: str, journal: Journal, advance: Advance) -> int:
     """Every file; its hash is compared with the one that the target acknowledged."""
     target = open_blobs(url)
-    journal = journal_for(folder, url)
     async with readable(source), opened({"the target of files": target}):
-        if not journal.begun and await _has_any(target):
+        if "blobs" not in journal.done and await _has_any(target):
             raise TargetNotEmpty("the target has files already: copy into an empty one")
-        journal.begin()
+        journal.note("blobs")
         count = 0
         async for key in source.list_keys():
             count += 1
-            if key not in journal.done:
+            if f"blobs {key}" not in journal.done:
                 advance("files", await _copy_file(source, target, key))
-                journal.note(key)
-        journal.end()
+                journal.note(f"blobs {key}")
     return count
 
 

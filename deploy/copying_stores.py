@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -18,7 +18,14 @@ from datastores.errors import StoreError
 from datastores.graph.opening import open_graph
 from datastores.graph.port import EdgeKind, Graph, Pair
 from datastores.lifecycle import opened
-from datastores.relational.copying import Advance, TargetNotEmpty, copy_rows, finish_copy
+from datastores.relational.copying import (
+    Advance,
+    TargetNotEmpty,
+    copy_rows,
+    finish_copy,
+    is_begun,
+    verify_rows,
+)
 from datastores.relational.opening import open_relational
 from datastores.relational.rows import RowsSum, packed
 from datastores.series.room import Room
@@ -45,31 +52,29 @@ class Copied:
 
 
 class Journal:
-    """What is copied, line by line beside the source; an unfinished last line counts as not done."""
+    """What a copy has begun or done, line by line beside the source; an unfinished last line was not."""
 
     def __init__(self, file: Path) -> None:
         self._file = file
-        self.begun = file.exists()
-        text = file.read_text() if self.begun else ""
+        text = file.read_text() if file.exists() else ""
         self.done = set(text[: text.rfind("\n") + 1].splitlines())
-
-    def begin(self) -> None:
-        """Start over whole lines only."""
-        self._file.write_text("".join(f"{key}\n" for key in sorted(self.done)))
+        file.write_text("".join(f"{key}\n" for key in sorted(self.done)))
 
     def note(self, key: str) -> None:
-        """`key` is copied."""
+        """`key` is begun, or done."""
+        self.done.add(key)
         with self._file.open("a") as stream:
             stream.write(f"{key}\n")
 
     def end(self) -> None:
-        """All are."""
+        """All is done."""
         self._file.unlink()
 
 
-def journal_for(folder: Path, target: str) -> Journal:
-    """The journal of a copy from `folder`, or from a store in it, to the URL `target`."""
-    return Journal(folder / f"COPY-{hashlib.sha256(target.encode()).hexdigest()[:16]}")
+def journal_for(folder: Path, urls: Mapping[str, str]) -> Journal:
+    """The journal of a copy from `folder`, or from stores in it, to these places."""
+    place = "\n".join(f"{name} {url}" for name, url in sorted(urls.items()))
+    return Journal(folder / f"COPY-{hashlib.sha256(place.encode()).hexdigest()[:16]}")
 
 
 async def copy_store(
@@ -84,19 +89,23 @@ async def copy_store(
         tables = await rows.read(lambda c: set(sa.inspect(c).get_table_names()))
     for table, name in _KIND_BY_TABLE.items():
         if table in tables:
-            return await copy_one(name, source_url, target_url, advance=advance)
+            path = parse_store_url(source_url, schemes=("sqlite",)).path
+            assert path is not None  # noqa: S101  # of SQLite there is one
+            journal = journal_for(path.parent, {name: target_url})
+            copied = await copy_one(name, source_url, target_url, journal, advance=advance)
+            journal.end()
+            return copied
     raise StoreError(
         "the source is neither series nor a graph nor documents: name a data folder, or one of their stores"
     )
 
 
-async def copy_one(name: str, source_url: str, target_url: str, *, advance: Advance) -> Copied:
+async def copy_one(
+    name: str, source_url: str, target_url: str, journal: Journal, *, advance: Advance
+) -> Copied:
     """The store called `name`, in SQLite, into another of its kind.  Errors: as of `copy_store`."""
     if name == "series":
-        return Copied(rows=await _copy_series(source_url, target_url, advance))
-    path = parse_store_url(source_url, schemes=("sqlite",)).path
-    assert path is not None  # noqa: S101  # of SQLite there is one
-    journal = journal_for(path.parent, f"{name} {target_url}")
+        return Copied(rows=await _copy_series(source_url, target_url, journal, advance))
     if name == "graph":
         source, target = open_graph(source_url), open_graph(target_url)
         async with opened({"the source": source, "the target": target}):
@@ -106,24 +115,28 @@ async def copy_one(name: str, source_url: str, target_url: str, *, advance: Adva
         return Copied(documents=await _copy_documents(here, there, journal, advance))
 
 
-async def _copy_series(source_url: str, target_url: str, advance: Advance) -> int:
+async def _copy_series(source_url: str, target_url: str, journal: Journal, advance: Advance) -> int:
     source = open_relational(source_url)
     target = open_relational(target_url, search_path="series")
     async with opened({"the source": source, "the target": target}):
+        if "series" in journal.done and not await is_begun(target):
+            return await verify_rows(source, target, (SERIES,))
         source_id = hashlib.sha256(source_url.encode()).hexdigest()
         room = Room(target)
         count = await copy_rows(
             source, target, (SERIES,), source_id=source_id, advance=advance, prepare=room.make
         )
+        journal.note("series")
         await finish_copy(target)
     return count
 
 
 async def _copy_graph(source: Graph, target: Graph, journal: Journal, advance: Advance) -> int:
     """Every edge that is not there yet, page by page."""
-    if not journal.begun and [pair for kind in KINDS for pair in await target.edges(kind, limit=1)]:
-        raise TargetNotEmpty("the target has edges already: copy into an empty one")
-    journal.begin()
+    if "graph" not in journal.done:
+        if [pair for kind in KINDS for pair in await target.edges(kind, limit=1)]:
+            raise TargetNotEmpty("the target has edges already: copy into an empty one")
+        journal.note("graph")
     count = 0
     for kind in KINDS:
         async for page in edge_pages(source, kind):
@@ -138,7 +151,6 @@ async def _copy_graph(source: Graph, target: Graph, journal: Journal, advance: A
                 f"the target has {found.rows} {kind} and the source {wanted.rows}, or others: empty it"
             )
         count += found.rows
-    journal.end()
     return count
 
 
@@ -159,9 +171,10 @@ async def _sum_of_edges(graph: Graph, kind: EdgeKind) -> RowsSum:
 
 async def _copy_documents(source: Documents, target: Documents, journal: Journal, advance: Advance) -> int:
     """Every document that is not there yet, at its version."""
-    if not journal.begun and (there := await target.collections()):
-        raise TargetNotEmpty(f"the target has documents in `{there[0]}`: copy into an empty one")
-    journal.begin()
+    if "documents" not in journal.done:
+        if there := await target.collections():
+            raise TargetNotEmpty(f"the target has documents already, in `{there[0]}`: copy into an empty one")
+        journal.note("documents")
     count = 0
     for collection in await source.collections():
         async for page in document_pages(source, collection):
@@ -176,7 +189,6 @@ async def _copy_documents(source: Documents, target: Documents, journal: Journal
                 " others: empty it"
             )
         count += found.rows
-    journal.end()
     return count
 
 

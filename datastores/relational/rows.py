@@ -104,14 +104,6 @@ def is_empty(connection: Connection, schemas: Sequence[Schema]) -> bool:
     )
 
 
-def row_count(connection: Connection, schemas: Sequence[Schema]) -> int:
-    """How many rows the tables of `schemas` have."""
-    return sum(
-        connection.execute(sa.select(sa.func.count()).select_from(table)).scalar_one()
-        for table in tables_of(connection, schemas)
-    )
-
-
 def sum_of(connection: Connection, table: Table, columns: Sequence[str]) -> RowsSum:
     """Count and digest of the table's rows, by the columns in that order."""
     order = [list(table.columns.keys()).index(name) for name in columns]

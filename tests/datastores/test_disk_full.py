@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import subprocess
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -23,38 +22,13 @@ from datastores.relational.postgresql import PostgresqlRelational
 from datastores.relational.sqlite import SqliteRelational
 from datastores.series.port import AT_MS_MAX, Sample
 from datastores.series.relational import RelationalSeries
+from tests.kit_datastores.small_disk import MEGABYTE, Ballast, small_disk
 from tests.servers.absent import absent
 from tests.servers.ferretdb import running_ferretdb
 from tests.servers.postgresql import NoPostgresql, running_postgresql
 from tests.servers.programs import ServerAbsent
 
-MEGABYTE = 1_048_576
 INSERT = sa.text("INSERT INTO t VALUES (:number, :body)")
-
-
-@contextlib.contextmanager
-def small_disk(folder: Path, megabytes: int) -> Iterator[Path]:
-    """A file system of its own at `folder`; a skip for who may not mount one."""
-    folder.mkdir()
-    mounting = ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m,mode=755", "tmpfs", str(folder)]
-    if os.geteuid() != 0 or subprocess.run(mounting, check=False, capture_output=True).returncode:
-        pytest.skip("only root may mount a small tmpfs: run the tests as root, or in a container of your own")
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", "--lazy", str(folder)], check=True)
-
-
-class Ballast:
-    """A file that takes up room until it is thrown off."""
-
-    def __init__(self, folder: Path, *, leaving_bytes: int) -> None:
-        self._path = folder / "ballast"
-        free_bytes = os.statvfs(folder).f_bavail * os.statvfs(folder).f_frsize
-        self._path.write_bytes(bytes(max(0, free_bytes - leaving_bytes)))
-
-    def throw_off(self) -> None:
-        self._path.unlink()
 
 
 async def fill(rows: Relational) -> set[int]:

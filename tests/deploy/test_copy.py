@@ -157,7 +157,7 @@ async def test_documents_are_copied_and_compared(tmp_path: Path) -> None:
         [found] = (await target.get("plans", ["d7"])).values()
         assert found == Document("d7", {"n": 7, "t": ["ü"]}, 2)
         await target.insert("notes", [Document("more", {})])
-    with pytest.raises(TargetNotEmpty, match="has documents in `notes`"):
+    with pytest.raises(TargetNotEmpty, match="already, in `notes`"):
         await copy_store(source_url, target_url)
 
 

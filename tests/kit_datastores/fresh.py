@@ -28,9 +28,9 @@ def execute(url: str, *statements: str) -> None:
 
 
 @contextmanager
-def new_databases(server_url: str, *, extension: str = "") -> Iterator[list[str]]:
-    """URLs of four databases, dropped afterwards."""
-    names = [f"d{secrets.token_hex(6)}" for _ in range(4)]
+def new_databases(server_url: str, *, count: int = 4, extension: str = "") -> Iterator[list[str]]:
+    """URLs of databases that were not there, dropped afterwards."""
+    names = [f"d{secrets.token_hex(6)}" for _ in range(count)]
     execute(server_url, *(f"CREATE DATABASE {name}" for name in names))
     urls = [make_url(server_url).set(database=n).render_as_string(hide_password=False) for n in names]
     if extension:

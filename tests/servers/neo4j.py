@@ -7,9 +7,10 @@ import secrets
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from neo4j import GraphDatabase
 
@@ -36,6 +37,9 @@ _COPY = "org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy-dependencie
 _OPENS = ("java.nio", "java.io", "sun.nio.ch", "java.util.concurrent", "java.lang", "java.util")
 
 
+_NOTHING: Mapping[str, str] = MappingProxyType({})
+
+
 @dataclass
 class Neo4jServer:
     """One running server."""
@@ -54,13 +58,16 @@ class Neo4jServer:
 
 
 @contextlib.contextmanager
-def running_neo4j(*, fetch: bool = False) -> Iterator[Neo4jServer]:
-    """One server until the block ends; its jars first where it may `fetch`. Errors: ServerAbsent."""
+def running_neo4j(*, fetch: bool = False, more: Mapping[str, str] = _NOTHING) -> Iterator[Neo4jServer]:
+    """One server until the block ends, with `more` settings; its jars first where it may `fetch`.
+
+    Errors: ServerAbsent.
+    """
     jars = _jars(fetch=fetch)
     home = Path(tempfile.mkdtemp(prefix="stadion-neo4j-"))
     try:
         port, password = free_port(), secrets.token_hex(12)
-        process = ServerProcess(_command(jars, home, port), folder=home)
+        process = ServerProcess(_command(jars, home, port, more), folder=home)
         server = Neo4jServer(f"neo4j://neo4j:{password}@127.0.0.1:{port}", port, process)
         server.start()
         try:
@@ -72,7 +79,7 @@ def running_neo4j(*, fetch: bool = False) -> Iterator[Neo4jServer]:
         shutil.rmtree(home, ignore_errors=True)
 
 
-def _command(jars: Path, home: Path, port: int) -> list[str]:
+def _command(jars: Path, home: Path, port: int, more: Mapping[str, str]) -> list[str]:
     settings = {
         "server.bolt.listen_address": f"127.0.0.1:{port}",
         "server.bolt.advertised_address": f"127.0.0.1:{port}",
@@ -80,6 +87,7 @@ def _command(jars: Path, home: Path, port: int) -> list[str]:
         "server.memory.pagecache.size": "32m",
         "dbms.usage_report.enabled": "false",
         "dbms.security.auth_enabled": "true",
+        **more,
     }
     for folder in ("conf", "logs", "data", "plugins", "import", "run", "lib"):
         (home / folder).mkdir()

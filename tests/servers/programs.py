@@ -73,6 +73,10 @@ class ServerProcess:
             f"{self._command[0]} did not start: {log_file.read_text(errors='replace')[-2000:]}"
         )
 
+    def has_ended(self) -> bool:
+        """Whether it runs no more, by itself or because it was stopped."""
+        return self._process is None or self._process.poll() is not None
+
     def stop(self, *, kill: bool = False) -> None:
         """End it at once: cleanly, or as a crash would (`kill`)."""
         process, self._process = self._process, None

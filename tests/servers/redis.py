@@ -36,13 +36,17 @@ class RedisServer:
         """Stop it."""
         self._process.stop(kill=kill)
 
+    def has_ended(self) -> bool:
+        """Whether it has stopped by itself, as it does where it must not go on."""
+        return self._process.has_ended()
+
 
 @contextlib.contextmanager
-def running_redis() -> Iterator[RedisServer]:
-    """One server until the block ends. Errors: ServerAbsent."""
+def running_redis(*more: str) -> Iterator[RedisServer]:
+    """One server until the block ends, with `more` options. Errors: ServerAbsent."""
     with _folder() as folder:
         password = secrets.token_urlsafe(16)
-        server = _server(folder, password, free_port())
+        server = _server(folder, password, free_port(), *more)
         server.start()
         try:
             yield server
