@@ -1,7 +1,7 @@
 """`make bench`: our router and its peers on one pinned core, rounds interleaved, every answer checked.
 
-The router runs on core 0; the load and the mock subgraphs on core 1. CPU a request is that of the whole
-process tree. Options: `--rounds 3 --seconds 4 --connections 50 --only NAME,… --peers`.
+The gateways run on core 0; the load and the mock subgraphs on core 1. CPU a request is that of the whole
+process tree. Options: `--rounds 3 --seconds 4 --connections 50 --only NAME,… --peers [NAME,…] --plot FILE`.
 """
 
 from __future__ import annotations
@@ -9,82 +9,56 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import shutil
-import socket
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
 import urllib.request
 from collections import defaultdict
+from collections.abc import Coroutine, Sequence
 from pathlib import Path
+from typing import Any
 
 import uvloop
 
+from tests.benchmarks.gateway.gateways import (
+    NAMES,
+    Gateway,
+    Graph,
+    free_port,
+    install,
+    peer,
+    public_graph,
+    stadion,
+    wide_graph,
+)
 from tests.benchmarks.gateway.load import Outcome, run_load
 from tests.benchmarks.gateway.measure import cpu_s, resident_mib
+from tests.benchmarks.gateway.plot import bars
+from tests.benchmarks.gateway.reload import reload_under_load
+from tests.benchmarks.gateway.results import Results, medians, start_table, table
 from tests.benchmarks.gateway.scenarios import SCENARIOS, Scenario
 
-HERE = Path(__file__).parent
 CORES = sorted(os.sched_getaffinity(0))
+STARTS = 3
+PROBES = {"public": "{ me { id } }", "wide": "{ item { id } }"}
 
 
-def free_port() -> int:
-    """A port that nothing listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def start(command: list[str], *, core: int, cwd: Path | None = None) -> subprocess.Popen[bytes]:
-    """A process pinned to one core."""
-    process = subprocess.Popen(command, cwd=cwd, stdout=subprocess.DEVNULL)
-    os.sched_setaffinity(process.pid, {core})
-    return process
-
-
-def wait_for_answer(port: int, *, seconds: float = 60) -> float:
+def wait_for_answer(port: int, graph: str, *, seconds: float = 60) -> float:
     """Seconds until a query is answered."""
     begun = time.perf_counter()
-    body = json.dumps({"query": "{ me { id } }"}).encode()
+    body = json.dumps({"query": PROBES[graph]}).encode()
     while time.perf_counter() - begun < seconds:
         try:
             request = urllib.request.Request(
                 f"http://127.0.0.1:{port}/graphql", body, {"content-type": "application/json"}
             )
             with urllib.request.urlopen(request, timeout=5) as response:
-                if b'"me"' in response.read():
+                if b'"id"' in response.read():
                     return time.perf_counter() - begun
         except OSError:
-            time.sleep(0.05)
+            time.sleep(0.02)
     raise TimeoutError(f"no answer on port {port} in {seconds} s")
-
-
-def supergraph_at(port: int, folder: Path) -> Path:
-    """The benchmark's supergraph, its subgraphs pointing at our mocks."""
-    text = (
-        (HERE / "supergraph.graphql").read_text(encoding="utf-8").replace("0.0.0.0:4200", f"127.0.0.1:{port}")
-    )
-    target = folder / "supergraph.graphql"
-    target.write_text(text, encoding="utf-8")
-    return target
-
-
-def gateways(supergraph: Path, folder: Path, *, peers: bool) -> dict[str, tuple[list[str], Path | None, int]]:
-    """Each gateway's command, working folder and port."""
-    port = free_port()
-    stadion = [sys.executable, "-m", "deploy", "router", "--supergraph", str(supergraph), "--port", str(port)]
-    found: dict[str, tuple[list[str], Path | None, int]] = {
-        "stadion": ([*stadion, "--forward-header", "authorization"], None, port)
-    }
-    if peers:
-        for name in ("package.json", "apollo.mjs"):
-            shutil.copy(HERE / "peers" / name, folder)
-        subprocess.run(["npm", "install", "--silent", "--no-audit", "--no-fund"], cwd=folder, check=True)
-        port = free_port()
-        found["apollo"] = (["node", "apollo.mjs", str(supergraph), str(port)], folder, port)
-    return found
 
 
 def stats(port: int, path: str) -> int:
@@ -97,11 +71,14 @@ def one_round(
     scenario: Scenario, port: int, pid: int, mocks: int, options: argparse.Namespace
 ) -> dict[str, float]:
     """One scenario against one gateway: its figures."""
-    load = lambda seconds: run_load(  # noqa: E731
-        port, scenario.body, scenario.check,
-        seconds=seconds, connections=options.connections, headers=scenario.headers,
-        path="/" if options.root_path else "/graphql",
-    )  # fmt: skip
+    connections = scenario.connections or options.connections
+
+    def load(seconds: float) -> Coroutine[Any, Any, Outcome]:
+        return run_load(
+            port, scenario.body, scenario.check,
+            seconds=seconds, connections=connections, headers=scenario.headers,
+        )  # fmt: skip
+
     uvloop.run(load(0.5))
     stats(mocks, "/reset")
     before = cpu_s(pid)
@@ -118,65 +95,105 @@ def one_round(
     }
 
 
-def table(results: dict[tuple[str, str], list[dict[str, float]]]) -> str:
-    """Medians over the rounds, one line a scenario and gateway."""
-    lines = ["| scenario | gateway | CPU ms/req | req/s | p50 ms | p99 ms | RSS MiB | fetches/req | wrong |"]
-    lines.append("|---|---|---|---|---|---|---|---|---|")
-    for (scenario, gateway), rounds in results.items():
-        m = {key: statistics.median(r[key] for r in rounds) for key in rounds[0]}
-        lines.append(
-            f"| {scenario} | {gateway} | {m['cpu_ms']:.3f} | {m['rps']:.0f} | {m['p50_ms']:.1f} | "
-            f"{m['p99_ms']:.1f} | {m['rss_mib']:.0f} | {m['fetches']:.2f} | "
-            f"{sum(r['wrong'] for r in rounds):.0f} |"
-        )
-    return "\n".join(lines)
+def rounds_of(
+    gateways: Sequence[Gateway], scenarios: Sequence[Scenario], mocks: int, options: argparse.Namespace
+) -> Results:
+    """All rounds on one graph, its gateways side by side."""
+    results: Results = defaultdict(list)
+    running: list[subprocess.Popen[bytes]] = []
+    try:
+        for gateway in gateways:
+            running.append(gateway.start(core=CORES[0]))
+            wait_for_answer(gateway.port, scenarios[0].graph)
+        for number in range(options.rounds):
+            for scenario in scenarios:
+                for gateway, process in zip(gateways, running, strict=True):
+                    figures = one_round(scenario, gateway.port, process.pid, mocks, options)
+                    results[scenario.name, gateway.name].append(figures)
+                    print(f"round {number + 1} {scenario.name} {gateway.name}: {figures['cpu_ms']:.3f} ms",
+                          flush=True)  # fmt: skip
+    finally:
+        end(running)
+    return results
 
 
-def main() -> int:
-    """Run all rounds; 1 where any answer was wrong."""
+def starts_of(gateways: Sequence[Gateway], graph: str) -> dict[tuple[str, str], list[float]]:
+    """Seconds from each start to the first answer, in turns."""
+    found: dict[tuple[str, str], list[float]] = defaultdict(list)
+    for _ in range(STARTS):
+        for gateway in gateways:
+            begun = time.perf_counter()
+            process = gateway.start(core=CORES[0])
+            try:
+                wait_for_answer(gateway.port, graph)
+                found[graph, gateway.name].append(time.perf_counter() - begun)
+            finally:
+                end([process])
+    return found
+
+
+def end(running: Sequence[subprocess.Popen[bytes]]) -> None:
+    """Stop processes; those that do not stop are killed."""
+    for process in running:
+        process.terminate()
+    for process in running:
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+
+
+def gateways_of(graph: Graph, folder: Path, peers: Sequence[str]) -> list[Gateway]:
+    """Ours and the peers before one graph."""
+    return [stadion(graph), *(peer(name, graph, folder) for name in peers)]
+
+
+def options_of() -> argparse.Namespace:
+    """The command line."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=4)
     parser.add_argument("--connections", type=int, default=50)
-    parser.add_argument("--only", default="")
-    parser.add_argument("--peers", action="store_true")
-    parser.set_defaults(root_path=False)
-    options = parser.parse_args()
-    chosen = [s for s in SCENARIOS if not options.only or s.name in options.only.split(",")]
+    parser.add_argument("--only", default="", help="names of scenarios, `start`, `reload`")
+    parser.add_argument("--peers", nargs="?", const=",".join(NAMES), default="")
+    parser.add_argument("--plot", type=Path, help="where the picture is written")
+    return parser.parse_args()
+
+
+def main() -> int:
+    """Run all rounds; 1 where any answer was wrong."""
+    options = options_of()
+    only = [name for name in options.only.split(",") if name]
+    peers = [name for name in options.peers.split(",") if name]
     mocks_port = free_port()
-    results: dict[tuple[str, str], list[dict[str, float]]] = defaultdict(list)
     os.sched_setaffinity(0, {CORES[-1]})
-    running: list[subprocess.Popen[bytes]] = []
+    results: Results = defaultdict(list)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
+        if peers:
+            install(folder)
+        command = [sys.executable, "-m", "tests.benchmarks.gateway.mock_subgraphs", "--port", str(mocks_port)]
+        mocks = Gateway("stadion", command, mocks_port).start(core=CORES[-1])
         try:
-            mocks = [
-                sys.executable,
-                "-m",
-                "tests.benchmarks.gateway.mock_subgraphs",
-                "--port",
-                str(mocks_port),
-            ]
-            running.append(start(mocks, core=CORES[-1]))
-            found = gateways(supergraph_at(mocks_port, folder), folder, peers=options.peers)
-            processes = {}
-            for gateway, (command, cwd, port) in found.items():
-                running.append(start(command, core=CORES[0], cwd=cwd))
-                processes[gateway] = (running[-1].pid, port)
-                print(f"{gateway}: first answer after {wait_for_answer(port):.2f} s", flush=True)
-            for number in range(options.rounds):
-                for scenario in chosen:
-                    for gateway, (pid, port) in processes.items():
-                        figures = one_round(scenario, port, pid, mocks_port, options)
-                        results[scenario.name, gateway].append(figures)
-                        print(
-                            f"round {number + 1} {scenario.name} {gateway}: {figures['cpu_ms']:.3f} ms",
-                            flush=True,
-                        )
+            graphs = {
+                one.name: one for one in (public_graph(mocks_port, folder), wide_graph(mocks_port, folder))
+            }
+            for graph in graphs.values():
+                gateways = gateways_of(graph, folder, peers)
+                chosen = [it for it in SCENARIOS if it.graph == graph.name and (not only or it.name in only)]
+                if chosen:
+                    results.update(rounds_of(gateways, chosen, mocks_port, options))
+                if not only or "start" in only:
+                    print(start_table(starts_of(gateways, graph.name)), flush=True)
+            if not only or "reload" in only:
+                print(reload_under_load(graphs["public"], core=CORES[0], wait=wait_for_answer, end=end))
         finally:
-            for process in running:
-                process.terminate()
-    print(table(results))
+            end([mocks])
+    if results:
+        print(table(results))
+    if options.plot and results:
+        cpu_ms = {key: figures["cpu_ms"] for key, figures in medians(results).items()}
+        options.plot.write_text(bars(cpu_ms, "CPU ms a request, one core, log scale"), encoding="utf-8")
     return int(any(r["wrong"] for rounds in results.values() for r in rounds))
 
 

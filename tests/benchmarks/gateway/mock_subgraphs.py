@@ -49,7 +49,8 @@ def link_rows() -> dict[str, dict[str, Row]]:
     first_two = [products["1"]["reviews"][0], products["1"]["reviews"][1]]
     for row in users.values():
         row["reviews"] = first_two  # … and every person lists the same two reviews
-    return {"User": users, "Product": products}
+    item = {"__typename": "Item", "id": "1", **{f"v{number}": number for number in range(200)}}
+    return {"User": users, "Product": products, "Item": {"1": item}}
 
 
 OBJECTS = link_rows()
@@ -125,6 +126,8 @@ def resolve_root(node: FieldNode, variables: Row, project: Projection) -> Any:
             number = int(argument(node, "id", variables))
             row = OBJECTS["User"].get(str((number - 1) % len(OBJECTS["User"]) + 1))
             return project(row) if row else None
+        case "item":
+            return project(OBJECTS["Item"]["1"])
         case "topProducts":
             first = argument(node, "first", variables)
             rows = list(OBJECTS["Product"].values())

@@ -15,17 +15,26 @@ EXPECTED = orjson.loads((HERE / "expected_response.json").read_bytes())["data"]
 SMALL = "query { me { id name } }"
 HOP2 = "query { topProducts(first: 10) { upc shippingEstimate inStock } }"
 FLAT = "query { topProducts(first: 1000) { upc name price weight notes internal } }"
+LARGE_ITEMS = 80_000
+LARGE = FLAT.replace("1000", str(LARGE_ITEMS))
+WIDE_FIELDS = tuple(f"v{number}" for number in range(0, 200, 20))
+WIDE = f"query {{ item {{ id {' '.join(WIDE_FIELDS)} }} }}"
 
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """`body(i)` is the i-th request; `check` says what is wrong with an answer, or None."""
+    """`body(i)` is the i-th request; `check` says what is wrong with an answer, or None.
+
+    `connections` where they are not as many as the options say; `graph` is the supergraph that it is asked.
+    """
 
     name: str
     says: str
     body: Callable[[int], bytes]
     headers: Callable[[int], str]
     check: Callable[[bytes], str | None]
+    connections: int | None = None
+    graph: str = "public"
 
 
 def request(text: str) -> bytes:
@@ -130,4 +139,16 @@ SCENARIOS = (
     ),
     Scenario("literals", "another literal in each text", literal_text, own_authorization, literal_is_right),
     Scenario("novel", "another text each time", novel_text, own_authorization, novel_is_right),
-)
+    Scenario(
+        "large", "an answer of 10 MB", same_each_time(LARGE), own_authorization,
+        counts("topProducts", LARGE_ITEMS), connections=4,
+    ),
+    Scenario(
+        "clients1000", "small, of 1 000 clients at once", same_each_time(SMALL), own_authorization,
+        EQUALS_SMALL, connections=1_000,
+    ),
+    Scenario(
+        "wide200", "ten of 200 subgraphs", same_each_time(WIDE), own_authorization,
+        equals({"item": {"id": "1", **{name: int(name[1:]) for name in WIDE_FIELDS}}}), graph="wide",
+    ),
+)  # fmt: skip

@@ -1,0 +1,11 @@
+// Hive Gateway before the benchmark's subgraphs, equal requests under way shared, as its public benchmark has it
+import { defineConfig } from "@graphql-hive/gateway";
+
+export const gatewayConfig = defineConfig({
+  graphqlEndpoint: "/graphql",
+  logging: "error",
+  jit: process.env.HIVE_JIT === "1",
+  propagateHeaders: {
+    fromClientToSubgraphs: ({ request }) => ({ authorization: request.headers.get("authorization") ?? "" }),
+  },
+});
