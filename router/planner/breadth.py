@@ -24,9 +24,14 @@ ALTERNATIVES_STEPS_MAX: Final = 1_000
 """Steps that other assignments of one selection may take together, after the first one."""
 
 
+def breadth_at(nesting: int) -> int:
+    """How many ways are compared for a field that is placed for so many others, early in a search."""
+    return next((ways for depth, ways in _BREADTHS if nesting <= depth), 1)
+
+
 def breadth_of(search: Search) -> int:
     """How many ways that lead through are compared for one field."""
-    at_depth = next((ways for depth, ways in _BREADTHS if search.nesting <= depth), 1)
+    at_depth = breadth_at(search.nesting)
     by_now = [ways for steps, ways in _LONG_SEARCH if search.steps_count > steps]
     return min([at_depth, *by_now])
 

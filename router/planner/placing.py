@@ -155,6 +155,7 @@ def _finished(before: NodeBuilder, builder: NodeBuilder, placed: Placed) -> _Att
 def _attempts(builder: NodeBuilder, field: Field, ways: Sequence[Way], purpose: _Purpose) -> list[_Attempt]:
     """One attempt a way; where a way answers a part only, the attempt asks others for what is left."""
     before, breadth = builder.cost() if len(ways) > 1 else None, breadth_of(builder.search)
+    builder.search.ways_max = max(builder.search.ways_max, len(ways))
     found: list[_Attempt] = []
     limit = builder.search.limits.paths_per_leaf_max
     for way in best_first(builder, field, ways[:limit], breadth):

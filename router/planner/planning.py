@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence as Items
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from weakref import WeakKeyDictionary
 
@@ -18,6 +19,7 @@ from router.planner.explaining import Alternative
 from router.planner.grouping import Grouping
 from router.planner.groups import FetchGroups, connect_contexts
 from router.planner.limits import DEFAULT_LIMITS, PlannerLimits
+from router.planner.memory import Memory, NotAlike, memory_of
 from router.planner.node_builder import NO_GRAPH, NodeBuilder
 from router.planner.node_search import weigh
 from router.planner.passes import run_passes
@@ -68,9 +70,14 @@ def plan_operation(
     `override_labels` are the labels of `@override` that are on for this request.
     Errors: PlanNotFound where a field cannot be reached, PlanTooComplex past a limit.
     """
-    return explain_operation(
-        operation, supergraph, limits=limits, override_labels=override_labels, weigh_all=False
-    ).plan
+    graph = query_graph_of(supergraph, override_labels)
+    asked = _without_introspection(operation.selections)
+    if limits == DEFAULT_LIMITS:
+        with memory_of(graph).lent(asked) as memory, suppress(NotAlike):
+            if memory is not None:
+                return _explained(_remembering(graph, memory), operation, asked, override_labels).plan
+    search = Search(graph, _pool(operation, supergraph, asked), limits)
+    return _explained(search, operation, asked, override_labels).plan
 
 
 def explain_operation(
@@ -83,11 +90,42 @@ def explain_operation(
 ) -> Explanation:
     """The same plan with the alternatives that were weighed and every stage between."""
     graph = query_graph_of(supergraph, override_labels)
-    pool = SelectionPool(supergraph, {v.variable.name.value for v in operation.variables})
-    search = Search(graph, pool, limits, explain=weigh_all)
-    search.start()
     asked = _without_introspection(operation.selections)
+    search = Search(graph, _pool(operation, supergraph, asked), limits, explain=weigh_all)
+    return _explained(search, operation, asked, override_labels)
+
+
+def _pool(
+    operation: NormalOperation, supergraph: Supergraph, asked: tuple[NormalSelection, ...]
+) -> SelectionPool:
+    """Selections of this operation alone."""
+    pool = SelectionPool(supergraph, {v.variable.name.value for v in operation.variables})
     pool.keys.take(asked)
+    return pool
+
+
+def _remembering(graph: QueryGraph, memory: Memory) -> Search:
+    """A search that goes on from what was found for earlier operations."""
+    return Search(
+        graph,
+        memory.pool,
+        DEFAULT_LIMITS,
+        distances=memory.distances,
+        leaves_counts=memory.leaves_counts,
+        lacking=memory.lacking,
+        sole_graphs=memory.sole_graphs,
+        memory=memory,
+    )
+
+
+def _explained(
+    search: Search,
+    operation: NormalOperation,
+    asked: tuple[NormalSelection, ...],
+    labels: frozenset[str],
+) -> Explanation:
+    graph, pool = search.graph, search.pool
+    search.start()
     selections = pool.of_operation(asked, (Frame(operation.root_type),))
     choices = _choices(search, operation, selections)
     groups = tuple(_groups(search, choice, operation.root_type) for choice in choices)
@@ -97,7 +135,7 @@ def explain_operation(
         kind=operation.kind,
         cost=sum(choice.cost for choice in choices),
         evaluated_plans=max(1, search.evaluated),
-        override_labels=tuple(sorted(override_labels)),
+        override_labels=tuple(sorted(labels)),
     )
     return Explanation(plan, choices, groups, tuple(search.alternatives))
 

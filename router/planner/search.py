@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING
 
 from router.errors import PlanTooComplex
 from router.planner.abstract_search import plan_abstract
+from router.planner.breadth import breadth_at
 from router.planner.explaining import Alternative, weighed
 from router.planner.limits import PlannerLimits
+from router.planner.memory import STEPS_MAX, Found, Memory, NotAlike
 from router.planner.node_search import plan_node
 from router.planner.selections import Field, SelectionPool, Selections
 from router.planner.tree import ChildPlan, NodePlan, Visit, VisitKind
@@ -59,7 +61,13 @@ class Search:
     leaves_counts: dict[tuple[str, str, int], int] = field(default_factory=dict)
     lacking: dict[tuple[str, str, int], bool] = field(default_factory=dict)
     sole_graphs: dict[int, frozenset[str]] = field(default_factory=dict)
+    memory: Memory | None = None
+    ways_max: int = 0
     _known: dict[tuple[State, int], ChildPlan] = field(default_factory=dict)
+    _steps_of: dict[tuple[State, int], int] = field(default_factory=dict)
+    _steps_max: int = 0
+    _nesting_max: int = 0
+    _depth_max: int = 0
     _in_progress: set[tuple[State, int]] = field(default_factory=set)
     _required: set[tuple[str, str, str]] = field(default_factory=set)
     _circles: int = 0
@@ -83,10 +91,17 @@ class Search:
         key = (state, selections.id)
         known = self._known.get(key)
         if known is not None:
+            self._take(self._steps_of.get(key, 0))
             return known
         if key in self._in_progress:
             self._circles += 1
             return unreached(state, selections)
+        if self.memory is None:
+            return self._found(key, state, selections)
+        return self._remembered(key) or self._to_remember(self.memory, key, state, selections)
+
+    def _found(self, key: tuple[State, int], state: State, selections: Selections) -> ChildPlan:
+        """Search the plan; known from now on, if it is true anywhere."""
         self._count()
         self._depth += 1
         self._in_progress.add(key)
@@ -100,6 +115,50 @@ class Search:
         if circles == self._circles:  # found while no requirement was cut short: true anywhere
             self._known[key] = plan
         return plan
+
+    def _remembered(self, key: tuple[State, int]) -> ChildPlan | None:
+        """The plan found for an earlier operation, where this search would find the same."""
+        found = self.memory.plans.get(key) if self.memory is not None else None
+        if found is None or self._depth + found.levels > self.limits.depth_max:
+            return None
+        nesting = self.nesting + found.nesting
+        if self.nesting != found.from_nesting and found.ways_max > breadth_at(nesting):
+            return None
+        self._take(found.steps_max)
+        self._nesting_max = max(self._nesting_max, nesting)
+        self._depth_max = max(self._depth_max, self._depth + found.levels)
+        self.ways_max = max(self.ways_max, found.ways_max)
+        self._known[key], self._steps_of[key] = found.plan, found.steps_max
+        return found.plan
+
+    def _to_remember(
+        self, memory: Memory, key: tuple[State, int], state: State, selections: Selections
+    ) -> ChildPlan:
+        """Search the plan, and note what that took."""
+        before = (self._nesting_max, self._depth_max, self.ways_max)
+        steps = self._steps_max
+        self._nesting_max, self._depth_max, self.ways_max = self.nesting, self._depth, 0
+        plan = self._found(key, state, selections)
+        if key in self._known:
+            self._steps_of[key] = self._steps_max - steps
+            memory.plans[key] = Found(
+                plan,
+                steps_max=self._steps_max - steps,
+                nesting=self._nesting_max - self.nesting,
+                levels=self._depth_max - self._depth,
+                ways_max=self.ways_max,
+                from_nesting=self.nesting,
+            )
+        self._nesting_max = max(self._nesting_max, before[0])
+        self._depth_max = max(self._depth_max, before[1])
+        self.ways_max = max(self.ways_max, before[2])
+        return plan
+
+    def _take(self, steps: int) -> None:
+        """Reckon with steps that finding what is known took.  Errors: NotAlike where they are too many."""
+        self._steps_max += steps
+        if self.memory is not None and self._steps_max > STEPS_MAX:
+            raise NotAlike
 
     def child(
         self, at: State, field: Field, join: FieldJoin, *, hopped: bool, stays: bool = False
@@ -169,6 +228,7 @@ class Search:
         """Count one field being placed, within those for which it is.  Errors: PlanTooComplex."""
         self._count()
         self.nesting += 1
+        self._nesting_max = max(self._nesting_max, self.nesting)
 
     def end_placing(self) -> None:
         """The field is placed, or cannot be."""
@@ -176,6 +236,8 @@ class Search:
 
     def _count(self) -> None:
         self.steps_count += 1
+        self._take(1)
+        self._depth_max = max(self._depth_max, self._depth)
         limits = self.limits
         if self.steps_count > limits.states_max:
             raise PlanTooComplex(f"planning the operation visits more than {limits.states_max} states")

@@ -146,6 +146,11 @@ class SelectionPool:
         self._contexts = ContextNames(supergraph, client_variables)
         self.deferrals: list[Deferral] = []
 
+    @property
+    def size(self) -> int:
+        """How many different fields and lists of them there are."""
+        return len(self._fields) + len(self._lists)
+
     # -- making ------------------------------------------------------------------------------------
 
     def field(self, field: Field) -> Field:

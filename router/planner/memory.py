@@ -1,0 +1,147 @@
+"""What was found for earlier operations: an equal selection at an equal place is searched once a supergraph.
+
+Operations share fragments, so most of a new one has been planned before. What is taken from there is what the
+search would find again: it is not taken where a limit of the search could have made a difference, nor where
+the planner's own fields would go by other response keys.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+from weakref import WeakKeyDictionary
+
+from router.operation.model import NormalField, NormalSelection
+from router.planner.response_keys import ResponseKeys, printed_arguments
+from router.planner.selections import SelectionPool
+from schema.query_graph import QueryGraph
+from schema.supergraph import Supergraph
+from schema.supergraph.field_sets import FieldSet
+
+if TYPE_CHECKING:
+    from router.planner.search import State
+    from router.planner.tree import ChildPlan
+
+STEPS_MAX: Final = 800
+"""Steps of a search, with all that it takes from memory, below which no limit of it makes a difference."""
+ENTRIES_MAX: Final = 4_000
+"""Fields, selections and plans that are remembered, each; then it begins anew."""
+
+
+class NotAlike(Exception):
+    """The operation is to be planned without what is remembered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A plan, and what finding it took: steps at most, and how deep it went below where it began.
+
+    `ways_max` is the largest number of ways that there were to choose from.
+    """
+
+    plan: ChildPlan
+    steps_max: int
+    nesting: int
+    levels: int
+    ways_max: int
+    from_nesting: int
+
+
+class _OwnNames(ResponseKeys):
+    """The planner's fields under their own names, as it is where the client uses these for nothing else."""
+
+    __slots__ = ()
+
+    def own(self, name: str, arguments: str) -> str:
+        """Errors: NotAlike for a field with arguments, whose key depends on the operation."""
+        if arguments:
+            raise NotAlike
+        return name
+
+
+@dataclass(slots=True)
+class Memory:
+    """The selections of earlier operations, and the plans found for them."""
+
+    pool: SelectionPool
+    plans: dict[tuple[State, int], Found] = field(default_factory=dict)
+    distances: dict[tuple[str, frozenset[str], FieldSet], dict[str, int]] = field(default_factory=dict)
+    leaves_counts: dict[tuple[str, str, int], int] = field(default_factory=dict)
+    lacking: dict[tuple[str, str, int], bool] = field(default_factory=dict)
+    sole_graphs: dict[int, frozenset[str]] = field(default_factory=dict)
+
+
+class MemoryOfGraph:
+    """The memory of one query graph, for one planning run at a time."""
+
+    __slots__ = ("_lock", "_memory", "_names", "_supergraph")
+
+    def __init__(self, graph: QueryGraph) -> None:
+        self._supergraph = graph.supergraph
+        self._names = frozenset(_internal_names(graph.supergraph))
+        self._lock = threading.Lock()
+        self._memory: Memory | None = None
+
+    @contextmanager
+    def lent(self, selections: tuple[NormalSelection, ...]) -> Iterator[Memory | None]:
+        """The memory for planning these; None where it is in use or cannot help."""
+        fits = not self._supergraph.contexts and _fits(selections, self._names)
+        if not fits or not self._lock.acquire(blocking=False):
+            yield None
+            return
+        if self._memory is None:
+            self._memory = Memory(SelectionPool(self._supergraph))
+            self._memory.pool.keys = _OwnNames()
+        try:
+            yield self._memory
+        finally:
+            if max(self._memory.pool.size, len(self._memory.plans)) > ENTRIES_MAX:
+                self._memory = None
+            self._lock.release()
+
+
+_memories: WeakKeyDictionary[QueryGraph, MemoryOfGraph] = WeakKeyDictionary()
+
+
+def memory_of(graph: QueryGraph) -> MemoryOfGraph:
+    """The graph's memory; kept as long as the graph is."""
+    known = _memories.get(graph)
+    if known is None:
+        known = _memories.setdefault(graph, MemoryOfGraph(graph))
+    return known
+
+
+def _fits(selections: Iterable[NormalSelection], names: frozenset[str]) -> bool:
+    """Whether nothing is deferred, and no name of the planner's fields is the client's for something else."""
+    waiting = list(selections)
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, NormalField):
+            key = one.response_key
+            if key in names and (key != one.name or printed_arguments(one)):
+                return False
+        elif one.deferred:
+            return False
+        waiting.extend(one.selections)
+    return True
+
+
+def _internal_names(supergraph: Supergraph) -> Iterator[str]:
+    """The names of all fields that are in keys or required."""
+    for type_ in supergraph.types.values():
+        for join in type_.joins:
+            yield from _names(join.key or ())
+        for definition in type_.fields.values():
+            for own in definition.joins.values():
+                yield from _names(own.requires)
+
+
+def _names(field_set: FieldSet) -> Iterator[str]:
+    for item in field_set:
+        name = getattr(item, "name", None)
+        if name is not None:
+            yield name
+        yield from _names(item.selections)
