@@ -12,6 +12,8 @@ from collections.abc import Callable
 from typing import Any, Final
 from weakref import WeakSet
 
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
+
 from router.edge.quick_http import LEFT, QuickProtocol
 
 FIRST_REQUEST_S: Final = 2.0
@@ -35,6 +37,33 @@ class Connections:
             await asyncio.sleep(0.005)
 
 
+class Signal:
+    """An event that one task waits for. An `asyncio.Event` is ten times as large, and each stream has two."""
+
+    __slots__ = ("_is_set", "_waiter")
+
+    def __init__(self, *, is_set: bool = False) -> None:
+        self._is_set = is_set
+        self._waiter: asyncio.Future[None] | None = None
+
+    def set(self) -> None:
+        """Wake who waits, now or later."""
+        self._is_set = True
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def clear(self) -> None:
+        """Have the next one wait."""
+        self._is_set = False
+
+    async def wait(self) -> None:
+        """Return once it is set; several may wait."""
+        while not self._is_set:
+            if self._waiter is None or self._waiter.done():
+                self._waiter = asyncio.get_running_loop().create_future()
+            await asyncio.shield(self._waiter)
+
+
 class ClientConnection(QuickProtocol):
     """One connection, ended without a request of its client's being lost."""
 
@@ -52,6 +81,7 @@ class ClientConnection(QuickProtocol):
         """asyncio: it is open; one that was accepted last may open after the server has begun to stop."""
         self._all.accepted.discard(self)
         super().connection_made(transport)  # type: ignore[arg-type]
+        self.flow._is_writable_event = Signal(is_set=True)  # type: ignore[assignment]
         if self._all.stopping:
             self.shutdown()
 
@@ -67,6 +97,8 @@ class ClientConnection(QuickProtocol):
         """httptools: the body follows. An answer that lasts can be told when its client goes."""
         self.scope[LEFT] = self._tell  # type: ignore[typeddict-unknown-key]
         super().on_headers_complete()
+        if isinstance(self.cycle, RequestResponseCycle):
+            self.cycle.message_event = Signal()  # type: ignore[assignment]
 
     def _tell(self, left: Callable[[], None] | None) -> None:
         self._left = left

@@ -66,6 +66,12 @@ class SocketEndpoint:
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
         self._forwarding = Forwarding(parts.config)
+        self._open: set[_Connection] = set()
+        parts.drain.on_stop(self._end_all)
+
+    def _end_all(self) -> None:
+        for connection in self._open:
+            connection.end(Close.GOING_AWAY, "The router is stopping")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection until either side closes it."""
@@ -78,7 +84,12 @@ class SocketEndpoint:
         await socket.accept(subprotocol=dialect.subprotocol)
         try:
             with self._parts.drain.stream():
-                await _Connection(socket, dialect, self._parts, self._forwarding).serve()
+                connection = _Connection(socket, dialect, self._parts, self._forwarding)
+                self._open.add(connection)
+                try:
+                    await connection.serve()
+                finally:
+                    self._open.discard(connection)
         except ClientError:
             await _close(socket, Closing(Close.TRY_AGAIN_LATER, "too many connections"))
 
@@ -89,7 +100,7 @@ async def _close(socket: WebSocket, closing: Closing) -> None:
             await socket.close(closing.close, closing.reason)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Connection:
     """One client's connection. `operations` are those under way, by the client's ids."""
 
@@ -110,31 +121,31 @@ class _Connection:
     async def serve(self) -> None:
         """Read messages until the client leaves or `closing` says why the server does."""
         self.headers = self.forwarding.of(self.socket.headers)
-        tasks = [asyncio.create_task(it) for it in (self._read(), self._await_init(), self._await_stop())]
-        ends: set[asyncio.Future[Any]] = {tasks[0], self.closing}
+        reading = asyncio.create_task(self._read())
+        init = asyncio.get_running_loop().call_later(
+            self.parts.config.streams.init_wait_ms_max / 1_000, self._check_init
+        )
+        ends: set[asyncio.Future[Any]] = {reading, self.closing}
         try:
             await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
             if self.closing.done():
                 await _close(self.socket, self.closing.result())
         finally:
             self.own.close()
-            ending = [*tasks, *self.operations.values()]
+            init.cancel()
+            ending = [reading, *self.operations.values()]
             for task in ending:
                 task.cancel()
             await asyncio.gather(*ending, return_exceptions=True)
 
-    def _end(self, close: Close, reason: str) -> None:
+    def end(self, close: Close, reason: str) -> None:
+        """Have the connection closed; the first reason counts."""
         if not self.closing.done():
             self.closing.set_result(Closing(close, reason))
 
-    async def _await_init(self) -> None:
-        await asyncio.sleep(self.parts.config.streams.init_wait_ms_max / 1_000)
+    def _check_init(self) -> None:
         if not self.initialised:
-            self._end(Close.INIT_TIMEOUT, "Connection initialisation timeout")
-
-    async def _await_stop(self) -> None:
-        await self.parts.drain.stopped()
-        self._end(Close.GOING_AWAY, "The router is stopping")
+            self.end(Close.INIT_TIMEOUT, "Connection initialisation timeout")
 
     async def _read(self) -> None:
         try:
@@ -143,10 +154,10 @@ class _Connection:
         except WebSocketDisconnect:
             return
         except Closing as closing:
-            self._end(closing.close, closing.reason)
+            self.end(closing.close, closing.reason)
         except Exception as failure:
             answer_of_failure(failure, trace_id_of(None))
-            self._end(Close.FAULT, "Internal server error")
+            self.end(Close.FAULT, "Internal server error")
 
     def _message(self, received: Mapping[str, Any]) -> dict[str, Any]:
         if received["type"] == "websocket.disconnect":
@@ -253,7 +264,7 @@ class _Connection:
         answer: Answer = answer_of_failure(failure, request_trace_id.get())
         await self._send({"id": id_, "type": "error", "payload": answer.body["errors"]})
         if answer.code == expired().code:
-            self._end(Close.FORBIDDEN, "Forbidden")
+            self.end(Close.FORBIDDEN, "Forbidden")
 
     async def _responses(self, request: GraphQLRequest, subject: Subject) -> AsyncGenerator[bytes]:
         """Each response as JSON."""
@@ -311,7 +322,7 @@ class _Connection:
                 await self.socket.send({"type": "websocket.send", "text": text})
         except TimeoutError:
             dropped_count.add(1)
-            self._end(Close.TRY_AGAIN_LATER, "The client reads too slowly")
+            self.end(Close.TRY_AGAIN_LATER, "The client reads too slowly")
             raise WebSocketDisconnect(Close.TRY_AGAIN_LATER) from None
 
 
