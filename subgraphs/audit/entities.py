@@ -23,6 +23,7 @@ from subgraphs.kit import (
     JSON,
     Connection,
     CursorSigner,
+    PageRequest,
     PublicError,
     PurposeOfUse,
     RequestContext,
@@ -203,11 +204,17 @@ class User:
 
     @resolved()
     async def access_log(
-        self, info: AuditInfo, first: int | None = None, after: str | None = None
+        self,
+        info: AuditInfo,
+        *,
+        first: int | None = None,
+        after: str | None = None,
+        last: int | None = None,
+        before: str | None = None,
     ) -> Connection[AuditRecord] | None:
         """Who touched this person's protected fields, the latest first."""
         wanted = RecordFilter(target=info.context.log.pseudonyms.of(SUBJECT, str(self.id)))
-        return await page(info, wanted, f"User.accessLog {self.id}", first=first, after=after)
+        return await page(info, wanted, f"User.accessLog {self.id}", Asked(first, after, last, before))
 
     @classmethod
     def resolve_reference(cls, info: AuditInfo, id: str) -> User:
@@ -220,17 +227,44 @@ def _user(name: str | None, people: Mapping[str, str]) -> User | None:
     return None if user_id is None else User(id=strawberry.ID(user_id))
 
 
-async def page(
-    info: AuditInfo, wanted: RecordFilter, name: str, *, first: int | None, after: str | None
-) -> Connection[AuditRecord]:
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Relay's four arguments, as they were given."""
+
+    first: int | None = None
+    after: str | None = None
+    last: int | None = None
+    before: str | None = None
+
+    def request(self, cursors: CursorSigner, bound_to: str) -> PageRequest:
+        """The same, checked.  Errors: PublicError BAD_PAGE, BAD_CURSOR."""
+        return page_request(
+            cursors,
+            bound_to=bound_to,
+            first=self.first,
+            after=self.after,
+            last=self.last,
+            before=self.before,
+        )
+
+
+async def page(info: AuditInfo, wanted: RecordFilter, name: str, asked: Asked) -> Connection[AuditRecord]:
     """One page of the records that match, the newest first."""
     context = info.context
     bound_to = binding(context.subject.id, name)
-    request = page_request(context.cursors, bound_to=bound_to, first=first, after=after)
-    before = _number(request.after)
+    request = asked.request(context.cursors, bound_to)
+    # The newest come first, so what comes after a cursor has a lower number.
+    below, above = _number(request.after), _number(request.before)
     rows, count = await context.log.relational.read(
         lambda c: (
-            store.list_records(c, wanted, limit=request.limit, before_number=before),
+            store.list_records(
+                c,
+                wanted,
+                limit=request.limit,
+                before_number=below,
+                after_number=above,
+                oldest=request.backward,
+            ),
             store.count_records(c, wanted),
         )
     )

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from authz.classes import DataClass, Purpose, Relation, Role
-from authz.decide import Explanation
+from authz.explanation import Explanation
 from authz.identity.subject import Subject
 from authz.question import Decision, Question
 from subgraphs.kit import PublicError
@@ -50,12 +50,14 @@ class Viewer:
 class Explainer:
     """`classes` are those of every field of the graph by coordinate; `person` gives a user as their
     strongest token would prove them, None for nobody; `authorize` is the process's authorizer;
-    `subjects_of` names who has a relation to a user, or a consent of theirs."""
+    `subjects_of` names who has a relation to a user, or a consent of theirs; `policy_version` is the
+    fingerprint of the policy in force."""
 
     classes: Callable[[], Mapping[str, tuple[DataClass, str]]]
     person: Callable[[str], Awaitable[Subject | None]]
     authorize: Callable[[Subject], ExplainsRequests]
     subjects_of: Callable[[str], Awaitable[list[str]]]
+    policy_version: Callable[[], str] = str
 
     async def explain(
         self, *, owner_id: str, viewer_id: str, coordinate: str, purpose: Purpose | None, auditor: bool

@@ -4,43 +4,25 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import asdict, replace
-from enum import Enum
 from typing import Annotated
 
 import strawberry
 
-from authz.classes import DataClass, Role
-from authz.decide import Explanation
+from authz.classes import DataClass
 from authz.question import Question
-from subgraphs.audit import explaining, store
+from subgraphs.audit import store
 from subgraphs.audit.access import forbidden, reads_all, visible_records
-from subgraphs.audit.entities import AuditContext, AuditInfo, AuditRecord, User, page
+from subgraphs.audit.entities import Asked, AuditContext, AuditInfo, AuditRecord, page
 from subgraphs.audit.events import SUBJECT
+from subgraphs.audit.explanations import AccessExplanation, AuditDecision, Viewer, ViewerFilter
 from subgraphs.audit.store import RecordFilter
-from subgraphs.kit import (
-    Connection,
-    PurposeOfUse,
-    binding,
-    classified,
-    clean_text,
-    connection,
-    page_request,
-    resolved,
-    ruled,
-)
+from subgraphs.kit import Connection, PurposeOfUse, binding, classified, clean_text, resolved, ruled
+from subgraphs.kit.pages import listed
 
 ID_CHARACTERS_MAX = 200
 OF_OWN_RECORDS = strawberry.argument(metadata=ruled(by="everybody, of the records about themselves"))
 OF_SEEN_RECORDS = strawberry.argument(metadata=ruled(by="auditors, and others of their own acts"))
 OF_TARGET_OR_AUDITOR = strawberry.argument(metadata=ruled(by="the target and auditors"))
-
-
-@strawberry.enum(description="What was decided.")
-class AuditDecision(Enum):
-    """Spelled as the policy spells it."""
-
-    ALLOW = "allow"
-    DENY = "deny"
 
 
 @strawberry.input
@@ -84,86 +66,6 @@ class ChainCheck:
     damages: list[ChainDamage] | None = strawberry.field(description="The first 100.")
 
 
-@classified(DataClass.AUDIT)
-@strawberry.type(description="A policy line that speaks of the viewer and the field.")
-class RuleExplanation:
-    """One rule, and what it lacks."""
-
-    rule: str | None
-    allows: bool | None
-    view: str | None = strawberry.field(description="How the value would be shortened; null: not at all.")
-    failing_conditions: list[str] | None
-
-
-@classified(DataClass.AUDIT)
-@strawberry.type(description="Why somebody may or may not read a field of somebody's.")
-class AccessExplanation:
-    """The decision, and the rules it was taken from, those that hold first."""
-
-    owner_id: strawberry.Private[str]
-    coordinate: str | None
-    data_class: DataClass | None
-    action: str | None
-    allowed: bool | None
-    view: str | None = strawberry.field(description="How the value is shortened; null: not at all.")
-    rule: str | None
-    obligation: str | None = strawberry.field(description="What the viewer could do to be allowed.")
-    rules: list[RuleExplanation] | None
-
-    @classmethod
-    def of(
-        cls, explanation: Explanation, *, owner_id: str, coordinate: str, known: tuple[DataClass, str]
-    ) -> AccessExplanation:
-        """The GraphQL object of an explanation."""
-        decision = explanation.decision
-        return cls(
-            owner_id=owner_id,
-            coordinate=coordinate,
-            data_class=known[0],
-            action=known[1],
-            allowed=decision.allowed,
-            view=decision.mask,
-            rule=decision.rule,
-            obligation=None if decision.obligation is None else decision.obligation.value,
-            rules=[
-                RuleExplanation(
-                    rule=each.rule,
-                    allows=each.allows,
-                    view=each.mask,
-                    failing_conditions=list(each.failing),
-                )
-                for each in explanation.rules
-            ],
-        )
-
-
-@classified(DataClass.AUDIT)
-@strawberry.type(description="Somebody, or everybody in a role, who sees a field.")
-class Viewer:
-    """One viewer."""
-
-    owner_id: strawberry.Private[str]
-    user: User | None = strawberry.field(description="Null for a role.")
-    role: Role | None = strawberry.field(description="Everybody in it, without any relation.")
-    view: str | None = strawberry.field(description="How the value is shortened at best; null: not at all.")
-    any_purpose: bool | None = strawberry.field(description="Whether no purpose has to be stated.")
-    purposes: list[PurposeOfUse] | None = strawberry.field(description="For which they see it.")
-    rules: list[str] | None
-
-    @classmethod
-    def of(cls, viewer: explaining.Viewer, owner_id: str) -> Viewer:
-        """The GraphQL object of a viewer."""
-        return cls(
-            owner_id=owner_id,
-            user=None if viewer.user_id is None else User(id=strawberry.ID(viewer.user_id)),
-            role=viewer.role,
-            view=viewer.view,
-            any_purpose=viewer.any_purpose,
-            purposes=[PurposeOfUse(each) for each in viewer.purposes],
-            rules=list(viewer.rules),
-        )
-
-
 @classified(DataClass.PUBLIC)
 @strawberry.type
 class Query:
@@ -173,23 +75,29 @@ class Query:
     async def my_access_log(
         self,
         info: AuditInfo,
+        *,
         filter: Annotated[AuditLogFilter | None, OF_OWN_RECORDS] = None,
         first: int | None = None,
         after: str | None = None,
+        last: int | None = None,
+        before: str | None = None,
     ) -> Connection[AuditRecord] | None:
         """Who touched the caller's protected fields, the latest first."""
         own = _pseudonym(info, info.context.caller_id)
         wanted = replace(_wanted(info, filter or AuditLogFilter()), target=own)
         bound_to = binding(None, "Query.myAccessLog", asdict(wanted))
-        return await page(info, wanted, bound_to, first=first, after=after)
+        return await page(info, wanted, bound_to, Asked(first, after, last, before))
 
     @resolved(authenticated=True)
     async def audit_log(
         self,
         info: AuditInfo,
+        *,
         filter: Annotated[AuditLogFilter | None, OF_SEEN_RECORDS] = None,
         first: int | None = None,
         after: str | None = None,
+        last: int | None = None,
+        before: str | None = None,
     ) -> Connection[AuditRecord] | None:
         """Everybody's records for administrators, own acts for others; reading it is recorded too."""
         context, given = info.context, filter or AuditLogFilter()
@@ -198,7 +106,7 @@ class Query:
             raise forbidden()
         wanted = replace(wanted, actor=visible.actor or wanted.actor)
         bound_to = binding(None, "Query.auditLog", asdict(wanted))
-        return await page(info, wanted, bound_to, first=first, after=after)
+        return await page(info, wanted, bound_to, Asked(first, after, last, before))
 
     @resolved(authenticated=True)
     async def verify_chain(self, info: AuditInfo) -> ChainCheck | None:
@@ -241,8 +149,15 @@ class Query:
             purpose=None if purpose is None else purpose.value,
             auditor=auditor,
         )
-        known = context.explainer.classes()[asked]
-        return AccessExplanation.of(explanation, owner_id=owner_id, coordinate=asked, known=known)
+        data_class, action = context.explainer.known(asked)
+        return AccessExplanation(
+            owner_id=owner_id,
+            explanation=explanation,
+            coordinate=asked,
+            data_class=data_class,
+            action=action,
+            policy_version=context.explainer.policy_version(),
+        )
 
     @resolved(authenticated=True)
     async def who_can_see(
@@ -252,8 +167,11 @@ class Query:
         *,
         target_id: Annotated[strawberry.ID | None, OF_TARGET_OR_AUDITOR] = None,
         purpose: PurposeOfUse | None = None,
+        filter: Annotated[ViewerFilter | None, OF_TARGET_OR_AUDITOR] = None,
         first: int | None = None,
         after: str | None = None,
+        last: int | None = None,
+        before: str | None = None,
     ) -> Connection[Viewer] | None:
         """Who sees a field of the caller's, or for administrators of anybody's: people, then whole roles."""
         context = info.context
@@ -261,20 +179,16 @@ class Query:
         if owner_id != context.caller_id and not await reads_all(context.decisions):
             raise forbidden()
         asked = clean_text(coordinate, "coordinate", characters_max=ID_CHARACTERS_MAX)
-        stated = None if purpose is None else purpose.value
+        stated, chosen = None if purpose is None else purpose.value, filter or ViewerFilter()
         found = await context.explainer.viewers(owner_id=owner_id, coordinate=asked, purpose=stated)
-        about = {"of": owner_id, "coordinate": asked, "purpose": stated}
-        bound_to = binding(context.subject.id, "Query.whoCanSee", about)
-        request = page_request(context.cursors, bound_to=bound_to, first=first, after=after)
-        start = 0 if request.after is None else int(str(request.after[0])) + 1
-        return connection(
-            list(enumerate(found))[start : start + request.limit],
-            request,
+        return listed(
+            [Viewer.of(each, owner_id) for each in found if chosen.lets(each)],
             context.cursors,
-            bound_to=bound_to,
-            sort_key=lambda placed: (placed[0],),
-            node=lambda placed: Viewer.of(placed[1], owner_id),
-            total_count=len(found),
+            bound_to=binding(context.subject.id, f"Query.whoCanSee {owner_id} {asked} {stated} {chosen}"),
+            first=first,
+            after=after,
+            last=last,
+            before=before,
         )
 
 

@@ -107,13 +107,26 @@ def records_by_id(connection: Connection, ids: Sequence[str]) -> dict[str, Audit
 
 
 def list_records(
-    connection: Connection, wanted: RecordFilter, *, limit: int, before_number: int | None
+    connection: Connection,
+    wanted: RecordFilter,
+    *,
+    limit: int,
+    before_number: int | None = None,
+    after_number: int | None = None,
+    oldest: bool = False,
 ) -> list[AuditRecord]:
-    """The newest first."""
-    query = sa.select(tables.records).where(_matches(wanted)).order_by(tables.records.c.number.desc())
+    """The newest first: of those between the two numbers the newest `limit`, or the `oldest`."""
+    number = tables.records.c.number
+    query = sa.select(tables.records).where(_matches(wanted))
     if before_number is not None:
-        query = query.where(tables.records.c.number < before_number)
-    return [_record(row) for row in connection.execute(query.limit(limit))]
+        query = query.where(number < before_number)
+    if after_number is not None:
+        query = query.where(number > after_number)
+    found = [
+        _record(row)
+        for row in connection.execute(query.order_by(number if oldest else number.desc()).limit(limit))
+    ]
+    return found[::-1] if oldest else found
 
 
 def count_records(connection: Connection, wanted: RecordFilter) -> int:

@@ -140,6 +140,40 @@ def page_request(
     )
 
 
+def listed(
+    nodes: Sequence[T],
+    signer: CursorSigner,
+    *,
+    bound_to: str,
+    first: int | None = None,
+    after: str | None = None,
+    last: int | None = None,
+    before: str | None = None,
+) -> Connection[T]:
+    """A page of a list that is made anew for each request; cursors are places in it.
+
+    Errors: PublicError BAD_PAGE, BAD_CURSOR.
+    """
+    request = page_request(signer, bound_to=bound_to, first=first, after=after, last=last, before=before)
+    start = 0 if request.after is None else _place(request.after) + 1
+    placed = list(enumerate(nodes))[start : None if request.before is None else _place(request.before)]
+    return connection(
+        placed[-request.limit :] if request.backward else placed[: request.limit],
+        request,
+        signer,
+        bound_to=bound_to,
+        sort_key=lambda each: (each[0],),
+        node=lambda each: each[1],
+        total_count=len(nodes),
+    )
+
+
+def _place(sort_key: tuple[Any, ...]) -> int:
+    if len(sort_key) != 1 or not isinstance(sort_key[0], int):
+        raise PublicError("BAD_CURSOR", "the cursor is not one of this list; start again without it")
+    return sort_key[0]
+
+
 def connection(
     rows: Sequence[Row],
     request: PageRequest,

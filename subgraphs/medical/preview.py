@@ -11,7 +11,8 @@ import strawberry
 from authz.classes import Action, DataClass, Purpose, Role
 from authz.identity.subject import Subject
 from authz.question import Decision, Question
-from subgraphs.kit import PublicError, PurposeOfUse, RowAccess, classified, resolved
+from subgraphs.kit import Connection, PublicError, PurposeOfUse, RowAccess, binding, classified, resolved
+from subgraphs.kit.pages import listed
 from subgraphs.medical import graph
 from subgraphs.medical.access import require, row_access
 from subgraphs.medical.care import NewConsent
@@ -36,6 +37,31 @@ class ConsentEffect:
     before: bool | None = strawberry.field(description="Whether the viewer may see it now.")
     after: bool | None = strawberry.field(description="Whether they may once the consent is given.")
     rule: str | None = strawberry.field(description="The policy line that would decide.")
+    rule_before: str | None = strawberry.field(description="The policy line that decides now.")
+    obligation: str | None = strawberry.field(description="What the viewer could do then, where refused.")
+
+
+@strawberry.input
+class ConsentEffectFilter:
+    """Which effects; what is not given does not narrow."""
+
+    viewer_id: strawberry.ID | None = None
+    data_class: DataClass | None = None
+    label: str | None = None
+    after: bool | None = strawberry.field(default=None, description="Those that would see it, or would not.")
+    changed: bool | None = strawberry.field(
+        default=None, description="Those for whom the consent changes something, or changes nothing."
+    )
+
+    def lets(self, effect: ConsentEffect) -> bool:
+        """Whether it is one of those."""
+        return (
+            (self.viewer_id is None or effect.viewer == User(id=self.viewer_id))
+            and (self.data_class is None or effect.data_class is self.data_class)
+            and (self.label is None or effect.label == self.label)
+            and (self.after is None or effect.after is self.after)
+            and (self.changed is None or self.changed is (effect.before is not effect.after))
+        )
 
 
 @classified(DataClass.PUBLIC)
@@ -45,8 +71,16 @@ class Query(graph.Query):
 
     @resolved(authenticated=True)
     async def consent_preview(
-        self, info: MedicalInfo, draft: Annotated[GrantConsentInput, OWN_CONSENT]
-    ) -> list[ConsentEffect] | None:
+        self,
+        info: MedicalInfo,
+        draft: Annotated[GrantConsentInput, OWN_CONSENT],
+        *,
+        filter: Annotated[ConsentEffectFilter | None, OWN_CONSENT] = None,
+        first: int | None = None,
+        after: str | None = None,
+        last: int | None = None,
+        before: str | None = None,
+    ) -> Connection[ConsentEffect] | None:
         """Who of those who treat the caller, and of those named, would see what; nothing is stored."""
         context, now = info.context, info.context.now()
         patient_id = context.caller_id
@@ -60,10 +94,22 @@ class Query(graph.Query):
         effects: list[ConsentEffect] = []
         for viewer_id in await _viewers(info, patient_id, consent):
             viewer = Subject(id=viewer_id, roles=frozenset({Role.MEDICAL_SPECIALIST}), acr=2)
-            before = await context.authorizer.for_request(viewer).decide(questions)
-            after = await context.authorizer.supposing(consent.fact()).for_request(viewer).decide(questions)
-            effects += _effects(viewer_id, questions, before, after)
-        return effects
+            now_seen = await context.authorizer.for_request(viewer).decide(questions)
+            supposed = context.authorizer.supposing(consent.fact())
+            then_seen = await supposed.for_request(viewer).decide(questions)
+            effects += _effects(viewer_id, questions, now_seen, then_seen)
+        chosen = [each for each in effects if filter is None or filter.lets(each)]
+        return listed(
+            chosen,
+            context.signer,
+            bound_to=binding(
+                patient_id, "Query.consentPreview", {"draft": str(draft), "filter": str(filter)}
+            ),
+            first=first,
+            after=after,
+            last=last,
+            before=before,
+        )
 
 
 def _checked(draft: GrantConsentInput, patient_id: str, now: dt.datetime) -> Consent:
@@ -113,6 +159,8 @@ def _effects(
             before=now.allowed,
             after=then.allowed,
             rule=then.rule,
+            rule_before=now.rule,
+            obligation=None if then.obligation is None else then.obligation.value,
         )
         for asked, now, then in zip(questions, before, after, strict=True)
     ]

@@ -127,7 +127,11 @@ async def open_office(relational: Relational, *, prepared: bool = False) -> Offi
     authorizer = Authorizer(facts, clock=now)
     log = AuditLog(relational, Pseudonyms(b"p" * 32), Seal(b"s" * 32), now)
     explainer = Explainer(
-        lambda: CLASSES, person, authorizer.for_request, lambda owner: facts.subjects_of(owner, limit=100)
+        lambda: CLASSES,
+        person,
+        authorizer.for_request,
+        lambda owner: facts.subjects_of(owner, limit=100),
+        lambda: authorizer.policy_version,
     )
     subgraph = build(log=log, explainer=explainer, authorizer=authorizer, cursors=CursorSigner(b"c" * 32))
     subgraph.record_in(OutboxLedger(relational, RelationalOutbox()))

@@ -176,7 +176,9 @@ def test_pages_of_a_log_do_not_overlap(seeded: Seeded) -> None:
 EXPLAIN = """
 query($target: ID!, $coordinate: String!, $viewer: ID, $purpose: PurposeOfUse) {
   explainAccess(targetId: $target, coordinate: $coordinate, viewerId: $viewer, purpose: $purpose) {
-    allowed rule obligation dataClass action rules { rule allows failingConditions } } }
+    allowed rule line obligation dataClass action parties policyVersion rules(first: 50) { totalCount nodes {
+      rule line allows holds parties failingConditions
+      conditions { condition holds looksAt meaning obligation } } } } }
 """
 
 
@@ -190,7 +192,7 @@ def test_the_owner_learns_which_rule_decides_and_what_is_lacking(seeded: Seeded)
     assert (treated["allowed"], treated["rule"]) == (True, "clinical-treating")
     without = explained(seeded, "mira", "demo-physician")["data"]["explainAccess"]
     assert (without["allowed"], without["obligation"]) == (False, "PURPOSE")
-    rule = next(each for each in without["rules"] if each["rule"] == "clinical-treating")
+    rule = next(each for each in without["rules"]["nodes"] if each["rule"] == "clinical-treating")
     assert rule["failingConditions"] == ["purpose_of_care"]
 
 

@@ -9,8 +9,12 @@ import pytest
 
 from tests.kit_medical import ATHLETE, COACH, PHYSICIAN, Medical
 
-PREVIEW = """query($draft: GrantConsentInput!) { consentPreview(draft: $draft) {
-  viewer { id } dataClass label purpose before after rule } }"""
+PREVIEW = """query($draft: GrantConsentInput!, $filter: ConsentEffectFilter, $first: Int, $after: String,
+  $last: Int,
+  $before: String) {
+  consentPreview(draft: $draft, filter: $filter, first: $first, after: $after, last: $last, before: $before) {
+    totalCount pageInfo { hasNextPage hasPreviousPage startCursor endCursor }
+    nodes { viewer { id } dataClass label purpose before after rule ruleBefore obligation } } }"""
 GRANT = "mutation($input: GrantConsentInput!) { grantConsent(input: $input) { userErrors { code } } }"
 ADD = "mutation($input: AddToCareTeamInput!) { addToCareTeam(input: $input) { userErrors { code } } }"
 
@@ -18,7 +22,8 @@ ADD = "mutation($input: AddToCareTeamInput!) { addToCareTeam(input: $input) { us
 async def preview(medical: Medical, **draft: Any) -> list[dict[str, Any]]:
     answer = await medical.ask(ATHLETE, PREVIEW, draft=draft)
     assert "errors" not in answer, answer
-    return answer["data"]["consentPreview"]
+    nodes: list[dict[str, Any]] = answer["data"]["consentPreview"]["nodes"]
+    return nodes
 
 
 async def take_on(medical: Medical) -> None:
@@ -80,6 +85,57 @@ async def test_a_preview_is_about_ones_own_record(medical: Medical) -> None:
     await take_on(medical)
     draft = {"decision": "DENY", "dataClass": "CLINICAL"}
     of_coach = await medical.ask(COACH, PREVIEW, draft=draft)
-    assert of_coach["data"]["consentPreview"] == []
+    assert of_coach["data"]["consentPreview"]["nodes"] == []
     of_physician = await medical.ask(PHYSICIAN, PREVIEW, draft=draft)
-    assert of_physician["data"]["consentPreview"] == []
+    assert of_physician["data"]["consentPreview"]["nodes"] == []
+
+
+async def pages(medical: Medical, **given: Any) -> dict[str, Any]:
+    answer = await medical.ask(ATHLETE, PREVIEW, draft={"decision": "DENY", "dataClass": "CLINICAL"}, **given)
+    assert "errors" not in answer, answer
+    page: dict[str, Any] = answer["data"]["consentPreview"]
+    return page
+
+
+async def test_effects_come_in_pages_both_ways(medical: Medical) -> None:
+    await take_on(medical)
+    whole = await pages(medical, first=50)
+    assert whole["totalCount"] == len(whole["nodes"]) == 6  # what is not restricted, and five labels
+    forward, backward, after, before = [], [], None, None
+    for _ in range(3):
+        page = await pages(medical, first=2, after=after)
+        forward += page["nodes"]
+        after = page["pageInfo"]["endCursor"]
+        back = await pages(medical, last=2, before=before)
+        backward = back["nodes"] + backward
+        before = back["pageInfo"]["startCursor"]
+    assert forward == backward == whole["nodes"]
+    assert not page["pageInfo"]["hasNextPage"] and not back["pageInfo"]["hasPreviousPage"]
+    stolen = await medical.ask(
+        ATHLETE, PREVIEW, draft={"decision": "PERMIT", "dataClass": "CLINICAL"}, after=after
+    )
+    assert [error["extensions"]["code"] for error in stolen["errors"]] == ["BAD_CURSOR"]
+
+
+@pytest.mark.parametrize(
+    ("chosen", "labels"),
+    [
+        ({"changed": True}, [None]),
+        ({"changed": False}, ["genetic", "hiv", "mental", "reproductive", "substance"]),
+        ({"after": True}, []),
+        ({"dataClass": "CLINICAL"}, [None]),
+        ({"label": "hiv"}, ["hiv"]),
+        ({"viewerId": "physician", "dataClass": "CLINICAL"}, [None]),
+        ({"viewerId": "stranger"}, []),
+    ],
+    ids=str,
+)
+async def test_effects_are_chosen_by_viewer_part_and_change(
+    medical: Medical, chosen: dict[str, Any], labels: list[str | None]
+) -> None:
+    await take_on(medical)
+    page = await pages(medical, filter=chosen)
+    assert [each["label"] for each in page["nodes"]] == labels and page["totalCount"] == len(labels)
+    for each in page["nodes"]:
+        if each["label"] is None:
+            assert (each["ruleBefore"], each["rule"]) == ("clinical-treating", "consent-deny-clinical")
