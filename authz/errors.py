@@ -15,6 +15,15 @@ class InvalidToken(AuthzError):
         super().__init__("the access token is not valid; log in again")
 
 
+class InvalidProof(AuthzError):
+    """A device's proof that is not to be believed. Client-visible, one constant message for every cause."""
+
+    code = "BAD_DEVICE_PROOF"
+
+    def __init__(self) -> None:
+        super().__init__("the proof of the device is not valid; make a new one")
+
+
 class InvalidCall(AuthzError):
     """A call to a subgraph that no router of this deployment signed, or signed for another call."""
 

@@ -70,7 +70,7 @@ class SigningKey:
     def verification_key(self) -> VerificationKey:
         """The public half."""
         public = self.jwk.as_dict(private=False)
-        return VerificationKey(self.kid, self.algorithm, _import_jwk(self.algorithm, public))
+        return VerificationKey(self.kid, self.algorithm, import_jwk(self.algorithm, public))
 
     def __repr__(self) -> str:
         return f"SigningKey({self.kid!r}, {self.algorithm!r})"
@@ -214,7 +214,7 @@ def load_key(path: Path) -> SigningKey:
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
         algorithm: Algorithm = document["alg"]
-        jwk = _import_jwk(algorithm, document)
+        jwk = import_jwk(algorithm, document)
         if not jwk.is_private:
             raise ValueError("a public key signs nothing")
         created_at = datetime.fromisoformat(document["created_at"])
@@ -229,7 +229,8 @@ def _key_path(folder: Path, key: SigningKey) -> Path:
     return folder / f"signing-{key.kid}.jwk"
 
 
-def _import_jwk(algorithm: Algorithm, document: Mapping[str, Any]) -> SigningJwk:
+def import_jwk(algorithm: Algorithm, document: Mapping[str, Any]) -> SigningJwk:
+    """The key of a JWK, for this algorithm alone.  Errors: ValueError, JoseError."""
     if (document.get("kty"), document.get("crv")) != KEY_TYPES[algorithm]:
         raise ValueError("the key is not of its algorithm's type")
     parameters = {name: document[name] for name in ("kty", "crv", "x", "y", "d") if name in document}
@@ -267,7 +268,7 @@ def _read_public(member: object, algorithms: Sequence[ForeignAlgorithm]) -> Veri
             case "RS256" | "PS256":
                 return VerificationKey(kid, algorithm, _import_rsa(member))
             case _:
-                return VerificationKey(kid, algorithm, _import_jwk(algorithm, member))
+                return VerificationKey(kid, algorithm, import_jwk(algorithm, member))
     except (ValueError, TypeError, KeyError, JoseError):
         return None
 

@@ -21,7 +21,7 @@ class Subject:
     """A caller. `id` is None for an anonymous one, who has no roles.
 
     `network_zone` is the operator's name of the network that the call came from, `device` what is known of
-    the machine in use (`attested`, `compromised`); None: nothing is known.
+    the machine in use (`registered`, `attested`, `compromised`); None: nothing is known.
 
     `acr` is the authentication level (1 password, 2 second factor). `expires_at_utc` ends open streams.
     `client_address` is the IP address that the call came from, as the router's edge found it; of no caller

@@ -92,6 +92,11 @@ class TokenIssuer:
         self._keys = keys
         self._clock = clock
 
+    @property
+    def issuer(self) -> str:
+        """Who its tokens say that they are from; what devices make their proofs for."""
+        return self._terms.issuer
+
     def issue(self, subject: Subject) -> str:
         """An access token that says what `subject` says, valid for the terms' lifetime from now.
 

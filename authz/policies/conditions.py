@@ -137,7 +137,8 @@ def _zone(argument: str) -> Holds:
 
 
 def _device(argument: str) -> Holds:
-    return lambda case: case.subject.device == argument
+    known_as = {argument, "attested"} if argument == "registered" else {argument}
+    return lambda case: case.subject.device in known_as
 
 
 def _outside_hours(argument: str) -> Holds:
@@ -320,7 +321,10 @@ KINDS: Mapping[str, Kind] = {
     # Not settled by what a caller is: the same caller may stand elsewhere, or ask later.
     "zone": Kind(_zone, Depends.OWNER, "the call comes from this network zone", _ANY),
     "device": Kind(
-        _device, Depends.OWNER, "the device in use is known as this", frozenset({"attested", "compromised"})
+        _device,
+        Depends.OWNER,
+        "the device in use is known as this; an attested one is registered too",
+        frozenset({"registered", "attested", "compromised"}),
     ),
     "outside_hours": Kind(_outside_hours, Depends.OWNER, "it is not between these hours of UTC", _ANY),
     "assigned": Kind(

@@ -10,8 +10,12 @@ ADMINISTRATOR_ACR_MIN = 2
 
 
 def administers(subject: Subject) -> bool:
-    """Whether the subject may list and manage accounts."""
-    return Role.ADMINISTRATOR in subject.roles and subject.acr >= ADMINISTRATOR_ACR_MIN
+    """Whether the subject may list and manage accounts: an administrator of everybody."""
+    return (
+        Role.ADMINISTRATOR in subject.roles
+        and subject.limit_of(Role.ADMINISTRATOR) is None
+        and subject.acr >= ADMINISTRATOR_ACR_MIN
+    )
 
 
 def require_administrator(subject: Subject) -> str:
@@ -20,6 +24,6 @@ def require_administrator(subject: Subject) -> str:
         raise Unauthenticated
     if administers(subject):
         return subject.id
-    lacks_factor = Role.ADMINISTRATOR in subject.roles
+    lacks_factor = Role.ADMINISTRATOR in subject.roles and subject.acr < ADMINISTRATOR_ACR_MIN
     extensions = {"obligation": "STEP_UP"} if lacks_factor else {}
     raise PublicError("FORBIDDEN", "only an administrator may do this", extensions=extensions)

@@ -10,8 +10,9 @@ from aiodataloader import DataLoader
 from strawberry.types.info import Info
 
 from authz.classes import Action, DataClass, Role
-from subgraphs.accounts import model
+from subgraphs.accounts import device_store, model, role_store
 from subgraphs.accounts.log_in import Accounts
+from subgraphs.accounts.role_scopes import RoleScope
 from subgraphs.kit import CursorSigner, RequestContext, classified, resolved
 
 ACCOUNT = classified(DataClass.SECURITY, action=Action.EVENTS)
@@ -19,6 +20,7 @@ ACCOUNT = classified(DataClass.SECURITY, action=Action.EVENTS)
 
 strawberry.enum(Role, description="What an administrator has granted somebody.")
 strawberry.enum(model.UserStatus, description="Whether an account may be used.")
+strawberry.enum(device_store.DeviceState, description="What is known of a device.")
 strawberry.enum(model.AssignmentState, description="Where a granted role stands.")
 
 
@@ -32,6 +34,9 @@ class AccountsContext(RequestContext):
     roles: DataLoader[str, list[model.RoleAssignment] | None]
     sessions: DataLoader[str, list[model.Session] | None]
     factors: DataLoader[str, bool | None]
+    organisations: DataLoader[str, role_store.Organisation | None]
+    memberships: DataLoader[str, list[role_store.Organisation] | None]
+    devices: DataLoader[str, list[device_store.Device] | None]
 
     @property
     def origin(self) -> str:
@@ -41,6 +46,49 @@ class AccountsContext(RequestContext):
 
 
 AccountsInfo = Info[AccountsContext, None]
+
+
+@classified(DataClass.PUBLIC)
+@strawberry.type(description="A club, a team, a clinic: people whom a role may be for.")
+class Organisation:
+    """An organisation."""
+
+    id: strawberry.ID
+    name: str
+
+    @classmethod
+    def of(cls, row: role_store.Organisation) -> Organisation:
+        """The GraphQL object of a row."""
+        return cls(id=strawberry.ID(row.id), name=row.name)
+
+
+@ACCOUNT
+@strawberry.type(description="A machine of somebody's that holds a key, and that sessions are bound to.")
+class Device:
+    """One device."""
+
+    owner_id: strawberry.Private[str]
+    id: strawberry.ID = strawberry.field(directives=[classified(DataClass.PUBLIC)])
+    name: str | None
+    thumbprint: str | None = strawberry.field(description="Of its public key.")
+    state: device_store.DeviceState | None
+    decided_by: strawberry.ID | None = strawberry.field(description="Who said what its state says.")
+    created_at: dt.datetime | None
+    last_seen_at: dt.datetime | None
+
+    @classmethod
+    def of(cls, device: device_store.Device) -> Device:
+        """The GraphQL object of a row."""
+        return cls(
+            owner_id=device.user_id,
+            id=strawberry.ID(device.id),
+            name=device.name,
+            thumbprint=device.thumbprint,
+            state=device.state,
+            decided_by=None if device.decided_by is None else strawberry.ID(device.decided_by),
+            created_at=device.created_at_utc,
+            last_seen_at=device.last_seen_at_utc,
+        )
 
 
 @ACCOUNT
@@ -56,6 +104,27 @@ class RoleAssignment:
     approved_by: strawberry.ID | None
     created_at: dt.datetime | None
     valid_until: dt.datetime | None
+    licence_region: str | None = strawberry.field(description="Where its holder may practise.")
+    replaces: strawberry.ID | None = strawberry.field(
+        description="The assignment that this one widens: approving this one ends that one."
+    )
+    data_classes: list[DataClass] | None = strawberry.field(description="Empty: every class.")
+    regions: list[str] | None = strawberry.field(
+        description="Whom it is for, by where they are at home. With no region, organisation or person named,"
+        " it is for everybody."
+    )
+    scope: strawberry.Private[RoleScope]
+
+    @resolved()
+    def people(self) -> list[User] | None:
+        """Whom it is for, by name."""
+        return [User(id=strawberry.ID(each)) for each in sorted(self.scope.people)]
+
+    @resolved()
+    async def organisations(self, info: AccountsInfo) -> list[Organisation] | None:
+        """Whom it is for, by where they are members."""
+        found = await info.context.organisations.load_many(sorted(self.scope.organisations))
+        return [Organisation.of(each) for each in found if each is not None]
 
     @resolved(classified(DataClass.PUBLIC))
     def user(self) -> User:
@@ -75,6 +144,11 @@ class RoleAssignment:
             approved_by=None if approved_by is None else strawberry.ID(approved_by),
             created_at=assignment.created_at_utc,
             valid_until=assignment.valid_until_utc,
+            licence_region=assignment.licence_region,
+            replaces=None if assignment.replaces is None else strawberry.ID(assignment.replaces),
+            data_classes=sorted(assignment.scope.classes),
+            regions=sorted(assignment.scope.regions),
+            scope=assignment.scope,
         )
 
 
@@ -90,6 +164,7 @@ class Session:
     created_at: dt.datetime | None
     last_seen_at: dt.datetime | None
     expires_at: dt.datetime | None
+    device_id: strawberry.ID | None = strawberry.field(description="The registered device it is bound to.")
 
     @resolved()
     def current(self, info: AccountsInfo) -> bool | None:
@@ -107,6 +182,7 @@ class Session:
             created_at=session.created_at_utc,
             last_seen_at=session.last_seen_at_utc,
             expires_at=session.expires_at_utc,
+            device_id=None if session.device_id is None else strawberry.ID(session.device_id),
         )
 
 
@@ -156,6 +232,18 @@ class User:
         """Where this user is logged in, newest first, at most 100."""
         found = await info.context.sessions.load(str(self.id))
         return [Session.of(each) for each in found or []]
+
+    @resolved()
+    async def organisations(self, info: AccountsInfo) -> list[Organisation] | None:
+        """Where this user is a member, by name."""
+        found = await info.context.memberships.load(str(self.id))
+        return [Organisation.of(each) for each in found or []]
+
+    @resolved()
+    async def devices(self, info: AccountsInfo) -> list[Device] | None:
+        """This user's registered devices, newest first."""
+        found = await info.context.devices.load(str(self.id))
+        return [Device.of(each) for each in found or []]
 
     @resolved(classified(DataClass.SECURITY))
     async def second_factor(self, info: AccountsInfo) -> bool | None:

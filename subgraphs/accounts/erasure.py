@@ -9,7 +9,7 @@ from __future__ import annotations
 from sqlalchemy import Connection
 
 from authz.classes import Role
-from subgraphs.accounts import events, sessions, store
+from subgraphs.accounts import device_store, events, role_store, sessions, store
 from subgraphs.accounts.log_in import Accounts, proven_now
 from subgraphs.accounts.model import RuleBroken
 
@@ -26,6 +26,8 @@ async def erase(accounts: Accounts, user_id: str, *, password: str, otp: str | N
         administered = store.count_in_force(connection, Role.ADMINISTRATOR, now=now)
         for login in (user_id, credentials.user.handle, credentials.user.email):
             store.forget_failures(connection, login)
+        role_store.forget_member(connection, user_id)
+        device_store.forget_person(connection, user_id)
         store.delete_user(connection, user_id)
         if administered and not store.count_in_force(connection, Role.ADMINISTRATOR, now=now):
             raise RuleBroken("LAST_ADMINISTRATOR", "id", "the last administrator stays: appoint another one")

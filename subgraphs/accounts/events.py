@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from authz.classes import Role
+from authz.facts.model import RELATIONSHIP_TOPIC, RelationshipFact
 from datastores.events.outbox import new_event
 from datastores.events.port import Event
 
@@ -25,6 +26,11 @@ def role_changed(user_id: str, *, roles: frozenset[Role], at_utc: datetime) -> E
     """The roles that are in force now."""
     payload = {"user_id": user_id, "roles": sorted(roles), "changed_at_utc": at_utc.isoformat()}
     return new_event(ROLE_CHANGED, key=user_id, payload=payload, at_utc=at_utc)
+
+
+def relationship_changed(fact: RelationshipFact, *, at_utc: datetime) -> Event:
+    """For whom a limited role counts, or who is in an organisation; ordered by who has the role or is in."""
+    return new_event(RELATIONSHIP_TOPIC, key=fact.subject_id, payload=fact.as_payload(), at_utc=at_utc)
 
 
 def session_revoked(user_id: str, session_id: str, *, reason: str, at_utc: datetime) -> Event:

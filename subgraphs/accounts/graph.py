@@ -7,7 +7,7 @@ from typing import Annotated
 
 import strawberry
 
-from authz.classes import DataClass, Role
+from authz.classes import Action, DataClass, Role
 from authz.question import DEFAULT_DENY
 from subgraphs.accounts import administration, erasure, log_in, model, store
 from subgraphs.accounts.access import administers, require_administrator
@@ -27,6 +27,7 @@ from subgraphs.accounts.payloads import (
     SessionsPayload,
     UserPayload,
 )
+from subgraphs.accounts.role_scopes import EVERYWHERE
 from subgraphs.kit import (
     Connection,
     UserError,
@@ -129,7 +130,7 @@ class Mutation:
                 info.context.accounts, handle=input.handle, email=input.email, password=input.password
             )
         except RuleBroken as broken:
-            return UserPayload(user_errors=_told(broken))
+            return UserPayload(user_errors=told(broken))
         return UserPayload(user=User(id=strawberry.ID(user.id)))
 
     @resolved()
@@ -142,6 +143,7 @@ class Mutation:
                 password=input.password,
                 otp=input.otp,
                 device=input.device or "",
+                proof=input.device_proof,
                 origin=info.context.origin,
             )
         )
@@ -153,7 +155,10 @@ class Mutation:
         """The next tokens. A refresh token is good for once; using it again ends its session."""
         return await _tokens(
             log_in.refresh(
-                info.context.accounts, refresh_token=input.refresh_token, request_id=input.request_id
+                info.context.accounts,
+                refresh_token=input.refresh_token,
+                request_id=input.request_id,
+                proof=input.device_proof,
             )
         )
 
@@ -219,7 +224,7 @@ class Mutation:
                 info.context.accounts, info.context.caller_id, password=password
             )
         except RuleBroken as broken:
-            return SecondFactorPayload(user_errors=_told(broken))
+            return SecondFactorPayload(user_errors=told(broken))
         return SecondFactorPayload(secret=secret, uri=uri)
 
     @resolved(authenticated=True)
@@ -250,7 +255,7 @@ class Mutation:
         try:
             await erasing
         except RuleBroken as broken:
-            return ErasurePayload(user_errors=_told(broken))
+            return ErasurePayload(user_errors=told(broken))
         return ErasurePayload(erased=True)
 
     @resolved(authenticated=True)
@@ -258,14 +263,18 @@ class Mutation:
         self, info: AccountsInfo, input: Annotated[GrantRoleInput, ADMINISTERING]
     ) -> RolePayload | None:
         """Give somebody a role. Sensitive ones wait for a second administrator."""
-        actor_id = _administers(info, str(input.user_id))
-        return await _role(
+        actor_id = administers_all(info, str(input.user_id))
+        return await role_payload(
             administration.grant_role(
                 info.context.accounts,
                 actor_id=actor_id,
                 user_id=str(input.user_id),
-                role=input.role,
-                valid_until_utc=input.valid_until,
+                grant=administration.Grant(
+                    role=input.role,
+                    valid_until_utc=input.valid_until,
+                    scope=EVERYWHERE if input.scope is None else input.scope.scope(),
+                    licence_region=input.licence_region,
+                ),
             )
         )
 
@@ -274,8 +283,8 @@ class Mutation:
         self, info: AccountsInfo, id: Annotated[strawberry.ID, ADMINISTERING]
     ) -> RolePayload | None:
         """Put a pending role in force."""
-        actor_id = await _administers_role(info, str(id))
-        return await _role(
+        actor_id = await administers_role(info, str(id))
+        return await role_payload(
             administration.approve_role(info.context.accounts, actor_id=actor_id, assignment_id=str(id))
         )
 
@@ -284,15 +293,15 @@ class Mutation:
         self, info: AccountsInfo, id: Annotated[strawberry.ID, ADMINISTERING]
     ) -> RolePayload | None:
         """End a role at once."""
-        await _administers_role(info, str(id))
-        return await _role(administration.revoke_role(info.context.accounts, assignment_id=str(id)))
+        await administers_role(info, str(id))
+        return await role_payload(administration.revoke_role(info.context.accounts, assignment_id=str(id)))
 
     @resolved(authenticated=True)
     async def suspend_user(
         self, info: AccountsInfo, id: Annotated[strawberry.ID, ADMINISTERING]
     ) -> UserPayload | None:
         """Shut an account and end its sessions."""
-        actor_id = _administers(info, str(id))
+        actor_id = await administers_user(info, str(id))
         return await _done(
             info, administration.suspend(info.context.accounts, actor_id=actor_id, user_id=str(id)), id
         )
@@ -302,7 +311,7 @@ class Mutation:
         self, info: AccountsInfo, id: Annotated[strawberry.ID, ADMINISTERING]
     ) -> UserPayload | None:
         """Take away a second factor that its owner has lost; every session of theirs ends."""
-        actor_id = _administers(info, str(id))
+        actor_id = await administers_user(info, str(id))
         return await _done(
             info, administration.reset_factor(info.context.accounts, actor_id=actor_id, user_id=str(id)), id
         )
@@ -312,11 +321,11 @@ class Mutation:
         self, info: AccountsInfo, id: Annotated[strawberry.ID, ADMINISTERING]
     ) -> UserPayload | None:
         """Open a suspended account again."""
-        _administers(info, str(id))
+        await administers_user(info, str(id))
         return await _done(info, administration.reinstate(info.context.accounts, user_id=str(id)), id)
 
 
-def _administers(info: AccountsInfo, user_id: str | None) -> str:
+def administers_all(info: AccountsInfo, user_id: str | None) -> str:
     """The administrator's id; the record of the mutation says whose account it is about."""
     subject = info.context.subject
     allowed = administers(subject)
@@ -325,20 +334,30 @@ def _administers(info: AccountsInfo, user_id: str | None) -> str:
     return require_administrator(subject)
 
 
-async def _administers_role(info: AccountsInfo, assignment_id: str) -> str:
-    """As `_administers`, about whoever holds the assignment."""
+async def administers_user(info: AccountsInfo, user_id: str) -> str:
+    """As `administers_all`, or by a limited role that is for this person."""
+    subject = info.context.subject
+    if subject.limit_of(Role.ADMINISTRATOR) is not None and subject.id is not None:
+        decision = await info.context.decision(user_id, DataClass.SECURITY, Action.FORCE_RESET)
+        if decision.allowed:
+            return subject.id
+    return administers_all(info, user_id)
+
+
+async def administers_role(info: AccountsInfo, assignment_id: str) -> str:
+    """As `administers_all`, about whoever holds the assignment."""
     if not administers(info.context.subject):
-        return _administers(info, None)
+        return administers_all(info, None)
     relational = info.context.accounts.relational
     assignment = await relational.read(lambda c: store.role_assignment(c, assignment_id))
-    return _administers(info, None if assignment is None else assignment.user_id)
+    return administers_all(info, None if assignment is None else assignment.user_id)
 
 
 async def _tokens(pending: Awaitable[log_in.LoggedIn]) -> LogInPayload:
     try:
         logged_in = await pending
     except RuleBroken as broken:
-        return LogInPayload(user_errors=_told(broken))
+        return LogInPayload(user_errors=told(broken))
     return LogInPayload(
         access_token=logged_in.access_token,
         refresh_token=logged_in.refresh_token,
@@ -351,7 +370,7 @@ async def _ended(pending: Awaitable[int]) -> SessionsPayload:
     try:
         return SessionsPayload(ended=await pending)
     except RuleBroken as broken:
-        return SessionsPayload(user_errors=_told(broken))
+        return SessionsPayload(user_errors=told(broken))
 
 
 async def _done(
@@ -360,16 +379,18 @@ async def _done(
     try:
         await pending
     except RuleBroken as broken:
-        return UserPayload(user_errors=_told(broken))
+        return UserPayload(user_errors=told(broken))
     return UserPayload(user=User(id=user_id or strawberry.ID(info.context.caller_id)))
 
 
-async def _role(pending: Awaitable[model.RoleAssignment]) -> RolePayload:
+async def role_payload(pending: Awaitable[model.RoleAssignment]) -> RolePayload:
+    """The role as it is now, or what was wrong."""
     try:
         return RolePayload(role=RoleAssignment.of(await pending))
     except RuleBroken as broken:
-        return RolePayload(user_errors=_told(broken))
+        return RolePayload(user_errors=told(broken))
 
 
-def _told(broken: RuleBroken) -> list[UserError]:
+def told(broken: RuleBroken) -> list[UserError]:
+    """A broken rule as payloads tell of it."""
     return [UserError(code=broken.code, field=broken.field, message=broken.message)]

@@ -13,12 +13,14 @@ from math import ceil
 
 from sqlalchemy import Connection
 
+from authz.identity.device_proof import ProvenKey
 from authz.identity.subject import Subject
 from authz.identity.tokens import TokenIssuer
 from datastores.errors import Conflict
 from datastores.events.port import Outbox
 from datastores.relational.port import Relational
-from subgraphs.accounts import events, sessions, store
+from subgraphs.accounts import device_store, events, sessions, store
+from subgraphs.accounts.device_proving import device_of, same_device, told_proof
 from subgraphs.accounts.model import (
     ADDRESS_ORIGIN,
     PASSWORD_CHARACTERS_MAX,
@@ -33,7 +35,7 @@ from subgraphs.accounts.model import (
     checked_email,
     checked_handle,
     prepared_password,
-    roles_in_session,
+    subject_of,
     wait_after,
 )
 from subgraphs.accounts.passwords import Passwords
@@ -92,13 +94,26 @@ async def register(accounts: Accounts, *, handle: str, email: str, password: str
 
 
 async def log_in(
-    accounts: Accounts, *, login: str, password: str, otp: str | None, device: str, origin: str
+    accounts: Accounts,
+    *,
+    login: str,
+    password: str,
+    otp: str | None,
+    device: str,
+    origin: str,
+    proof: str | None = None,
 ) -> LoggedIn:
     """A new session for a handle or e-mail address and password, with a code where a second factor is on.
 
-    `origin` is where the attempt comes from. An account that does not exist takes as long and answers the
-    same as a wrong password. Errors: RuleBroken BAD_CREDENTIALS, OTP_REQUIRED, THROTTLED, SUSPENDED.
+    `origin` is where the attempt comes from, `proof` a registered device's for `log_in` and `login`: the
+    session is bound to it. An account that does not exist takes as long and answers the same as a wrong
+    password. Errors: RuleBroken BAD_CREDENTIALS, OTP_REQUIRED, THROTTLED, SUSPENDED, BAD_DEVICE_PROOF.
     """
+    key = (
+        None
+        if proof is None
+        else told_proof(proof, accounts.tokens.issuer, act="log_in", text=login, now=accounts.now())
+    )
     login = login.strip()[:LOGIN_CHARACTERS_MAX]
     found = await _attempt(
         accounts, login, origin, lambda connection: store.credentials_for(connection, login)
@@ -129,8 +144,15 @@ async def log_in(
         sessions.forget_ended(connection, credentials.user.id, now=now)
         surplus = sessions.running_ids(connection, credentials.user.id)[: -sessions.SESSIONS_MAX + 1]
         _end(accounts, connection, credentials.user.id, surplus, reason="too many sessions")
+        bound = None if key is None else device_of(connection, credentials.user.id, key, now=now)
         rotated = sessions.open_session(
-            connection, accounts.refresh_key, user_id=credentials.user.id, acr=acr, device=device, now=now
+            connection,
+            accounts.refresh_key,
+            user_id=credentials.user.id,
+            acr=acr,
+            device=device,
+            now=now,
+            device_id=None if bound is None else bound.id,
         )
         return rotated, _subject(connection, rotated.session, now)
 
@@ -140,13 +162,20 @@ async def log_in(
     return _logged_in(accounts, credentials.user, rotated, subject)
 
 
-async def refresh(accounts: Accounts, *, refresh_token: str, request_id: str | None) -> LoggedIn:
-    """The next tokens of a session.
+async def refresh(
+    accounts: Accounts, *, refresh_token: str, request_id: str | None, proof: str | None = None
+) -> LoggedIn:
+    """The next tokens of a session; one that is bound to a device asks for its `proof`, for `refresh` and
+    the token. Without it the token is not used up.
 
     A client that got no answer sends the same request (token and request id) again within 10 seconds and gets
     the same successor. Any other second use of a token ends its session.
     Errors: RuleBroken BAD_REFRESH_TOKEN, the same for every cause.
     """
+
+    key: ProvenKey | None = None
+    if proof is not None:
+        key = told_proof(proof, accounts.tokens.issuer, act="refresh", text=refresh_token, now=accounts.now())
 
     def work(connection: Connection) -> tuple[User, Rotated, Subject] | None:
         now = accounts.now()
@@ -154,6 +183,8 @@ async def refresh(accounts: Accounts, *, refresh_token: str, request_id: str | N
             connection, accounts.refresh_key, refresh_token, request_id=request_id, now=now
         )
         if isinstance(outcome, Rotated):
+            if not same_device(connection, outcome.session, key, now=now):
+                raise _bad_refresh_token()  # nothing of this transaction stays
             user = store.users_by_id(connection, [outcome.session.user_id])[outcome.session.user_id]
             if user.status is UserStatus.ACTIVE:
                 return user, outcome, _subject(connection, outcome.session, now)
@@ -168,7 +199,7 @@ async def refresh(accounts: Accounts, *, refresh_token: str, request_id: str | N
 
     answer = await accounts.relational.write(work)
     if answer is None:
-        raise RuleBroken("BAD_REFRESH_TOKEN", "refreshToken", "log in again")
+        raise _bad_refresh_token()
     user, rotated, subject = answer
     return _logged_in(accounts, user, rotated, subject)
 
@@ -326,6 +357,10 @@ def _step(accounts: Accounts, credentials: Credentials, otp: str) -> int:
     return step
 
 
+def _bad_refresh_token() -> RuleBroken:
+    return RuleBroken("BAD_REFRESH_TOKEN", "refreshToken", "log in again")
+
+
 def _bad_credentials() -> RuleBroken:
     return RuleBroken("BAD_CREDENTIALS", "login", "login, password or code is wrong")
 
@@ -343,11 +378,14 @@ def _end(
 
 def _subject(connection: Connection, session: Session, now: datetime) -> Subject:
     assignments = store.roles_of(connection, [session.user_id])[session.user_id]
-    return Subject(
-        id=session.user_id,
-        roles=roles_in_session(assignments, acr=session.acr, now=now),
-        session_id=session.id,
+    device = None if session.device_id is None else device_store.by_id(connection, session.device_id)
+    return subject_of(
+        session.user_id,
+        assignments,
         acr=session.acr,
+        now=now,
+        session_id=session.id,
+        device=None if device is None else device.state.claim,
     )
 
 

@@ -10,6 +10,8 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from authz.classes import Role
+from authz.identity.subject import Subject
+from subgraphs.accounts.role_scopes import EVERYWHERE, RoleScope, limits_of
 
 HANDLE_CHARACTERS_MIN = 3
 HANDLE_CHARACTERS_MAX = 30
@@ -75,7 +77,8 @@ class Credentials:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """One log-in and everything refreshed from it. `device` is what the client called itself."""
+    """One log-in and everything refreshed from it. `device` is what the client called itself, `device_id` the
+    registered device that it is bound to."""
 
     id: str
     user_id: str
@@ -85,11 +88,16 @@ class Session:
     last_seen_at_utc: datetime
     expires_at_utc: datetime
     revoked_at_utc: datetime | None
+    device_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class RoleAssignment:
-    """A role that `granted_by` gave; in force while ACTIVE and before `valid_until_utc`."""
+    """A role that `granted_by` gave; in force while ACTIVE and before `valid_until_utc`.
+
+    `licence_region` is where its holder may practise. `replaces` is the assignment that this one widens:
+    approving this one ends that one.
+    """
 
     id: str
     user_id: str
@@ -99,6 +107,15 @@ class RoleAssignment:
     approved_by: str | None
     created_at_utc: datetime
     valid_until_utc: datetime | None
+    scope: RoleScope = EVERYWHERE
+    licence_region: str | None = None
+    replaces: str | None = None
+
+    def widened_by(self, scope: RoleScope, valid_until_utc: datetime | None) -> bool:
+        """Whether a role of this scope until then would reach farther, or last longer."""
+        end = self.valid_until_utc
+        longer = end is not None and (valid_until_utc is None or valid_until_utc > end)
+        return longer or not self.scope.covers(scope)
 
     def in_force(self, now: datetime) -> bool:
         """Whether the role counts at `now`."""
@@ -267,10 +284,27 @@ def _left(attempts: Attempts, wait: timedelta, now: datetime) -> timedelta:
     return last + wait - now
 
 
-def roles_in_session(assignments: list[RoleAssignment], *, acr: int, now: datetime) -> frozenset[Role]:
-    """The roles that a token carries: sensitive ones only after a second factor."""
-    return frozenset(
-        assignment.role
-        for assignment in assignments
-        if assignment.in_force(now) and (acr >= 2 or assignment.role not in SENSITIVE_ROLES)
+def subject_of(
+    user_id: str,
+    assignments: list[RoleAssignment],
+    *,
+    acr: int,
+    now: datetime,
+    session_id: str | None = None,
+    device: str | None = None,
+) -> Subject:
+    """Somebody as their token proves them: with the roles in force, sensitive ones only after a second
+    factor, how far these reach, and where they are licensed."""
+    held = [
+        each for each in assignments if each.in_force(now) and (acr >= 2 or each.role not in SENSITIVE_ROLES)
+    ]
+    licensed = [each.licence_region for each in held if each.licence_region is not None]
+    return Subject(
+        id=user_id,
+        roles=frozenset(each.role for each in held),
+        session_id=session_id,
+        acr=acr,
+        region=licensed[-1] if licensed else None,
+        device=device,
+        limits=limits_of((each.role, each.scope) for each in held),
     )

@@ -11,6 +11,7 @@ import strawberry
 
 from authz.classes import DataClass, Role
 from subgraphs.accounts.entities import RoleAssignment, User
+from subgraphs.accounts.role_scopes import RoleScope
 from subgraphs.kit import UserError, classified, ruled, shapes
 
 SHOWN_TO_OWNER = ruled(by="whoever logs in: shown in their own list of sessions")
@@ -35,6 +36,10 @@ class LogInInput:
     device: str | None = strawberry.field(
         default=None, description="What the session list shows.", metadata=SHOWN_TO_OWNER
     )
+    device_proof: str | None = strawberry.field(
+        default=None,
+        description="A registered device's, for `log_in` and the login: binds the session to it.",
+    )
 
 
 @strawberry.input
@@ -43,6 +48,9 @@ class RefreshInput:
 
     refresh_token: str
     request_id: str | None = strawberry.field(default=None, metadata=shapes())
+    device_proof: str | None = strawberry.field(
+        default=None, description="Of the device that the session is bound to, for `refresh` and the token."
+    )
 
 
 @strawberry.input
@@ -62,11 +70,45 @@ class EraseAccountInput:
 
 
 @strawberry.input
+class RoleScopeInput:
+    """Whom a role is for, and in which classes. Nobody named is everybody; no class named is every class."""
+
+    people: list[strawberry.ID] = strawberry.field(default_factory=list)
+    organisations: list[strawberry.ID] = strawberry.field(default_factory=list)
+    regions: list[str] = strawberry.field(
+        default_factory=list, description="Where people say that they are at home, such as `NO` or `NO-46`."
+    )
+    data_classes: list[DataClass] = strawberry.field(default_factory=list)
+
+    def scope(self) -> RoleScope:
+        """The scope that it says."""
+        return RoleScope(
+            people=frozenset(map(str, self.people)),
+            organisations=frozenset(map(str, self.organisations)),
+            regions=frozenset(self.regions),
+            classes=frozenset(self.data_classes),
+        )
+
+
+@strawberry.input
 class GrantRoleInput:
     """A role for somebody."""
 
     user_id: strawberry.ID
     role: Role
+    valid_until: dt.datetime | None = None
+    scope: RoleScopeInput | None = strawberry.field(default=None, description="Everybody if left out.")
+    licence_region: str | None = strawberry.field(
+        default=None, description="Where a medical specialist may practise, such as `NO`."
+    )
+
+
+@strawberry.input
+class ChangeRoleInput:
+    """How far a role in force is to reach from now on, and until when; both are said whole."""
+
+    id: strawberry.ID
+    scope: RoleScopeInput | None = strawberry.field(default=None, description="Everybody if left out.")
     valid_until: dt.datetime | None = None
 
 

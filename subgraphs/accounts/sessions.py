@@ -67,9 +67,16 @@ class Rotated:
 
 
 def open_session(
-    connection: Connection, key: RefreshKey, *, user_id: str, acr: int, device: str, now: datetime
+    connection: Connection,
+    key: RefreshKey,
+    *,
+    user_id: str,
+    acr: int,
+    device: str,
+    now: datetime,
+    device_id: str | None = None,
 ) -> Rotated:
-    """A new session with its first refresh token."""
+    """A new session with its first refresh token, bound to the device of `device_id` if there is one."""
     session = Session(
         id=time_ordered_id(now),
         user_id=user_id,
@@ -79,6 +86,7 @@ def open_session(
         last_seen_at_utc=now,
         expires_at_utc=now + LIFETIME_MAX,
         revoked_at_utc=None,
+        device_id=device_id,
     )
     seed = os.urandom(16)
     token = key.token(session.id, 1, seed)
@@ -96,6 +104,7 @@ def open_session(
             refresh_seed=seed,
             rotated_at_utc=now,
             rotated_for="",
+            device_id=device_id,
         )
     )
     return Rotated(session, token)
@@ -242,4 +251,5 @@ def _session(row: Row[Any]) -> Session:
         last_seen_at_utc=row.last_seen_at_utc,
         expires_at_utc=row.expires_at_utc,
         revoked_at_utc=row.revoked_at_utc,
+        device_id=row.device_id,
     )

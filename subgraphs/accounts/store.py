@@ -25,6 +25,7 @@ from subgraphs.accounts.model import (
     email_key,
     handle_skeleton,
 )
+from subgraphs.accounts.role_scopes import EVERYWHERE, RoleScope, as_text, of_text
 from subgraphs.accounts.tables import log_in_failures, role_assignments, sessions, users
 
 BY_THE_PLATFORM = "stadion"
@@ -191,11 +192,15 @@ def add_role(
     now: datetime,
     state: AssignmentState = AssignmentState.ACTIVE,
     valid_until_utc: datetime | None = None,
+    scope: RoleScope = EVERYWHERE,
+    licence_region: str | None = None,
+    replaces: str | None = None,
 ) -> RoleAssignment:
     """A new assignment; whether it needs a second administrator, the caller has decided."""
     assignment = RoleAssignment(
-        time_ordered_id(now), user_id, role, state, granted_by, None, now, valid_until_utc
-    )
+        time_ordered_id(now), user_id, role, state, granted_by, None, now, valid_until_utc,
+        scope, licence_region, replaces,
+    )  # fmt: skip
     connection.execute(
         sa.insert(role_assignments).values(
             id=assignment.id,
@@ -205,6 +210,9 @@ def add_role(
             granted_by=granted_by,
             created_at_utc=now,
             valid_until_utc=valid_until_utc,
+            scope=as_text(scope),
+            licence_region=licence_region,
+            replaces=replaces,
         )
     )
     return assignment
@@ -238,10 +246,11 @@ def pending_roles(connection: Connection, *, limit: int) -> list[RoleAssignment]
 
 
 def count_in_force(connection: Connection, role: Role, *, now: datetime) -> int:
-    """How many users have `role` now."""
+    """How many users have `role` now, for everybody."""
     query = sa.select(sa.func.count(role_assignments.c.user_id.distinct())).where(
         role_assignments.c.role == role.value,
         role_assignments.c.state == AssignmentState.ACTIVE.value,
+        role_assignments.c.scope.is_(None),
         sa.or_(role_assignments.c.valid_until_utc.is_(None), role_assignments.c.valid_until_utc > now),
     )
     return int(connection.execute(query).scalar_one())
@@ -360,4 +369,7 @@ def _assignment(row: Row[Any]) -> RoleAssignment:
         approved_by=row.approved_by,
         created_at_utc=row.created_at_utc,
         valid_until_utc=row.valid_until_utc,
+        scope=of_text(row.scope),
+        licence_region=row.licence_region,
+        replaces=row.replaces,
     )

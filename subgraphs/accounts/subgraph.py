@@ -14,11 +14,11 @@ from datastores.events.outbox import prepare_outbox
 from datastores.events.port import Outbox
 from datastores.relational.migrate import migrate
 from datastores.relational.port import Relational
-from subgraphs.accounts import model, sessions, store
+from subgraphs.accounts import device_store, model, role_store, sessions, store
 from subgraphs.accounts.entities import AccountsContext, User
-from subgraphs.accounts.graph import Mutation, Query
 from subgraphs.accounts.log_in import Accounts
 from subgraphs.accounts.passwords import Passwords
+from subgraphs.accounts.role_graph import Mutation, Query
 from subgraphs.accounts.second_factor import SecondFactor
 from subgraphs.accounts.sessions import RefreshKey
 from subgraphs.kit import CursorSigner, Subgraph, batch_loader
@@ -73,6 +73,15 @@ def build(
     async def factors(ids: list[str]) -> dict[str, bool]:
         return await relational.read(lambda c: store.with_totp(c, ids))
 
+    async def organisations(ids: list[str]) -> dict[str, role_store.Organisation]:
+        return await relational.read(lambda c: role_store.organisations_by_id(c, ids))
+
+    async def memberships(ids: list[str]) -> dict[str, list[role_store.Organisation]]:
+        return await relational.read(lambda c: role_store.organisations_of(c, ids))
+
+    async def devices(ids: list[str]) -> dict[str, list[device_store.Device]]:
+        return await relational.read(lambda c: device_store.of_users(c, ids))
+
     def context(subject: Subject, decisions: Decides) -> AccountsContext:
         return AccountsContext(
             subject=subject,
@@ -83,6 +92,9 @@ def build(
             roles=batch_loader(roles),
             sessions=batch_loader(running),
             factors=batch_loader(factors),
+            organisations=batch_loader(organisations),
+            memberships=batch_loader(memberships),
+            devices=batch_loader(devices),
         )
 
     return Subgraph(

@@ -22,6 +22,7 @@ users = sa.Table(
     sa.Column("totp_pending", sa.LargeBinary()),
     sa.Column("totp_step", sa.BigInteger(), nullable=False),
     sa.Column("created_at_utc", UtcDateTime(), nullable=False),
+    sa.Column("facts_version", sa.BigInteger(), nullable=False, server_default="0"),
 )
 role_assignments = sa.Table(
     "accounts_role_assignments",
@@ -34,6 +35,9 @@ role_assignments = sa.Table(
     sa.Column("approved_by", sa.String(36)),
     sa.Column("created_at_utc", UtcDateTime(), nullable=False),
     sa.Column("valid_until_utc", UtcDateTime()),
+    sa.Column("scope", sa.Text()),
+    sa.Column("licence_region", sa.String(6)),
+    sa.Column("replaces", sa.String(36)),
 )
 sessions = sa.Table(
     "accounts_sessions",
@@ -51,6 +55,7 @@ sessions = sa.Table(
     sa.Column("refresh_seed", sa.LargeBinary(), nullable=False),
     sa.Column("rotated_at_utc", UtcDateTime(), nullable=False),
     sa.Column("rotated_for", sa.String(64), nullable=False),
+    sa.Column("device_id", sa.String(36), index=True),
 )
 log_in_failures = sa.Table(
     "accounts_log_in_failures",
@@ -59,4 +64,39 @@ log_in_failures = sa.Table(
     sa.Column("origin_key", sa.String(64), primary_key=True),
     sa.Column("failures", sa.Integer(), nullable=False),
     sa.Column("last_failure_at_utc", UtcDateTime(), nullable=False),
+)
+organisations = sa.Table(
+    "accounts_organisations",
+    metadata,
+    sa.Column("id", sa.String(36), primary_key=True),
+    sa.Column("name", sa.String(80), nullable=False),
+    sa.Column("created_at_utc", UtcDateTime(), nullable=False),
+)
+members = sa.Table(
+    "accounts_members",
+    metadata,
+    sa.Column("organisation_id", sa.String(36), primary_key=True),
+    sa.Column("user_id", sa.String(36), primary_key=True),
+    sa.Column("since_utc", UtcDateTime(), nullable=False),
+    sa.Column("until_utc", UtcDateTime()),
+    sa.Column("version", sa.Integer(), nullable=False),
+)
+devices = sa.Table(
+    "accounts_devices",
+    metadata,
+    sa.Column("id", sa.String(36), primary_key=True),
+    sa.Column("user_id", sa.String(36), nullable=False, index=True),
+    sa.Column("name", sa.String(80), nullable=False),
+    sa.Column("thumbprint", sa.String(64), nullable=False),
+    sa.Column("public_key", sa.Text(), nullable=False),
+    sa.Column("state", sa.String(20), nullable=False),
+    sa.Column("decided_by", sa.String(36)),
+    sa.Column("created_at_utc", UtcDateTime(), nullable=False),
+    sa.Column("last_seen_at_utc", UtcDateTime(), nullable=False),
+)
+used_proofs = sa.Table(
+    "accounts_used_proofs",
+    metadata,
+    sa.Column("proof_hash", sa.String(64), primary_key=True),
+    sa.Column("used_at_utc", UtcDateTime(), nullable=False, index=True),
 )

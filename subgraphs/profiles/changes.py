@@ -61,6 +61,8 @@ async def change_profile(
         model.checked_profile(changed, today=profiles.now().date())
         if not store.replace_profile(connection, changed):
             raise RuleBroken("CONFLICT", "version", "the profile was changed meanwhile")
+        moved = model.region_facts(current, changed, now=profiles.now())
+        profiles.outbox.append(connection, [events.fact_told(fact, now=profiles.now()) for fact in moved])
         return changed
 
     return await profiles.relational.write(work)

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from authz.facts.model import RELATIONSHIP_TOPIC
+from authz.facts.model import RELATIONSHIP_TOPIC, RelationshipFact
 from datastores.events.outbox import new_event
 from datastores.events.port import Event, Outbox
 from datastores.relational.port import Relational
@@ -26,6 +26,11 @@ def relationship_changed(link: CoachLink | Guardianship, *, now: datetime) -> Ev
     """What decisions are to know of a link or a guardianship from now on; ordered by whose rows it opens."""
     fact = link.fact(now)
     return new_event(RELATIONSHIP_TOPIC, key=fact.object_id, payload=fact.as_payload(), at_utc=now)
+
+
+def fact_told(fact: RelationshipFact, *, now: datetime) -> Event:
+    """What decisions are to know of where somebody is at home; ordered by person."""
+    return new_event(RELATIONSHIP_TOPIC, key=fact.subject_id, payload=fact.as_payload(), at_utc=now)
 
 
 def guardianship_changed(guardianship: Guardianship, *, now: datetime) -> list[Event]:

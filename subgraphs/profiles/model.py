@@ -176,6 +176,28 @@ def _check_age(birth_date: date, today: date) -> None:
         raise RuleBroken("BAD_BIRTH_DATE", "birthDate", f"nobody is older than {AGE_YEARS_MAX} years")
 
 
+def region_facts(before: Profile, after: Profile, *, now: datetime) -> list[RelationshipFact]:
+    """What decisions are to know of a move: roles may be for the people of a region. Who is at home in a
+    part of a region is at home in the region."""
+    left, come = _regions(before.home_region), _regions(after.home_region)
+    return [
+        RelationshipFact(
+            subject_id=after.user_id,
+            relation=Relation.MEMBER,
+            object_id=f"region:{region}",
+            scopes=frozenset(),
+            valid_from_utc=now,
+            valid_until_utc=None if region in come else now,
+            version=after.version,
+        )
+        for region in sorted(left ^ come)
+    ]
+
+
+def _regions(home_region: str | None) -> frozenset[str]:
+    return frozenset() if home_region is None else frozenset({home_region, home_region[:2]})
+
+
 def age_years(birth_date: date, today: date) -> int:
     """Whole years; somebody born on 29 February turns a year older on 1 March."""
     had_birthday = (today.month, today.day) >= (birth_date.month, birth_date.day)

@@ -31,11 +31,11 @@ NOON = dt.datetime(2026, 3, 1, 12, tzinfo=dt.UTC)
 PASSWORD = "long enough for me"
 TERMS = TokenTerms(issuer="https://stadion.test", audience="stadion")
 
-LOG_IN = """mutation($login: String!, $password: String!, $otp: String, $device: String) {
-  logIn(input: {login: $login, password: $password, otp: $otp, device: $device}) {
+LOG_IN = """mutation($login: String!, $password: String!, $otp: String, $device: String, $proof: String) {
+  logIn(input: {login: $login, password: $password, otp: $otp, device: $device, deviceProof: $proof}) {
     accessToken refreshToken expiresInS user {id} userErrors {code field message}}}"""
-REFRESH = """mutation($token: String!, $requestId: String) {
-  refresh(input: {refreshToken: $token, requestId: $requestId}) {
+REFRESH = """mutation($token: String!, $requestId: String, $proof: String) {
+  refresh(input: {refreshToken: $token, requestId: $requestId, deviceProof: $proof}) {
     accessToken refreshToken userErrors {code}}}"""
 
 
@@ -50,6 +50,7 @@ class World:
     verifier: TokenVerifier
     revoked: RevokedSessions
     clock: list[dt.datetime]
+    facts: MemoryFacts
     applied: int = 0
     secrets: dict[str, str] = field(default_factory=dict)
 
@@ -95,9 +96,11 @@ class World:
         payload: dict[str, Any] = answer["data"]["logIn"]
         return payload
 
-    async def refresh(self, token: str, request_id: str | None = None) -> dict[str, Any]:
+    async def refresh(
+        self, token: str, request_id: str | None = None, proof: str | None = None
+    ) -> dict[str, Any]:
         """The payload of `refresh`."""
-        answer = await self.ask(REFRESH, token=token, requestId=request_id)
+        answer = await self.ask(REFRESH, token=token, requestId=request_id, proof=proof)
         assert "errors" not in answer, answer
         payload: dict[str, Any] = answer["data"]["refresh"]
         return payload
@@ -114,6 +117,11 @@ class World:
         found = await self.relational.read(lambda c: events_after(c, 0, limit=10_000))
         return [event for _, event in found if event.topic == topic]
 
+    async def deliver_facts(self) -> None:
+        """Carry `relationship.changed` to decisions, as the platform's relay does."""
+        for event in await self.events("relationship.changed"):
+            await self.facts.apply_event(event.payload)
+
     async def deliver_revocations(self) -> None:
         """Carry `session.revoked` to the verifier, as the platform's relay does."""
         for event in await self.events("session.revoked"):
@@ -129,6 +137,7 @@ async def open_world(relational: Relational, *, prepared: bool = False) -> World
     def now() -> dt.datetime:
         return clock[0]
 
+    facts = MemoryFacts()
     keys = KeyRing([generate_key(created_at_utc=NOON)])
     revoked = RevokedSessions()
     passwords = Passwords(cost=CHEAPEST)
@@ -136,7 +145,7 @@ async def open_world(relational: Relational, *, prepared: bool = False) -> World
     subgraph = build(
         relational=relational,
         outbox=RelationalOutbox(),
-        authorizer=Authorizer(MemoryFacts(), clock=now),
+        authorizer=Authorizer(facts, clock=now),
         tokens=TokenIssuer(TERMS, keys, clock=now),
         passwords=passwords,
         second_factor=second_factor,
@@ -145,7 +154,7 @@ async def open_world(relational: Relational, *, prepared: bool = False) -> World
         now=now,
     )
     verifier = TokenVerifier(TERMS, keys, revocations=revoked, clock=now)
-    return World(relational, subgraph, passwords, second_factor, verifier, revoked, clock)
+    return World(relational, subgraph, passwords, second_factor, verifier, revoked, clock, facts)
 
 
 def stepped_down(subject: Subject) -> Subject:

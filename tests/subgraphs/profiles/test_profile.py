@@ -250,3 +250,21 @@ async def test_the_profile_tables_go_up_and_down_on_both_stores(any_club: Club) 
 def test_the_profiles_sdl_is_what_was_published(club: Club) -> None:
     published = Path(__file__).parents[3] / "schema/published/profiles.graphql"
     assert club.subgraph.sdl() == published.read_text(encoding="utf-8")
+
+
+async def test_decisions_hear_of_every_region_that_somebody_moves_from_and_to(club: Club) -> None:
+    await club.join(Profile("mira", "Mira"))
+    change = "mutation($r: String) {updateProfile(input: {homeRegion: $r}) {userErrors {code}}}"
+    seen = []
+    for region in ("NO-46", "NO", "SE", None):
+        club.later(hours=1)
+        before = len(await club.deliver())
+        await club.ask(change, MIRA, r=region)
+        told = (await club.deliver())[before:]
+        seen.append({each["object_id"]: each["valid_until_utc"] is None for each in told})
+    assert seen == [
+        {"region:NO": True, "region:NO-46": True},
+        {"region:NO-46": False},
+        {"region:NO": False, "region:SE": True},
+        {"region:SE": False},
+    ]
