@@ -1,4 +1,4 @@
-"""Why a decision was taken: the rules that speak to a subject about what was asked, and what each looks at."""
+"""Why a decision was taken: the rules that speak to a subject about what was asked, and what each tried."""
 
 from __future__ import annotations
 

@@ -12,11 +12,10 @@ from authz.decide import Authorizer
 from authz.identity.subject import Subject
 from authz.identity.tokens import TokenIssuer
 from datastores.relational.port import Relational
-from deploy.file_links import FileLinks
 from deploy.stores import Stores
 from subgraphs.accounts import store as accounts_store
 from subgraphs.accounts import subgraph as accounts
-from subgraphs.accounts.model import subject_of
+from subgraphs.accounts.model import roles_in_session
 from subgraphs.accounts.passwords import Passwords
 from subgraphs.accounts.second_factor import SecondFactor
 from subgraphs.accounts.sessions import RefreshKey
@@ -30,6 +29,7 @@ from subgraphs.kit.trail import OutboxLedger, TrailedWrites
 from subgraphs.medical import subgraph as medical
 from subgraphs.profiles import subgraph as profiles
 from subgraphs.training import subgraph as training
+from subgraphs.training.files.imported import FileLimits
 from subgraphs.training.ports import TrainingPorts
 
 VIEWERS_MAX = 1_000
@@ -70,7 +70,6 @@ class Shared:
     secret: Callable[[str], bytes]
     now: Callable[[], datetime]
     elsewhere: Elsewhere = NOBODY_ELSEWHERE
-    files_url: str = "/files"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +97,9 @@ def build_domains(shared: Shared) -> Domains:
         relational=fenced(stores.relational["training"]),
         blobs=stores.blobs,
         outbox=stores.events.outbox,
+        workers=None,
         clock=shared.now,
-        links=FileLinks(stores.blobs, shared.secret("file-links"), base_url=shared.files_url).link,
+        limits=FileLimits(),
     )
     built: list[Subgraph[Any]] = [
         accounts.build(
@@ -185,4 +185,6 @@ async def person_at(stores: Stores, user_id: str, now: datetime) -> Subject | No
     )
     if user_id not in factors:
         return None
-    return subject_of(user_id, roles[user_id], acr=2 if factors[user_id] else 1, now=now)
+    acr = 2 if factors[user_id] else 1
+    held = roles_in_session(roles[user_id], acr=acr, now=now)
+    return Subject(id=user_id, roles=held, acr=acr)
