@@ -17,7 +17,6 @@ from redis.backoff import FullJitterBackoff
 from datastores.config import StoreUrlProblem
 from datastores.errors import Unavailable
 
-
 _REFUSALS = ("MISCONF", "LOADING", "MASTERDOWN", "NOREPLICAS", "OOM", "READONLY")
 
 

@@ -80,6 +80,36 @@ async def test_cut_connections_are_made_anew(own: Own) -> None:
         await cache.close()
 
 
+async def test_answers_that_come_too_late_are_unavailable_in_time_and_answer_no_later_question(
+    own: Own,
+) -> None:
+    server, entries = own
+    async with cut_off(server.port) as between:
+        url = server.url.replace(f"127.0.0.1:{server.port}", f"127.0.0.1:{between.port}")
+        cache = SharedCache(type(entries)(url, limits=entries._limits))  # type: ignore[attr-defined,call-arg]
+        await cache.open()
+        await cache.set_many({"a": b"1", "b": b"2"}, ttl_s=60)
+        between.answers.clear()
+        async with asyncio.timeout(20):
+            for late in (cache.get_many(["a"]), cache.set_many({"a": b"3"}, ttl_s=60), cache.ready()):
+                with pytest.raises(Unavailable):
+                    await late
+        between.answers.set()  # and what was held back comes now
+        await until_ready(cache)
+        assert (await cache.get_many(["b"])) == {"b": b"2"}
+        assert (await cache.get_many(["a"]))["a"] in (b"1", b"3")
+        await cache.close()
+
+
+async def until_ready(cache: SharedCache) -> None:
+    async with asyncio.timeout(20):
+        while True:
+            try:
+                return await cache.ready()
+            except Unavailable:
+                await asyncio.sleep(0.01)
+
+
 @pytest.mark.parametrize("scheme", ["redis", "memcached"])
 async def test_a_server_that_does_not_answer_is_unavailable_in_time(scheme: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:  # takes connections and says nothing

@@ -14,8 +14,9 @@ from datastores.events.outbox import new_event
 from datastores.events.port import Event
 from datastores.events.redis import RedisEvents
 from datastores.events.relay import EventsLimits
-from datastores.redis_client import RedisLimits
+from datastores.redis_client import RedisLimits, redis_client
 from datastores.relational.sqlite import SqliteRelational
+from tests.kit_datastores.between import cut_off
 from tests.servers.redis import RedisServer
 
 QUICK = EventsLimits(retry_first_s=0.001, retry_max_s=0.01, poll_s=0.05, lease_s=1.0)
@@ -99,6 +100,35 @@ async def test_a_killed_redis_loses_no_event_and_doubles_no_order(
     assert list(dict.fromkeys(numbers.seen)) == [0, 1, 2, 3, 4]
     await events.ready()
     await events.close()
+    await store.close()
+
+
+async def test_a_redis_that_answers_too_late_loses_no_event_and_none_is_in_the_stream_twice(
+    own_redis: RedisServer, tmp_path: Path
+) -> None:
+    store, numbers = SqliteRelational(tmp_path / "one.db"), Numbers()
+    await store.open()
+    async with cut_off(own_redis.port) as between:
+        url = own_redis.url.replace(f":{own_redis.port}/", f":{between.port}/")
+        events = RedisEvents(url, {"one": store}, limits=QUICK, redis_limits=IMPATIENT)
+        events.consume("group", ["thing.changed"], numbers)
+        await events.open()
+        await publish(events, store, 0, 1)
+        await until_seen(numbers, 1)
+        between.answers.clear()
+        await publish(events, store, 2, 3)
+        await between.held.wait()
+        with pytest.raises(Unavailable):
+            await events.ready()
+        between.answers.set()
+        await publish(events, store, 4)
+        await until_seen(numbers, 4)
+        await until_done(events, "group")
+        assert list(dict.fromkeys(numbers.seen)) == [0, 1, 2, 3, 4]
+        client = redis_client(own_redis.url, IMPATIENT)
+        assert await client.xlen("{stadion}:events") == 5
+        await client.aclose()
+        await events.close()
     await store.close()
 
 
