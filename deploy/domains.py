@@ -15,7 +15,7 @@ from datastores.relational.port import Relational
 from deploy.stores import Stores
 from subgraphs.accounts import store as accounts_store
 from subgraphs.accounts import subgraph as accounts
-from subgraphs.accounts.model import roles_in_session
+from subgraphs.accounts.model import subject_of
 from subgraphs.accounts.passwords import Passwords
 from subgraphs.accounts.second_factor import SecondFactor
 from subgraphs.accounts.sessions import RefreshKey
@@ -185,6 +185,4 @@ async def person_at(stores: Stores, user_id: str, now: datetime) -> Subject | No
     )
     if user_id not in factors:
         return None
-    acr = 2 if factors[user_id] else 1
-    held = roles_in_session(roles[user_id], acr=acr, now=now)
-    return Subject(id=user_id, roles=held, acr=acr)
+    return subject_of(user_id, roles[user_id], acr=2 if factors[user_id] else 1, now=now)
