@@ -14,6 +14,7 @@ from typing import Any, Final
 import orjson
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
+from websockets.frames import CloseCode
 from websockets.typing import Subprotocol
 
 from router.errors import SubgraphCallFailed
@@ -32,6 +33,9 @@ class Dialect:
 
 MODERN: Final = Dialect(Subprotocol("graphql-transport-ws"), "subscribe", "next", "complete")
 LEGACY: Final = Dialect(Subprotocol("graphql-ws"), "start", "data", "stop")
+PING_S: Final = 20.0
+"""A connection is pinged this often, so that one whose other end is gone is not waited on for ever."""
+PONG_S_MAX: Final = 20.0
 _FAILED: Final = "SUBREQUEST_WEBSOCKET_ERROR"
 _ID: Final = "1"
 
@@ -59,6 +63,8 @@ async def websocket_payloads(
             additional_headers=dict(headers),
             open_timeout=open_timeout_s,
             close_timeout=1,
+            ping_interval=PING_S,
+            ping_timeout=PONG_S_MAX,
             max_size=event_bytes_max,
             proxy=None,
             user_agent_header=None,
@@ -82,13 +88,26 @@ async def websocket_payloads(
     except (OSError, InvalidHandshake, InvalidURI):
         raise SubgraphCallFailed(service, "could not open a WebSocket", code=_FAILED) from None
     except ConnectionClosed as closed:
-        code = closed.rcvd.code if closed.rcvd is not None else 1006
-        raise SubgraphCallFailed(service, f"closed the WebSocket with code {code}", code=_FAILED) from None
+        raise SubgraphCallFailed(service, _why(closed, event_bytes_max), code=_FAILED) from None
 
 
 def websocket_url(url: str) -> str:
     """`http://…` → `ws://…`, `https://…` → `wss://…`; WebSocket URLs stay as they are."""
     return "ws" + url.removeprefix("http") if url.startswith("http") else url
+
+
+def _why(closed: ConnectionClosed, event_bytes_max: int) -> str:
+    """What ended the connection; what this side closed it for comes first."""
+    sent = closed.sent.code if closed.sent is not None and not closed.rcvd_then_sent else 0
+    match sent:
+        case CloseCode.MESSAGE_TOO_BIG:
+            return f"sent an event of more than {event_bytes_max} bytes"
+        case CloseCode.INTERNAL_ERROR:
+            return "answered no ping"
+        case CloseCode.PROTOCOL_ERROR | CloseCode.INVALID_DATA:
+            return "did not speak WebSocket"
+    code = closed.rcvd.code if closed.rcvd is not None else CloseCode.ABNORMAL_CLOSURE
+    return f"closed the WebSocket with code {int(code)}"
 
 
 def _errors(payload: object) -> list[Any]:
@@ -115,10 +134,13 @@ async def _open(
 
 
 async def _receive(service: str, socket: ClientConnection, dialect: Dialect) -> dict[str, Any]:
-    """The next message of the subscription; pings are answered on the way."""
+    """The next message of the subscription; pings are answered on the way. One for a subscription that
+    nobody opened is no silence: its sender thinks that it is this one's."""
     while True:
         frame = await _frame(service, socket)
-        if frame["type"] in {dialect.event, "error", "complete"} and frame.get("id") == _ID:
+        if frame["type"] in {dialect.event, "error", "complete"}:
+            if frame.get("id") != _ID:
+                raise SubgraphCallFailed(service, "answered a subscription that was not opened", code=_FAILED)
             return frame
 
 
