@@ -13,6 +13,7 @@ from typing import TypeAlias, TypeVar
 from authz.classes import Relation
 from authz.facts.model import ConsentFact, RelationshipFact
 from authz.facts.store import UNRELATED, Standing
+from authz.policies.case import Party
 
 Likeness: TypeAlias = tuple[tuple[Relation, frozenset[str]], ...]
 """All that conditions can tell of an owner without consents: its relations with their scopes.
@@ -27,15 +28,16 @@ F = TypeVar("F", RelationshipFact, ConsentFact)
 class Alike:
     """Owners of one likeness: a decision about any of them is one about all."""
 
-    __slots__ = ("likeness", "owners")
+    __slots__ = ("likeness", "owners", "party")
 
     def __init__(self, likeness: Likeness) -> None:
         self.likeness = likeness
         self.owners: set[str] = set()
+        self.party: Party | None = None
 
 
 class Circle:
-    """Grows by the owners that are asked about; `own_id` is the subject, who is like nobody else."""
+    """One subject's; it grows by the owners that are asked about. `own_id` is who is like nobody else."""
 
     __slots__ = ("_by_likeness", "alike", "begun_at_utc", "groups", "own_id", "standings", "until_utc")
 

@@ -76,7 +76,7 @@ class Authorizer:
         self._clock = clock
         self._remember_s = remember_s
         self._elapsed_s = elapsed_s
-        self._circles: dict[tuple[str | None, str | None], _Remembered] = {}
+        self._circles: dict[Subject, _Remembered] = {}
         self._possible: dict[tuple[bool, frozenset[Role], frozenset[str], str, str], bool] = {}
         self._table = DecisionTable(policy or stadion_policy())
 
@@ -107,8 +107,7 @@ class Authorizer:
         generation: int | None = getattr(self._facts, "generation", None)
         if not self._remember_s or generation is None or not subject.authenticated:
             return Circle(subject.id, now)
-        key, elapsed_s = (actor_of(subject), subject.id), self._elapsed_s()
-        known = self._circles.get(key)
+        elapsed_s, known = self._elapsed_s(), self._circles.get(subject)
         if (
             known is not None
             and known.generation == generation
@@ -120,7 +119,7 @@ class Authorizer:
         if known is None and len(self._circles) >= CIRCLES_MAX:
             self._circles.clear()
         circle = Circle(subject.id, now)
-        self._circles[key] = _Remembered(circle, generation, elapsed_s)
+        self._circles[subject] = _Remembered(circle, generation, elapsed_s)
         return circle
 
     def can_ever(self, subject: Subject, data_class: DataClass, action: str = "read") -> bool:
@@ -241,9 +240,18 @@ class RequestAuthorizer:
             return False
         known = opens.get(alike)
         if known is None:
-            decision = self._alike_or_own(replace(like, owner_id=next(iter(alike.owners))), alike)
+            decision = self._alike_decision(alike, like)
             known = opens[alike] = decision.allowed and decision.mask is None
         return known
+
+    def _alike_decision(self, alike: Alike, like: Question) -> Decision:
+        """The decision about any of these owners; what it needs of one is only made where it counts."""
+        asked = classed_by_labels(like) if like.labels else like
+        party = alike.party
+        if party is None:
+            party = alike.party = self._party(next(iter(alike.owners)))
+        cell = self._table.cell(party, asked)
+        return cell.always or cell.decide(self._case(replace(asked, owner_id=next(iter(alike.owners)))))
 
     def decide_now(self, question: Question) -> Decision | None:
         """The decision, or None where the owner's facts are not loaded yet."""

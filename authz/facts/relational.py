@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from sqlalchemy import Connection
 
 from authz.facts.model import ConsentFact, RelationshipFact
 from authz.facts.store import Standing, check_batch, fact_of
@@ -17,10 +19,14 @@ VERSION_TABLE = "authz_schema_version"
 
 
 class RelationalFacts:
-    """The facts read model in tables `authz_facts` and `authz_consents`; see `Facts` for its promises."""
+    """The facts read model in tables `authz_facts` and `authz_consents`; see `Facts` for its promises.
+
+    `generation` counts what this object has changed, once it can be read.
+    """
 
     def __init__(self, relational: Relational) -> None:
         self._relational = relational
+        self.generation = 0
 
     async def open(self) -> None:
         """Bring the tables to what this program knows.  Errors: SchemaTooNew."""
@@ -28,7 +34,7 @@ class RelationalFacts:
 
     async def put(self, *facts: RelationshipFact | ConsentFact) -> None:
         """Keep these facts, all in one transaction, where they are newer than what is known."""
-        await self._relational.write(lambda connection: put_facts(connection, facts))
+        await self._change(lambda connection: put_facts(connection, facts))
 
     async def apply_event(self, payload: Mapping[str, Any]) -> None:
         """See `Facts.apply_event`."""
@@ -36,7 +42,14 @@ class RelationalFacts:
 
     async def forget(self, user_id: str) -> None:
         """Drop every fact and consent that names this person, at either end."""
-        await self._relational.write(lambda connection: forget_person(connection, user_id))
+        await self._change(lambda connection: forget_person(connection, user_id))
+
+    async def _change(self, work: Callable[[Connection], None]) -> None:
+        try:
+            await self._relational.write(work)
+        finally:
+            # A change of which nobody knows whether it was made counts as made.
+            self.generation += 1
 
     async def subjects_of(self, owner_id: str, *, limit: int) -> list[str]:
         """Who has a relation to this owner, or a consent of theirs by name; sorted, at most `limit`."""

@@ -27,8 +27,8 @@ UNRELATED = Standing()
 class Facts(Protocol):
     """The read model of relationships and consents that domains publish.
 
-    Atomicity: one batch is one consistent read. Errors: Unavailable where the store is. An adapter that counts
-    its own changes in `generation` may be remembered for a moment (`Authorizer`).
+    Atomicity: one batch is one consistent read. Errors: Unavailable where the store is. An adapter that
+    counts its own changes in `generation` may be remembered for a moment (`Authorizer`).
     """
 
     async def load(self, subject_id: str, owner_ids: Sequence[str]) -> Mapping[str, Standing]:

@@ -26,6 +26,7 @@ from graphql import (
 from graphql.pyutils import gather_with_cancel
 from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 
+from subgraphs.kit.declines import Declines
 from subgraphs.kit.fence import Fence
 from subgraphs.kit.guard import FieldGuard
 from subgraphs.kit.owners import Asked
@@ -41,10 +42,11 @@ Composite: TypeAlias = GraphQLObjectType | GraphQLAbstractType
 class Selections:
     """What the selection sets of one document compile to; lives as long as the document."""
 
-    __slots__ = ("_projections", "conditions", "fence", "projector", "runs")
+    __slots__ = ("_projections", "conditions", "declines", "fence", "projector", "runs")
 
-    def __init__(self, fence: Fence, document: DocumentNode) -> None:
+    def __init__(self, fence: Fence, document: DocumentNode, declines: Declines) -> None:
         self.fence = fence
+        self.declines = declines
         self.projector = Projector(fence)
         self.conditions = _conditions(document)
         self.runs = 0
@@ -147,7 +149,7 @@ class SelectionExecutor(StrawberryGraphQLCoreExecutionContext):
 
     def _object(self, here: _Here, return_type: GraphQLObjectType, source: Any, place: _Place) -> Any:
         guard: FieldGuard = self.context_value.guard
-        answer = _read(here, source, guard)
+        answer = self._read(here, source, guard)
         if answer is None:
             return super().collect_and_execute_subfields(
                 return_type, place.details, place.path, source, place.context
@@ -179,10 +181,9 @@ class SelectionExecutor(StrawberryGraphQLCoreExecutionContext):
             return None
         notes: Notes = []
         try:
-            read_all = projection.read_all.function or projection.read_all.compiled()
-            answers: list[Any] = read_all(items, guard.open, guard.seen, notes)
+            answers = _read_all(projection, items, guard, notes)
         except Exception:
-            # One of them is to be read the ordinary way; each for itself tells which.
+            # One of them is to be read the ordinary way; each for itself tells which, and is counted.
             return None
         for record, coordinates in chain(records, notes):
             record |= coordinates
@@ -198,13 +199,17 @@ class SelectionExecutor(StrawberryGraphQLCoreExecutionContext):
         whole = self._whole(items, readers)
         if whole is not None:
             return whole
+        if isinstance(items, Settled) and items.supposed is not None:
+            return self._unsupposed(item_type, items, place, readers)
         guard: FieldGuard = self.context_value.guard
         completed: list[Any] = []
         pending: list[int] = []
         try:
             for index, item in enumerate(items):
                 here = readers[item.__class__]
-                answer = _read(here, item, guard) if here is not None and not here.rest else None
+                answer = (
+                    self._read(here, item, guard, last=False) if here is not None and not here.rest else None
+                )
                 if answer is not None:
                     completed.append(answer)
                 elif self._item(item_type, item, completed, place, index):
@@ -216,6 +221,47 @@ class SelectionExecutor(StrawberryGraphQLCoreExecutionContext):
                 self.settle_in_background(waiting)
             raise
         return _gathered(completed, pending) if pending else completed
+
+    def _unsupposed(
+        self,
+        item_type: GraphQLOutputType,
+        items: Settled,
+        place: _Place,
+        readers: Mapping[type, _Here | None],
+    ) -> Any:
+        """The list, once all its owners are looked at: they are not one, or something else was odd."""
+        selections, guard = self._selections, self.context_value.guard
+        assert selections is not None  # noqa: S101 - `_worth` has looked
+        settled, asked = selections.fence.settle(list(items), guard, items.needs)
+        if not asked:
+            return self._list(item_type, settled, place, readers)
+
+        async def later() -> Any:
+            await guard.prepare(asked)
+            completed = self._list(
+                item_type, selections.fence.settle(settled, guard, items.needs)[0], place, readers
+            )
+            return await completed if self.is_awaitable(completed) else completed
+
+        return later()
+
+    def _read(
+        self, here: _Here, source: Any, guard: FieldGuard, *, last: bool = True
+    ) -> dict[str, Any] | None:
+        """What the projection reads; None where it declines, whatever the reason: the ordinary way tells
+        it. The `last` one to try an object counts."""
+        projection = here.projection
+        notes: Notes = []
+        try:
+            read = projection.read.function or projection.read.compiled()
+            answer: dict[str, Any] = read(source, guard.open, guard.seen, notes)
+        except Exception as fault:
+            if last and self._selections is not None:
+                self._selections.declines.count(projection.type_name, projection.fields, fault)
+            return None
+        for record, coordinates in notes:
+            record |= coordinates
+        return answer
 
     def _item(
         self, item_type: GraphQLOutputType, item: Any, completed: list[Any], place: _Place, index: int
@@ -292,17 +338,17 @@ class SelectionExecutor(StrawberryGraphQLCoreExecutionContext):
         return await completed if self.is_awaitable(completed) else completed
 
 
-def _read(here: _Here, source: Any, guard: FieldGuard) -> dict[str, Any] | None:
-    """What the projection reads; None where it declines, whatever the reason: the ordinary way tells it."""
-    notes: Notes = []
-    try:
-        read = here.projection.read.function or here.projection.read.compiled()
-        answer: dict[str, Any] = read(source, guard.open, guard.seen, notes)
-    except Exception:
-        return None
-    for record, coordinates in notes:
-        record |= coordinates
-    return answer
+def _read_all(
+    projection: Projection, items: Sequence[Any], guard: FieldGuard, notes: Notes
+) -> list[dict[str, Any]]:
+    answers: list[dict[str, Any]]
+    if projection.needs and isinstance(items, Settled) and items.supposed is not None:
+        read = projection.read_same.function or projection.read_same.compiled()
+        answers = read(items, guard.open, guard.seen, notes, items.supposed)
+    else:
+        read = projection.read_all.function or projection.read_all.compiled()
+        answers = read(items, guard.open, guard.seen, notes)
+    return answers
 
 
 def _records(projection: Projection, items: Sequence[Any]) -> Notes | None:

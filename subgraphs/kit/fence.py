@@ -140,7 +140,7 @@ class Fence:
                 return arrives(value, info)
             guard: FieldGuard = info.context.guard
             needs = self.needs(info, target)
-            settled, asked = self.settle(value, guard, needs)
+            settled, asked = self.settle(value, guard, needs, supposing=True)
             return decides(value, asked, guard, needs) if asked else settled
 
         return resolve_prepared
@@ -150,15 +150,17 @@ class Fence:
         go on with."""
         guard: FieldGuard = info.context.guard
         needs = self.needs(info, target)
-        settled, asked = self.settle(value, guard, needs)
+        settled, asked = self.settle(value, guard, needs, supposing=True)
         if not asked:
             return settled
         await guard.prepare(asked)
         return self.settle(value, guard, needs)[0]
 
-    def settle(self, value: Any, guard: FieldGuard, needs: frozenset[Need]) -> tuple[Any, Asking]:
+    def settle(
+        self, value: Any, guard: FieldGuard, needs: frozenset[Need], *, supposing: bool = False
+    ) -> tuple[Any, Asking]:
         """See `settled.settle`."""
-        return settle(value, guard, needs, self.places)
+        return settle(value, guard, needs, self.places, supposing=supposing)
 
     def needs(self, info: GraphQLResolveInfo[Any], target: GraphQLNamedType) -> frozenset[Need]:
         """The classes and actions that the selection below this field reads on objects of `target`."""

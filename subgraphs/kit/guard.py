@@ -19,6 +19,8 @@ Needs: TypeAlias = dict[tuple[tuple[int, ...], str], frozenset[Need]]
 """(ids of a field's nodes, type) → what is read below; lives as long as the document whose nodes they are."""
 FEW = 4
 _PLAIN = frozenset({str, RowAccess, type(None)})
+_MANY = ({str}, {RowAccess})
+"""Of what owners many may be open at once."""
 
 
 class NotPlain(Exception):
@@ -94,7 +96,7 @@ class FieldGuard:
         classes = {owner.__class__ for owner in missing}
         if not classes <= _PLAIN:
             raise NotPlain
-        if not audited and len(missing) > FEW and len(classes) == 1 and self.decisions.together:
+        if not audited and classes in _MANY and self.decisions.together:
             closed = self._closed_among(missing, need)
             opened |= missing if not closed else missing - closed
             missing = closed

@@ -44,7 +44,10 @@ def serialiser(leaf: GraphQLLeafType) -> Callable[[Any], Any]:
     def serialise(value: Any) -> Any:
         if value is Undefined or isinstance(value, Exception) or optimized_is_awaitable(value):
             raise Declined
-        coerced = coerce(value)
+        try:
+            coerced = coerce(value)
+        except Exception:
+            raise Declined from None
         if coerced is None or coerced is Undefined:
             raise Declined
         return coerced

@@ -43,7 +43,7 @@ Seen: TypeAlias = Sequence[Mapping[Any, set[str]]]
 """The same where reading leaves a record: with the record's fields."""
 Notes: TypeAlias = list[tuple[set[str], frozenset[str]]]
 """Fields of audited classes that were read, for the record that they belong to."""
-Reader: TypeAlias = Callable[[Any, Opened, Seen, Notes], Any]
+Reader: TypeAlias = Callable[..., Any]
 Grouped: TypeAlias = Mapping[str, Sequence[Any]]
 """Response name → the details of its field nodes, as graphql-core collects them."""
 Subfields: TypeAlias = Callable[[GraphQLObjectType, Sequence[Any]], "Grouped | None"]
@@ -80,17 +80,20 @@ class Inner:
 
 @dataclass(frozen=True, slots=True)
 class Projection:
-    """How one selection set on one object type is read.
+    """How one selection set, these fields of one object type, is read.
 
     `read(object, opened, seen, notes)` gives the answer's object, with None at the names of `rest`, which
     stay with the ordinary execution; `notes` hold once it is not declined. `read_all` is `read` for a list of
     objects whose `needs` are proven: they are not looked at, and reading is noted by `audited` (need →
-    coordinates). Errors: any exception declines.
+    coordinates). `read_same(objects, opened, seen, notes, owner)` is `read_all` where they are proven for
+    this owner, and declines anybody else's. Errors: any exception declines.
     """
 
-    name: str
+    type_name: str
+    fields: tuple[str, ...]
     read: Compiled
     read_all: Compiled
+    read_same: Compiled
     rest: tuple[str, ...]
     needs: frozenset[Need]
     audited: Mapping[Need, frozenset[str]]
@@ -149,8 +152,10 @@ class Projector:
             return None
         return Projection(
             graphql_type.name,
+            tuple(details[0].node.name.value for details in grouped.values()),
             writer.reader(),
             writer.list_reader(),
+            writer.list_reader(same=True),
             tuple(rest),
             frozenset(writer.needs),
             {need: frozenset(names) for need, names in writer.audited.items()},
@@ -274,11 +279,15 @@ class _Writer:
         body = [*self._identified(), *self._admission(), *self._lines, f"return {{{', '.join(self._items)}}}"]
         return Compiled("o, opened, seen, notes", body, self.type.name, self._names)
 
-    def list_reader(self) -> Compiled:
+    def list_reader(self, *, same: bool = False) -> Compiled:
         """The function of a list."""
-        each = [*self._identified(), *self._lines, f"add({{{', '.join(self._items)}}})"]
+        told = self._told()
+        # Most lists are one owner's, whom their rows name by one object or by equal ones.
+        owned = [f"k = o.{told}", "if k is not w and k != w: declined()"] if same else []
+        each = [*self._identified(), *owned, *self._lines, f"add({{{', '.join(self._items)}}})"]
         loop = ["found = []", "add = found.append", "for o in objects:", *(f"    {line}" for line in each)]
-        return Compiled("objects, opened, seen, notes", [*loop, "return found"], self.type.name, self._names)
+        arguments = "objects, opened, seen, notes" + (", w" if same else "")
+        return Compiled(arguments, [*loop, "return found"], self.type.name, self._names)
 
     def _identified(self) -> list[str]:
         """It is no object of another type."""

@@ -15,29 +15,39 @@ from subgraphs.kit.guard import FieldGuard, NotPlain
 from subgraphs.kit.owners import Asked, Need, Owner, owner_of, owners_among, told_by
 
 _NONE_ASKED: frozenset[Asked] = frozenset()
+GUESSED_MIN = 32
+"""Of a list of so many objects it pays to suppose that they are all the first one's owner's."""
 
 
 class Settled(list[Any]):
     """A list of objects of one class. For every one of them `proven` may be read whole, and reading them
     belongs to `records`, sets of fields by need.
 
+    Where `supposed` is not None, that holds for the objects of this owner, and only they may be read by it.
     It is a copy that nobody else has, so that what is proven stays so; what is made of it proves nothing.
     """
 
-    __slots__ = ("cls", "proven", "records")
+    __slots__ = ("cls", "needs", "proven", "records", "supposed")
 
-    def __init__(self, objects: Sequence[Any], cls: type) -> None:
+    def __init__(self, objects: Sequence[Any], cls: type, needs: frozenset[Need], supposed: Owner) -> None:
         super().__init__(objects)
         self.cls = cls
+        self.needs = needs
+        self.supposed = supposed
         self.proven: frozenset[Need] = frozenset()
         self.records: dict[Need, list[set[str]]] = {}
 
 
 def settle(
-    value: Any, guard: FieldGuard, needs: frozenset[Need], places: Mapping[Need, int]
+    value: Any,
+    guard: FieldGuard,
+    needs: frozenset[Need],
+    places: Mapping[Need, int],
+    *,
+    supposing: bool = False,
 ) -> tuple[Any, AbstractSet[Asked]]:
     """Note whose objects in `value` (one, or a list) are open whole: the value to go on with, and what is
-    not decided yet."""
+    not decided yet. `supposing` that all are one owner's looks at the first only; who reads, looks again."""
     if value is None or not needs:
         return value, _NONE_ASKED
     if not isinstance(value, list | tuple):
@@ -45,10 +55,14 @@ def settle(
     classes = {each.__class__ for each in value}
     if len(classes) == 1:
         (cls,) = classes
+        if supposing and len(value) >= GUESSED_MIN:
+            supposed = _supposed(value, cls, guard, needs, places)
+            if supposed is not None:
+                return supposed, _NONE_ASKED
         owners, asked = _owners_settled(value, cls, guard, needs, places)
         if owners is None or asked:
             return value, asked
-        return _proven(Settled(value, cls), owners, guard, needs, places), asked
+        return _proven(Settled(value, cls, needs, None), owners, guard, places), asked
     found: set[Asked] = set()
     for cls in classes:
         objects = [each for each in value if each.__class__ is cls]
@@ -79,11 +93,20 @@ def _owners_settled(
     return None, asked
 
 
-def _proven(
-    settled: Settled, owners: set[Any], guard: FieldGuard, needs: frozenset[Need], places: Mapping[Need, int]
-) -> Settled:
+def _supposed(
+    value: Sequence[Any], cls: type, guard: FieldGuard, needs: frozenset[Need], places: Mapping[Need, int]
+) -> Settled | None:
+    """The list as if all were the first one's owner's; None where that alone is not open."""
+    owners, asked = _owners_settled(value[:1], cls, guard, needs, places)
+    if asked or owners is None:
+        return None
+    settled = _proven(Settled(value, cls, needs, next(iter(owners))), owners, guard, places)
+    return settled if settled.proven == needs else None
+
+
+def _proven(settled: Settled, owners: set[Any], guard: FieldGuard, places: Mapping[Need, int]) -> Settled:
     proven = []
-    for need in needs:
+    for need in settled.needs:
         opened, seen = guard.open[places[need]], guard.seen[places[need]]
         if need[0] in AUDITED:
             closed = owners - opened

@@ -37,6 +37,8 @@ from authz.identity.subject import Subject
 from authz.question import Decision
 from authz.trail import Access, Touched
 from subgraphs.kit.classification import FederatedSchema, NotClassified, problems_of, rules_of
+from subgraphs.kit.declines import Declines
+from subgraphs.kit.documents import DOCUMENTS_CACHED_MAX, may_be_kept
 from subgraphs.kit.entities import entity_types, resolve_entities
 from subgraphs.kit.errors import PublicError, Unauthenticated, formatted, trace_id
 from subgraphs.kit.executor import SelectionExecutor, Selections
@@ -47,7 +49,6 @@ from subgraphs.kit.owners import RowAccess
 from subgraphs.kit.scalars import schema_config
 from subgraphs.kit.trail import Decides, Ledger, Running, Trail, TrailedDecisions, accesses, running
 
-DOCUMENTS_CACHED_MAX = 512
 DOCUMENT_TOKENS_MAX = 15_000
 _RULES = (*specified_rules, MaybeNullValidationRule, OneOfInputValidationRule)
 
@@ -131,6 +132,7 @@ class Subgraph(Generic[C]):
         self._context = context
         self._now = now
         self._ledger: Ledger | None = None
+        self.declines = Declines(name)
         self._documents: OrderedDict[str, _Prepared] = OrderedDict()
         self._strawberry = FederatedSchema(
             query=query,
@@ -322,7 +324,10 @@ class Subgraph(Generic[C]):
         if prepared is not None:
             self._documents.move_to_end(query)
             return prepared
-        prepared = self._documents[query] = self._parsed(query)
+        prepared = self._parsed(query)
+        if not may_be_kept(query, prepared.document):
+            return prepared
+        self._documents[query] = prepared
         if len(self._documents) > DOCUMENTS_CACHED_MAX:
             self._documents.popitem(last=False)
         return prepared
@@ -336,7 +341,7 @@ class Subgraph(Generic[C]):
                 return _Prepared(None, tuple(validate(self.schema, placed, _RULES, hide_suggestions=True)))
         except GraphQLError as error:
             return _Prepared(None, (error,))
-        return _Prepared(document, (), Selections(self._fence, document))
+        return _Prepared(document, (), Selections(self._fence, document, self.declines))
 
     def _lay_federation_fields(self) -> None:
         """Put our own resolvers behind `_service` and `_entities`."""

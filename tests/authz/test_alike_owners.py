@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from itertools import product
 from random import Random
@@ -9,12 +10,21 @@ from random import Random
 import pytest
 
 from authz.classes import DataClass, Purpose, Relation, Role, Visibility
-from authz.decide import Authorizer, Question
+from authz.decide import Authorizer, Decision, Question
 from authz.facts import MemoryFacts
-from authz.identity.subject import Subject
+from authz.identity.subject import RoleLimit, Subject
 from tests.kit_authz.people import NOW, a_consent, a_fact
 
-SCOPES = ("training", "location", "wellness", "clearance", "restricted", "reason", "second_clinician")
+SCOPES = (
+    "training",
+    "location",
+    "wellness",
+    "clearance",
+    "restricted",
+    "reason",
+    "second_clinician",
+    "trainer",
+)
 ACTIONS = ("read", "write", "plan", "clearance", "name", "events")
 
 
@@ -33,9 +43,17 @@ def world(random: Random, subject: Subject) -> tuple[MemoryFacts, list[str]]:
     return facts, [*owners, subject.id or "", "stranger", *owners]
 
 
-@pytest.mark.parametrize("role", [Role.TRAINER, Role.MEDICAL_SPECIALIST, Role.ATHLETE, Role.ADMINISTRATOR])
-async def test_shared_decisions_are_those_that_each_owner_gets_alone(role: Role) -> None:
-    random, subject = Random(role.value), Subject("me", frozenset({role}), acr=2)
+LIMITED = {Role.TRAINER: (RoleLimit(Role.TRAINER, frozenset({DataClass.SOCIAL})),)}
+
+
+@pytest.mark.parametrize(
+    ("role", "limited"),
+    [(role, False) for role in (Role.TRAINER, Role.MEDICAL_SPECIALIST, Role.ATHLETE, Role.ADMINISTRATOR)]
+    + [(Role.TRAINER, True)],
+)
+async def test_shared_decisions_are_those_that_each_owner_gets_alone(role: Role, *, limited: bool) -> None:
+    limits = LIMITED.get(role, ()) if limited else ()
+    random, subject = Random(role.value), Subject("me", frozenset({role}), acr=2, limits=limits)
     facts, owners = world(random, subject)
     authorizer = Authorizer(facts, clock=lambda: NOW)
     together, by_owner = authorizer.for_request(subject), authorizer.for_request(subject)
@@ -46,9 +64,68 @@ async def test_shared_decisions_are_those_that_each_owner_gets_alone(role: Role)
             "labels": random.choice((frozenset(), frozenset({"mental"}))),
             "created_by": random.choice((None, "me")),
         }
-        rows = [Question(owner, data_class, action, **row) for owner in owners]  # type: ignore[arg-type]
+        rows = [Question(owner, data_class, action, **row) for owner in owners]
         alone = [(await authorizer.for_request(subject).decide([each]))[0] for each in rows]
         assert await together.decide(rows) == alone
         plain = [Question(owner, data_class, action) for owner in owners]
         alone = [(await authorizer.for_request(subject).decide([each]))[0] for each in plain]
         assert await by_owner.decide_owners(owners, data_class, action) == alone
+        open_to = {each.owner_id for each, answer in zip(plain, alone, strict=True) if whole(answer)}
+        closed = by_owner.closed_among(set(owners), Question(None, data_class, action))
+        assert closed >= set(owners) - open_to
+        assert {each for each in closed & open_to if each not in ("me", "stranger")} <= special(owners, facts)
+
+
+def whole(answer: Decision) -> bool:
+    return answer.allowed and answer.mask is None
+
+
+def special(owners: list[str], facts: MemoryFacts) -> set[str]:
+    """Who may be like nobody else: by a consent, or by an emergency."""
+    known = facts._all_of("me")
+    return {
+        owner
+        for owner in owners
+        if (standing := known.get(owner)) is not None
+        and (standing.consents or any(fact.relation is Relation.BREAK_GLASS for fact in standing.relations))
+    }
+
+
+async def test_a_circle_is_remembered_until_a_fact_changes_begins_or_ends() -> None:
+    elapsed, now = [0.0], [NOW]
+    facts, subject = MemoryFacts(), Subject("me", frozenset({Role.TRAINER}), acr=1)
+    facts.put(a_fact("me", Relation.COACH, "ann", "training", since=NOW, until=NOW + timedelta(minutes=5)))
+    facts.put(a_fact("me", Relation.COACH, "bob", "training", since=NOW + timedelta(minutes=2)))
+    authorizer = Authorizer(facts, clock=lambda: now[0], remember_s=0.5, elapsed_s=lambda: elapsed[0])
+
+    async def readable() -> tuple[list[bool], int]:
+        batches = facts.batches
+        asked = [Question(owner, DataClass.TRAINING) for owner in ("ann", "bob", "cy")]
+        answers = await authorizer.for_request(subject).decide(asked)
+        return [answer.allowed for answer in answers], facts.batches - batches
+
+    assert await readable() == ([True, False, False], 1)
+    assert await readable() == ([True, False, False], 0)
+    now[0] += timedelta(minutes=3)
+    assert await readable() == ([True, True, False], 1)
+    now[0] += timedelta(minutes=2)
+    assert await readable() == ([False, True, False], 1)
+    facts.put(a_fact("me", Relation.COACH, "cy", "training", since=NOW))
+    assert await readable() == ([False, True, True], 1)
+    facts.put(replace(a_fact("me", Relation.COACH, "cy", "training", since=NOW, until=NOW), version=9))
+    assert await readable() == ([False, True, False], 1)
+    elapsed[0] = 0.5
+    assert await readable() == ([False, True, False], 0)
+    elapsed[0] = 1.1
+    assert await readable() == ([False, True, False], 1)
+    other = Subject("me", frozenset({Role.ATHLETE}), acr=1)
+    assert authorizer.for_request(other).unloaded_among({"bob"}) == {"bob"}
+    assert authorizer.for_request(subject).unloaded_among({"bob", "new"}) == {"new"}
+
+
+async def test_without_being_told_to_nothing_is_remembered() -> None:
+    facts, subject = MemoryFacts(), Subject("me", frozenset({Role.TRAINER}), acr=1)
+    authorizer = Authorizer(facts, clock=lambda: NOW)
+    for batches in (1, 2):
+        await authorizer.for_request(subject).decide([Question("ann", DataClass.TRAINING)])
+        assert facts.batches == batches
