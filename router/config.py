@@ -166,6 +166,12 @@ class RouterConfig:
         tuple[str, ...], "codings of compressed answers, the most wanted first: `zstd`, `br`, `gzip`"
     ] = WRITTEN
     expose_subgraph_errors: Annotated[bool, "show subgraphs' messages and extensions to clients"] = True
+    expose_query_plan: Annotated[
+        bool, "tell plans to those who send the header `Apollo-Expose-Query-Plan: true` (or `dry-run`)"
+    ] = False
+    error_extensions: Annotated[
+        tuple[str, ...], "members of subgraphs' error extensions that clients see; none: all"
+    ] = ()  # fmt: skip
     null_reasons: Annotated[bool, "tell which fetch left which null, in `extensions.nullReasons`"] = False
     forward_headers: Annotated[tuple[str, ...], "request headers handed on to subgraphs, lower case"] = ()
     trusted_preflight_headers: Annotated[

@@ -53,9 +53,9 @@ from router.operation.increments import (
     defers,
     truths_of,
 )
-from router.operation.introspect import INTROSPECTION_FIELDS
+from router.operation.introspect import asks_for_schema
 from router.operation.limits import check_extent
-from router.operation.model import AllowedOperation, NormalField, NormalSelection, ValidOperation
+from router.operation.model import AllowedOperation, ValidOperation
 from router.operation.normalize import normalize
 from router.operation.parse import parse
 from router.operation.requirements import Requirement
@@ -63,6 +63,7 @@ from router.operation.validate import validate
 from router.operation.variables import coerce
 from router.operation.visible import visible_schema
 from router.planner import plan_operation
+from router.planner.print_plan import PlanShown, shown_plan
 from router.snapshot import Cache, Document, Snapshot, hottest, labels_on
 from router.telemetry import (
     cache_count,
@@ -94,6 +95,7 @@ class GraphQLRequest:
     variables: Mapping[str, Any] = field(default_factory=dict)
     extensions: Mapping[str, Any] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
+    plan: PlanShown = PlanShown.NO
 
 
 class Router:
@@ -119,6 +121,7 @@ class Router:
         self._transport = transport
         self._rights = rights
         self._rules = config.authorization.directives
+        self._error_extensions = frozenset(config.error_extensions) or None
         self._gate = gate_of(config)
         self._planners = ThreadPoolExecutor(max_workers=1, thread_name_prefix="planner")
 
@@ -151,6 +154,8 @@ class Router:
         """Authorise → plan → compile → execute, within the request's time."""
         variables = coerce(_variables(request, document), document.normal.variables, graph.api_schema)
         compiled = await self._compiled(document, subject, graph)
+        if request.plan is PlanShown.INSTEAD:
+            return GraphQLResponse(data=None, extensions=shown_plan(compiled.plan))
         admitted = self._admitted(compiled, variables, subject, graph)
         deadline_s = time.monotonic() + self.config.request_timeout_ms_max / 1_000
         transport = self._transport if admitted is None else admitted.transport(self._transport)
@@ -160,6 +165,8 @@ class Router:
             )
         if admitted is not None:
             response = admitted.settled(response)
+        if request.plan is PlanShown.BESIDE:
+            response = replace(response, extensions={**response.extensions, **shown_plan(compiled.plan)})
         return noted(response, self._notes(document, subject, graph))
 
     async def events(
@@ -220,6 +227,7 @@ class Router:
             if (trace_id := request_trace_id.get())
             else request.headers,
             expose_subgraph_errors=self.config.expose_subgraph_errors,
+            error_extensions=self._error_extensions,
             null_reasons=self.config.null_reasons,
         )
 
@@ -382,11 +390,3 @@ def _visible(graph: Snapshot, hidden: frozenset[Requirement]) -> GraphQLSchema:
         raise ClientError("introspection is off for this caller", code="INTROSPECTION_DISABLED")
     graph.visible.put(hidden, visible)
     return visible
-
-
-def asks_for_schema(selections: tuple[NormalSelection, ...]) -> bool:
-    """Whether root selections read the schema itself."""
-    return any(
-        one.name in INTROSPECTION_FIELDS if isinstance(one, NormalField) else asks_for_schema(one.selections)
-        for one in selections
-    )

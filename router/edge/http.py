@@ -37,6 +37,7 @@ from router.edge.negotiation import (
     media_type,
 )
 from router.edge.parts import Parts
+from router.edge.plan_header import with_plan_wanted
 from router.edge.quick_http import ABORT, LEFT, REPLY, WHOLE_BODY, WHOLE_HEADERS, Reply
 from router.edge.rate import RateExceeded, caller_of
 from router.edge.requests import ClientGone, body, from_json, from_url
@@ -244,6 +245,7 @@ class GraphQLEndpoint:
         if self._router.on_request is not None:
             request = await self._router.on_request(request, subject)
         request = self._persisted.resolved(request, self._door.safelist(subject), client=subject.client_id)
+        request = with_plan_wanted(request, exchange.headers, self._config)
         graph = self._router.snapshot
         document = await self._router.read(request, graph)
         self._door.check_operation(request, document.normal.name)

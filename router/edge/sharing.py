@@ -95,4 +95,4 @@ def key_of(request: GraphQLRequest, subject: Subject, graph: Snapshot) -> Key:
     """All that can change the answer to a query."""
     variables = orjson.dumps(request.variables, option=orjson.OPT_SORT_KEYS) if request.variables else b""
     headers = tuple(request.headers.items())
-    return (id(graph), request.text, request.operation_name, variables, headers, subject)
+    return (id(graph), request.text, request.operation_name, variables, headers, subject, request.plan)

@@ -25,14 +25,15 @@ class ExecutionOptions:
 
     `deadline_s` is a point of `clock`'s time that all fetches share; each gets the smaller of
     `subgraph_timeout_s` and what is left. `forwarded` are headers that go to every subgraph. With
-    `expose_subgraph_errors` off, subgraphs' messages and extensions stay in the log. With `null_reasons` on,
-    the answer says which fetch left which null.
+    `expose_subgraph_errors` off, subgraphs' messages and extensions stay in the log; on, clients see those
+    `error_extensions`, None: all. With `null_reasons` on, the answer says which fetch left which null.
     """
 
     deadline_s: float | None = None
     subgraph_timeout_s: float | None = 30.0
     forwarded: Mapping[str, str] = field(default_factory=dict)
     expose_subgraph_errors: bool = True
+    error_extensions: frozenset[str] | None = None
     null_reasons: bool = False
     clock: Callable[[], float] = time.monotonic
 

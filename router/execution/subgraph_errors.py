@@ -12,6 +12,7 @@ from typing import Any, Final
 from router.errors import ERROR_CODES, SubgraphCallFailed
 from router.execution.paths import ResponsePath
 from router.execution.run import Run
+from router.telemetry import request_trace_id
 
 log = logging.getLogger(__name__)
 
@@ -59,19 +60,31 @@ def report_errors(
 def _entry(run: Run, error: Mapping[str, Any], service: str) -> dict[str, Any]:
     extensions = error.get("extensions")
     if run.options.expose_subgraph_errors:
-        own = dict(extensions) if isinstance(extensions, Mapping) else {}
+        own = _shown(extensions, run.options.error_extensions)
         message = error.get("message")
         return {
             "message": message if isinstance(message, str) else "subgraph error without a message",
             "extensions": {**own, "service": service},
         }
-    log.warning("subgraph `%s` answered an error: %s", service, error)
+    trace_id = request_trace_id.get()
+    log.warning("request %s: subgraph `%s` answered an error: %s", trace_id or "-", service, error)
     hidden: dict[str, Any] = {"message": "subgraph errors are not shown", "extensions": {"service": service}}
+    if trace_id:
+        hidden["extensions"]["traceId"] = trace_id  # under which the log has the whole error
     code = extensions.get("code") if isinstance(extensions, Mapping) else None
     if code in ERROR_CODES:
         # a code of our own table tells nothing about the inside, and clients act on it
         hidden["extensions"]["code"] = code
     return hidden
+
+
+def _shown(extensions: object, allowed: frozenset[str] | None) -> dict[str, Any]:
+    """What of an error's extensions clients see."""
+    if not isinstance(extensions, Mapping):
+        return {}
+    if allowed is None:
+        return dict(extensions)
+    return {name: value for name, value in extensions.items() if name in allowed}
 
 
 def _path(path: object) -> ResponsePath:

@@ -122,3 +122,11 @@ def _variables_used(node: SelectionSetNode | DocumentNode) -> frozenset[str]:
     collector = _VariableCollector()
     visit(node, collector)
     return frozenset(collector.names)
+
+
+def asks_for_schema(selections: Sequence[NormalSelection]) -> bool:
+    """Whether root selections read the schema itself."""
+    return any(
+        one.name in INTROSPECTION_FIELDS if isinstance(one, NormalField) else asks_for_schema(one.selections)
+        for one in selections
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from enum import StrEnum
 from typing import Any
 
 from graphql import parse, print_ast
@@ -27,6 +28,14 @@ from router.planner.plan import (
 )
 
 
+class PlanShown(StrEnum):
+    """Whether a request wants to see its plan: beside its answer, or without being run."""
+
+    NO = ""
+    BESIDE = "true"
+    INSTEAD = "dry-run"
+
+
 def print_plan(plan: QueryPlan) -> str:
     """The plan as a person reads it, one node a line."""
     if plan.node is None:
@@ -37,6 +46,11 @@ def print_plan(plan: QueryPlan) -> str:
 def plan_to_json(plan: QueryPlan) -> dict[str, Any]:
     """The plan as JSON values, `kind` first in each node."""
     return {"kind": "QueryPlan", "node": _json(plan.node)}
+
+
+def shown_plan(plan: QueryPlan) -> dict[str, Any]:
+    """The plan as an answer's extensions tell it.  Source: Apollo Router's `apolloQueryPlan`."""
+    return {"apolloQueryPlan": {"object": plan_to_json(plan), "text": print_plan(plan)}}
 
 
 def _node(node: PlanNode, depth: int) -> str:

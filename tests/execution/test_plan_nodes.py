@@ -26,6 +26,7 @@ from router.planner.plan import (
     Sequence,
     Subscription,
 )
+from router.telemetry import request_trace_id
 from tests.kit_federation.shop import (
     SHOP,
     ScriptedTransport,
@@ -179,6 +180,44 @@ async def test_a_hidden_subgraph_error_keeps_only_its_code() -> None:
         {"service": "catalog"},
     ]
     assert "SELECT" not in str(answer.errors)
+
+
+async def test_a_hidden_subgraph_error_is_in_the_log_whole_under_the_trace_id_that_is_told(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    token = request_trace_id.set("4bf92f3577b34da6a3ce929d0e0e4736")
+    try:
+        error = {"message": "SELECT * FROM x", "extensions": {"trace": "x.py"}}
+        transport = ScriptedTransport(catalog=[{"data": {"items": None}, "errors": [error]}])
+        options = ExecutionOptions(expose_subgraph_errors=False)
+        answer = await run_plan("{items{sku}}", root(), transport, options=options)
+    finally:
+        request_trace_id.reset(token)
+    assert answer.errors[0]["extensions"]["traceId"] == "4bf92f3577b34da6a3ce929d0e0e4736"
+    (line,) = [one.getMessage() for one in caplog.records if "SELECT" in one.getMessage()]
+    assert "4bf92f3577b34da6a3ce929d0e0e4736" in line
+    assert "x.py" in line
+
+
+@pytest.mark.parametrize(
+    ("allowed", "told"),
+    [
+        (None, {"code": "A", "stack": "x.py", "service": "catalog"}),
+        (frozenset({"code"}), {"code": "A", "service": "catalog"}),
+        (frozenset({"other"}), {"service": "catalog"}),
+        (frozenset({"service"}), {"service": "catalog"}),
+    ],
+)
+async def test_clients_see_those_extensions_that_are_let_through(
+    allowed: frozenset[str] | None, told: dict[str, str]
+) -> None:
+    error = {"message": "no", "extensions": {"code": "A", "stack": "x.py", "service": "forged"}}
+    bare = {"message": "no", "extensions": "none"}
+    transport = ScriptedTransport(catalog=[{"data": {"items": None}, "errors": [error, bare]}])
+    options = ExecutionOptions(error_extensions=allowed)
+    answer = await run_plan("{items{sku}}", root(), transport, options=options)
+    assert [one["extensions"] for one in answer.errors] == [told, {"service": "catalog"}]
+    assert [one["message"] for one in answer.errors] == ["no", "no"]
 
 
 class Stuck:
