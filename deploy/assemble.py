@@ -91,8 +91,7 @@ async def platform(
     async with open_stores(settings, stores):
         keys = open_key_ring(keys_folder, clock=now)
         terms = TokenTerms(settings.issuer, settings.audience)
-        revoked = RevokedSessions()
-        kept = KeptRevocations(stores.facts_rows, revoked, clock=now)
+        kept = KeptRevocations(stores.facts_rows, revoked := RevokedSessions(), clock=now)
         await kept.open()
         authorizer = Authorizer(stores.facts, clock=now, zones=network_zones(settings.network_zones))
         shared = Shared(
@@ -103,6 +102,7 @@ async def platform(
             secret=secret,
             now=now,
             elsewhere=elsewhere,
+            files_url=settings.files_url,
         )
         built = build_domains(shared)
         if serving in {None, "accounts"}:

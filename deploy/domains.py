@@ -12,6 +12,7 @@ from authz.decide import Authorizer
 from authz.identity.subject import Subject
 from authz.identity.tokens import TokenIssuer
 from datastores.relational.port import Relational
+from deploy.file_links import FileLinks
 from deploy.stores import Stores
 from subgraphs.accounts import store as accounts_store
 from subgraphs.accounts import subgraph as accounts
@@ -20,6 +21,7 @@ from subgraphs.accounts.passwords import Passwords
 from subgraphs.accounts.second_factor import SecondFactor
 from subgraphs.accounts.sessions import RefreshKey
 from subgraphs.audit import subgraph as audit
+from subgraphs.audit.events import SUBJECT as AUDITED_PERSON
 from subgraphs.audit.events import AuditLog
 from subgraphs.audit.explaining import Explainer
 from subgraphs.audit.model import Pseudonyms, Seal
@@ -29,7 +31,6 @@ from subgraphs.kit.trail import OutboxLedger, TrailedWrites
 from subgraphs.medical import subgraph as medical
 from subgraphs.profiles import subgraph as profiles
 from subgraphs.training import subgraph as training
-from subgraphs.training.files.imported import FileLimits
 from subgraphs.training.ports import TrainingPorts
 
 VIEWERS_MAX = 1_000
@@ -70,6 +71,7 @@ class Shared:
     secret: Callable[[str], bytes]
     now: Callable[[], datetime]
     elsewhere: Elsewhere = NOBODY_ELSEWHERE
+    files_url: str = "/files"
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,13 +99,13 @@ def build_domains(shared: Shared) -> Domains:
         relational=fenced(stores.relational["training"]),
         blobs=stores.blobs,
         outbox=stores.events.outbox,
-        workers=None,
         clock=shared.now,
-        limits=FileLimits(),
+        links=FileLinks(stores.blobs, shared.secret("file-links"), base_url=shared.files_url).link,
     )
     built: list[Subgraph[Any]] = [
         accounts.build(
             relational=trailed(stores.relational["accounts"]),
+            shown=fenced(stores.relational["accounts"]),
             outbox=stores.events.outbox,
             authorizer=shared.authorizer,
             tokens=shared.tokens,
@@ -114,7 +116,8 @@ def build_domains(shared: Shared) -> Domains:
             now=shared.now,
         ),
         profiles.build(
-            relational=trailed(stores.relational["profiles"]),
+            relational=fenced(stores.relational["profiles"]),
+            unfenced=trailed(stores.relational["profiles"]),
             outbox=stores.events.outbox,
             events=stores.events,
             authorizer=shared.authorizer,
@@ -148,9 +151,13 @@ def build_domains(shared: Shared) -> Domains:
 
 def audit_log_of(shared: Shared) -> AuditLog:
     """The audit log of this installation, with its own keys."""
+    pseudonyms = Pseudonyms(shared.secret("audit-pseudonyms"))
+    rows = FencedRows(
+        shared.stores.relational["audit"], named=lambda user_id: pseudonyms.of(AUDITED_PERSON, user_id)
+    )
     return AuditLog(
-        relational=shared.stores.relational["audit"],
-        pseudonyms=Pseudonyms(shared.secret("audit-pseudonyms")),
+        relational=cast(Relational, rows),
+        pseudonyms=pseudonyms,
         seal=Seal(shared.secret("audit-seal")),
         now=shared.now,
     )

@@ -12,6 +12,7 @@ from starlette.routing import Route
 from authz.classes import Role
 from authz.identity.subject import Subject
 from deploy.assemble import Platform
+from deploy.file_links import file_routes
 from deploy.refusals import ledger_of, records_refusals
 from deploy.settings import Settings
 from deploy.surroundings import surroundings
@@ -97,7 +98,7 @@ def endpoint(
         router_of(platform, around.traced(transport) if transport else None),
         credentials=credentials_of(platform),
         background=around.background,
-        routes=(jwks_route(platform), Route("/", start)),
+        routes=(jwks_route(platform), *file_routes(platform), Route("/", start)),
         rates=around.rates,
         registered=registered,
     )

@@ -25,6 +25,7 @@ from datastores.regions.directory import RegionDirectory
 from datastores.relational.opening import open_relational
 from deploy.assemble import Platform, platform
 from deploy.endpoint import config_of, published_supergraph
+from deploy.file_links import file_routes
 from deploy.keys import kept_secret
 from deploy.refusals import ledger_of, records_refusals
 from deploy.regional.calls import Served
@@ -113,7 +114,8 @@ def regional_endpoint(regions: Regions) -> Starlette:
         keys = [key for each in regions.platforms.values() for key in each.keys.jwks()["keys"]]
         return JSONResponse({"keys": keys}, headers={"cache-control": "public, max-age=300"})
 
-    routes = (Route("/.well-known/jwks.json", jwks), Route("/", start))
+    files = [route for each in regions.platforms.values() for route in file_routes(each)]
+    routes = (Route("/.well-known/jwks.json", jwks), *files, Route("/", start))
     return build_app(_router_of(regions), credentials=_credentials_of(regions), routes=routes)
 
 

@@ -49,6 +49,10 @@ class FileBlobs:
         self._links = links
         self._clock_s = clock_s
 
+    def serve_by(self, links: SignedLinks) -> None:
+        """Make links with these from now on."""
+        self._links = links
+
     async def open(self) -> None:
         """Make the folders and sweep away what a killed process left half written; of those that live,
         nothing."""

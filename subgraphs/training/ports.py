@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import ParamSpec, TypeVar
+from typing import ParamSpec, Protocol, TypeVar
 
+from authz.identity.subject import Subject
+from authz.question import Question
 from datastores.blobs.port import Blobs
 from datastores.events.outbox import time_ordered_id
 from datastores.events.port import Outbox
@@ -22,8 +24,36 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
+class OriginalFile:
+    """A file as it came. `key` is where its bytes are, `name` what its owner called it."""
+
+    key: str
+    name: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class FileLink:
+    """Where somebody may read a file, and until when."""
+
+    url: str
+    valid_until_utc: datetime
+
+
+class MakesLinks(Protocol):
+    """Makes links for people who may read a file."""
+
+    async def __call__(
+        self, subject: Subject, file: OriginalFile, questions: Sequence[Question], *, now: datetime
+    ) -> FileLink:
+        """A link for `subject`. It is to end, as far as can be, when `questions` are answered with no."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
 class TrainingPorts:
-    """Stores that are open, and a clock. `workers` None: the event loop's own threads."""
+    """Stores that are open, and a clock. `workers` None: the event loop's own threads. `links` None: files
+    are served nowhere."""
 
     relational: Relational
     blobs: Blobs
@@ -31,6 +61,7 @@ class TrainingPorts:
     workers: Executor | None = None
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
     limits: FileLimits = field(default_factory=FileLimits)
+    links: MakesLinks | None = None
     # A file's bytes and its row are written, and deleted, by one task at a time: else a deletion could take
     # the bytes from under a new import of the same file.
     files_lock: asyncio.Lock = field(default_factory=asyncio.Lock)

@@ -33,6 +33,7 @@ from subgraphs.training.access import (
 )
 from subgraphs.training.graph.context import TrainingContext
 from subgraphs.training.graph.fields import IN_SUMMARY, ROUNDABLE, TRIMMABLE, in_summary
+from subgraphs.training.graph.originals import ABOUT_A_FILE, OriginalFileType, original_of
 from subgraphs.training.graph.values import (
     ActivitySummary,
     BestEffortType,
@@ -162,6 +163,11 @@ class ActivityType:
             for kind, column in columns.items()
             if column is not None
         ]
+
+    @resolved(ABOUT_A_FILE)
+    async def original_file(self, info: Info) -> OriginalFileType | None:
+        """The file it came in; null for an activity made by hand."""
+        return await original_of(info.context, self.row, self.row_access)
 
     @resolved(TRIMMABLE)
     async def track(self, info: Info, simplify_m: Annotated[float, SHAPING] = 0.0) -> Track | None:

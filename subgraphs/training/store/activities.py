@@ -78,14 +78,21 @@ def keep_file(connection: Connection, file: KeptFile) -> None:
     connection.execute(insert(connection, files).values(values).on_conflict_do_nothing())
 
 
-def read_files(connection: Connection, athlete_id: str) -> list[KeptFile]:
-    """All files of an athlete, oldest first."""
+def read_files(connection: Connection, athlete_id: str, *, sha256: str | None = None) -> list[KeptFile]:
+    """All files of an athlete, oldest first; with `sha256`, that one."""
     query = sa.select(files).where(files.c.athlete_id == athlete_id)
+    if sha256 is not None:
+        query = query.where(files.c.sha256 == sha256)
     found = connection.execute(query.order_by(files.c.imported_at_utc, files.c.sha256))
     return [
         KeptFile(**{**row._mapping, "warnings": tuple((code, text, at) for code, text, at in row.warnings)})
         for row in found
     ]
+
+
+def kept_file(connection: Connection, athlete_id: str, sha256: str) -> KeptFile | None:
+    """One file of an athlete."""
+    return next(iter(read_files(connection, athlete_id, sha256=sha256)), None)
 
 
 def add(connection: Connection, new: NewActivity, *, now: datetime) -> bool:
