@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from deploy.named_policies import KeptPolicies
     from deploy.revocations import FollowedRevocations
     from deploy.settings import Settings
+    from deploy.supergraphs import Source
     from deploy.surroundings import Surroundings
     from router.admission import ForeignIssuer
     from router.config import RouterConfig
@@ -42,7 +43,12 @@ def register(app: typer.Typer) -> None:
 
 def router_command(
     *,
-    supergraph: Annotated[Path, typer.Option(help="supergraph SDL file, with @join__graph URLs")],
+    supergraph: Annotated[
+        str,
+        typer.Option(
+            help="supergraph SDL, with @join__graph URLs: a file, or a URL [STADION_SUPERGRAPH_TOKEN]"
+        ),
+    ],
     port: Annotated[int, typer.Option(help="port to listen on; 0 takes a free one")] = 4000,
     host: Annotated[str, typer.Option(help="address to listen on")] = "127.0.0.1",
     forward_header: Annotated[
@@ -102,7 +108,7 @@ def router_command(
 class _Files:
     """What the command line names: read at the start, and anew by each worker of a rolling restart."""
 
-    supergraph: Path
+    supergraph: str
     config: Path | None
     persisted: Path | None
     hooks: str | None
@@ -120,7 +126,8 @@ class _Files:
         from router.edge.persisted import Registered
 
         settings = _settings(self.config, list(self.forwarded), introspection=self.introspection)
-        sdl = read_text_file(self.supergraph, "supergraph")
+        source = self.source(environment)
+        sdl = read_supergraph_text(source)
         return _Read(
             settings=settings,
             registered=registered_in(self.persisted) if self.persisted else Registered(),
@@ -129,8 +136,16 @@ class _Files:
             else None,
             hooks=_hooks(self.hooks) if self.hooks else None,
             policies=policies_in(self.policies) if self.policies else None,
-            snapshot=load_snapshot(sdl, self.supergraph, settings),
+            snapshot=load_snapshot(sdl, source, settings),
+            source=source,
         )
+
+    def source(self, environment: Settings) -> Source:
+        """Where the supergraph comes from."""
+        from deploy.supergraphs import source_of
+
+        token = environment.supergraph_token
+        return source_of(self.supergraph, token=token.get_secret_value() if token else "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,6 +158,7 @@ class _Read:
     hooks: Hooks | None
     policies: KeptPolicies | None
     snapshot: Snapshot
+    source: Source
 
 
 def _serve(files: _Files, environment: Settings, *, host: str, port: int, workers: int) -> None:
@@ -222,7 +238,7 @@ def _app(
     if side.http.callbacks is not None and workers > 1:
         following.append(around.shared_callbacks(side.http.callbacks, settings))
     if files.poll:
-        following.append(lambda: follow(files.supergraph, router, side.take))
+        following.append(lambda: follow(read.source, router, side.take))
     if files.poll and files.persisted:
         manifest = files.persisted
         following.append(lambda: follow_manifest(manifest, app.state.persisted))
@@ -242,17 +258,18 @@ def _app(
 
 
 async def follow(
-    path: Path, router: Router, take: Callable[[Snapshot], None], *, every_s: float = POLL_S
+    path: Source, router: Router, take: Callable[[Snapshot], None], *, every_s: float | None = None
 ) -> None:
-    """Serve the file anew whenever its text changes; a text that cannot be served leaves the old one."""
+    """Serve the file or URL anew whenever its text changes; one that cannot be served leaves the old one."""
+    from deploy.supergraphs import poll_s_of, text_of
     from router.snapshot import snapshot_of
     from router.telemetry import reloads_count
 
     seen = router.snapshot.sdl_sha256
     while True:
-        await asyncio.sleep(every_s)
+        await asyncio.sleep(poll_s_of(path) if every_s is None else every_s)
         try:
-            sdl = await asyncio.to_thread(path.read_text, encoding="utf-8")
+            sdl = await asyncio.to_thread(text_of, path)
             found = hashlib.sha256(sdl.encode()).hexdigest()
             if found == seen:
                 continue
@@ -266,6 +283,18 @@ async def follow(
             continue
         reloads_count.add(1, {"what": "supergraph", "outcome": "done"})
         log.info("the supergraph `%s` was loaded anew (%s)", path, found[:12])
+
+
+def read_supergraph_text(source: Source) -> str:
+    """The supergraph's text; one clear line and exit code 1 where it cannot be had."""
+    from deploy.supergraphs import SupergraphUnread, text_of
+
+    if isinstance(source, Path):
+        return read_text_file(source, "supergraph")
+    try:
+        return text_of(source)
+    except SupergraphUnread as error:
+        fail(f"cannot read the supergraph `{source}`: {error}")
 
 
 def read_text_file(path: Path, what: str) -> str:
@@ -334,7 +363,7 @@ def _hooks(named: str) -> Hooks:
     return found
 
 
-def load_snapshot(sdl: str, path: Path, settings: RouterConfig | None = None) -> Snapshot:
+def load_snapshot(sdl: str, path: Source, settings: RouterConfig | None = None) -> Snapshot:
     """The snapshot of the supergraph in `path`; one clear line and exit code 1 where it is none."""
     from graphql import GraphQLError
 
