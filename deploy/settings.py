@@ -61,6 +61,7 @@ class Settings(BaseSettings):
     graph_url: SecretStr | None = None
     documents_url: SecretStr | None = None
     events_url: SecretStr | None = None
+    files_url: str = "/files"
     migrate_at_start: bool = True
     backup_url: SecretStr | None = None
     backup_safe: Path | None = None
@@ -104,7 +105,8 @@ class Settings(BaseSettings):
         region = self.regions[name]
         own = {each: getattr(region, each) for each in Region.model_fields if each in Settings.model_fields}
         folder = self.data_folder / "regions" / name
-        cut = {"regions": {}, "home_region": "", "region": "", "data_folder": folder}
+        cut = {"regions": {}, "home_region": "", "region": name, "data_folder": folder}
+        cut["files_url"] = f"{self.files_url.rstrip('/')}/{name}"
         return self.model_copy(update={**own, **cut})
 
 
