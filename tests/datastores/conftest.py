@@ -16,7 +16,7 @@ from datastores.vault.sealed import SealedVault
 from tests.kit_datastores import postgresql_schema, postgresql_url
 from tests.kit_datastores.kms import running_key_service
 from tests.kit_datastores.memcached import memcached_url, own_memcached
-from tests.kit_datastores.mongodb import mongodb_url
+from tests.kit_datastores.mongodb import mongo_java_url, mongodb_url
 from tests.kit_datastores.neo4j import neo4j_server, neo4j_url
 from tests.kit_datastores.redis import own_redis, redis_cluster_url, redis_url
 from tests.kit_datastores.s3 import s3_url
@@ -24,6 +24,7 @@ from tests.kit_datastores.timescaledb import timescaledb_url
 
 __all__ = [
     "memcached_url",
+    "mongo_java_url",
     "mongodb_url",
     "neo4j_server",
     "neo4j_url",

@@ -9,6 +9,7 @@ import pytest
 
 from tests.servers.absent import absent
 from tests.servers.ferretdb import running_ferretdb
+from tests.servers.mongo_java import running_mongo_java
 from tests.servers.programs import ServerAbsent
 
 
@@ -21,6 +22,16 @@ def mongodb_url() -> Iterator[str]:
         return
     try:
         with running_ferretdb() as server:
+            yield server.url
+    except ServerAbsent as why:
+        absent(why)
+
+
+@pytest.fixture(scope="session")
+def mongo_java_url() -> Iterator[str]:
+    """A throw-away server that changes a document in one step, without a database name; else a skip."""
+    try:
+        with running_mongo_java() as server:
             yield server.url
     except ServerAbsent as why:
         absent(why)

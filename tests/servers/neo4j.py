@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import secrets
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -14,7 +13,8 @@ from types import MappingProxyType
 
 from neo4j import GraphDatabase
 
-from tests.servers.programs import ServerAbsent, ServerProcess, answers, cache_folder, free_port
+from tests.servers.maven import jars_of
+from tests.servers.programs import ServerProcess, answers, free_port
 
 VERSION = "5.26.0"
 HOW_TO_GET_IT = (
@@ -22,17 +22,7 @@ HOW_TO_GET_IT = (
     " (Debian: `apt-get install openjdk-17-jdk-headless maven`) and run `python -m tests.servers.neo4j` once,"
     " which fetches it from Maven Central"
 )
-_POM = f"""<project xmlns="http://maven.apache.org/POM/4.0.0">
-  <modelVersion>4.0.0</modelVersion>
-  <groupId>dev.stadion</groupId><artifactId>neo4j-for-tests</artifactId><version>1</version>
-  <packaging>pom</packaging>
-  <dependencies><dependency>
-    <groupId>org.neo4j</groupId><artifactId>neo4j</artifactId><version>{VERSION}</version>
-  </dependency></dependencies>
-</project>
-"""
 _MAIN = Path(__file__).with_name("Neo4jForTests.java")
-_COPY = "org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy-dependencies"
 # What Neo4j needs of Java 17's own packages. Source: the `neo4j.conf` that Neo4j ships.
 _OPENS = ("java.nio", "java.io", "sun.nio.ch", "java.util.concurrent", "java.lang", "java.util")
 
@@ -63,7 +53,7 @@ def running_neo4j(*, fetch: bool = False, more: Mapping[str, str] = _NOTHING) ->
 
     Errors: ServerAbsent.
     """
-    jars = _jars(fetch=fetch)
+    jars = jars_of("org.neo4j", "neo4j", VERSION, fetch=fetch, how_to_get_it=HOW_TO_GET_IT)
     home = Path(tempfile.mkdtemp(prefix="stadion-neo4j-"))
     try:
         port, password = free_port(), secrets.token_hex(12)
@@ -105,32 +95,6 @@ def _set_password(port: int, password: str) -> None:
     ):
         changing = "ALTER CURRENT USER SET PASSWORD FROM 'neo4j' TO $password"
         session.run(changing, password=password).consume()
-
-
-def _jars(*, fetch: bool) -> Path:
-    """The folder of the server's jars, fetched where it is not there yet."""
-    if shutil.which("java") is None:
-        raise ServerAbsent(HOW_TO_GET_IT)
-    jars = cache_folder("neo4j") / VERSION
-    if jars.is_dir():
-        return jars
-    if not fetch or shutil.which("mvn") is None:
-        raise ServerAbsent(HOW_TO_GET_IT)
-    # Into a folder of its own first: an interrupted download must not look like a finished one.
-    fetching = Path(tempfile.mkdtemp(prefix="fetching-", dir=jars.parent))
-    (fetching / "pom.xml").write_text(_POM)
-    command = ["mvn", "-q", "-B", _COPY, f"-DoutputDirectory={fetching / 'jars'}"]
-    try:
-        subprocess.run(command, cwd=fetching, check=True, capture_output=True, timeout=600)
-        with contextlib.suppress(OSError):  # another run was first
-            (fetching / "jars").rename(jars)
-    except (subprocess.SubprocessError, OSError) as error:
-        raise ServerAbsent(
-            f"Neo4j could not be fetched from Maven Central: {type(error).__name__}"
-        ) from error
-    finally:
-        shutil.rmtree(fetching, ignore_errors=True)
-    return jars
 
 
 if __name__ == "__main__":
