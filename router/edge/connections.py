@@ -13,8 +13,10 @@ from typing import Any, Final
 from weakref import WeakSet
 
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.http11 import Request
 
-from router.edge.quick_http import LEFT, QuickProtocol
+from router.edge.quick_http import ABORT, LEFT, QuickProtocol
 
 FIRST_REQUEST_S: Final = 2.0
 """How long a stopping process waits for the first request of a connection."""
@@ -138,3 +140,17 @@ class ClientConnection(QuickProtocol):
     def _patience_s(self) -> float:
         latest: Any = self.cycle
         return FIRST_REQUEST_S if latest is None else NEXT_REQUEST_S
+
+
+class ClientSocket(WebSocketsSansIOProtocol):
+    """One WebSocket connection, which can be cut off with all that its client has not read."""
+
+    def __init__(self, **uvicorns: Any) -> None:
+        super().__init__(**uvicorns)
+        self.writable = Signal(is_set=True)  # type: ignore[assignment]
+
+    def handle_connect(self, event: Request) -> None:
+        """uvicorn: the opening request is here."""
+        super().handle_connect(event)
+        if not self.handshake_complete:
+            self.scope[ABORT] = self.transport.abort  # type: ignore[typeddict-unknown-key]

@@ -17,7 +17,7 @@ from starlette.applications import Starlette
 
 from router.config import RouterConfig
 from router.edge.backlog import emptied, refuse_new
-from router.edge.connections import ClientConnection, Connections
+from router.edge.connections import ClientConnection, ClientSocket, Connections
 from router.edge.drain import Drain
 from router.edge.listener_tls import ListenerTls
 
@@ -130,7 +130,7 @@ def draining_server(
         lifespan="on",
         http=protocol,
         proxy_headers=False,  # whom to believe about a client's address is a setting of the router's
-        ws="websockets-sansio",
+        ws=ClientSocket,
         ws_max_size=config.streams.message_bytes_max,
         ws_per_message_deflate=False,  # 45 KiB a connection, and lengths that tell of what is secret
         timeout_keep_alive=75,

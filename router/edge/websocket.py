@@ -24,6 +24,7 @@ from router.edge.forwarding import Forwarding
 from router.edge.incremental import standing
 from router.edge.negotiation import SPEC_PARAMETERS, incremental_format
 from router.edge.parts import Parts
+from router.edge.quick_http import ABORT
 from router.edge.rate import caller_of
 from router.edge.requests import request_of
 from router.edge.streams import expired
@@ -321,9 +322,16 @@ class _Connection:
             async with asyncio.timeout(self.parts.config.streams.send_wait_ms_max / 1_000):
                 await self.socket.send({"type": "websocket.send", "text": text})
         except TimeoutError:
-            dropped_count.add(1)
-            self.end(Close.TRY_AGAIN_LATER, "The client reads too slowly")
+            self._cut_off()
             raise WebSocketDisconnect(Close.TRY_AGAIN_LATER) from None
+
+    def _cut_off(self) -> None:
+        """End a connection whose client does not read: a word of farewell would wait like all else."""
+        if not self.closing.done():
+            dropped_count.add(1)
+        if (abort := self.socket.scope.get(ABORT)) is not None:
+            abort()
+        self.end(Close.TRY_AGAIN_LATER, "The client reads too slowly")
 
 
 def _authorization(payload: Mapping[str, Any]) -> str | None:

@@ -14,9 +14,11 @@ from websockets.exceptions import ConnectionClosed
 
 from authz.errors import InvalidToken
 from authz.identity.subject import Subject
+from router.admission import Proxies
 from router.config import RouterConfig, StreamLimits
 from router.edge.credentials import Credentials
 from router.snapshot import snapshot_of
+from router.telemetry import dropped_count
 from tests.kit_edge.running import Running, running
 from tests.kit_edge.supergraphs import supergraph_of
 
@@ -322,3 +324,35 @@ async def test_an_older_client_is_spoken_to_in_its_words(router: Running) -> Non
     async with connect(router.socket_url, subprotocols=["graphql-ws"]) as socket:
         await say(socket, INIT, {**ask("{ hello }"), "type": "subscribe"})
         assert await closed(socket) == 4400
+
+
+async def test_a_client_that_does_not_read_is_cut_off_and_counted_once() -> None:
+    config = RouterConfig(streams=StreamLimits(send_wait_ms_max=100, lost_events_max=0))
+    before = dropped_count.values.get((), 0)
+    async with running(config) as router, socket_to(router) as socket:
+        router.hall.long_tick = "x" * 500_000
+        await say(socket, *(ask("subscription { longTicks }", id_) for id_ in ("1", "2")))
+        await router.hall.started.wait()
+        socket.transport.pause_reading()
+        for _ in range(100):
+            await router.hall.ticks.put(1)
+        await asyncio.wait_for(router.hall.unsubscribed.wait(), 15)
+        while router.app.state.drain.streams:
+            await asyncio.sleep(0.005)
+        assert dropped_count.values[()] == before + 1
+        socket.transport.abort()
+
+
+async def test_one_caller_may_not_take_all_connections() -> None:
+    limits = StreamLimits(per_caller_max=1)
+    config = RouterConfig(streams=limits, proxies=Proxies(trusted=("127.0.0.0/8",)))
+    async with running(config) as router, socket_to(router), socket_to(router, init=None) as second:
+        await say(second, INIT)
+        assert await closed(second) == 1013
+        async with connect(
+            router.socket_url,
+            subprotocols=["graphql-transport-ws"],
+            additional_headers={"x-forwarded-for": "192.0.2.9"},
+        ) as other:
+            await say(other, INIT)
+            assert await heard(other) == {"type": "connection_ack"}
