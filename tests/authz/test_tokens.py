@@ -337,3 +337,48 @@ def test_a_stream_ends_with_its_token(ring, issue, clock):
     clock.forward(minutes=10)
     assert not verifier.still_valid(subject)
     assert verifier.still_valid(ANONYMOUS)
+
+
+def test_a_signature_is_proven_once_and_everything_that_ages_each_time(ring, issue, clock, monkeypatch):
+    proofs = []
+    prove = jws.deserialize_compact
+    monkeypatch.setattr(
+        "authz.identity.tokens.jws.deserialize_compact", lambda *a, **k: proofs.append(a) or prove(*a, **k)
+    )
+    revoked = RevokedSessions()
+    verify = TokenVerifier(TERMS, ring, revocations=revoked, clock=clock).verify
+    token = issue(ANN)
+    assert verify(token) == verify(token)
+    assert len(proofs) == 1
+    revoked.apply_event({"session_id": "session-1", "revoked_at_utc": NOW.isoformat()})
+    with pytest.raises(InvalidToken):
+        verify(token)
+    other = issue(replace(ANN, session_id="session-2"))
+    verify(other)
+    clock.forward(minutes=10)
+    with pytest.raises(InvalidToken):
+        verify(other)
+    assert len(proofs) == 2
+
+
+def test_a_proof_does_not_outlive_its_key(ring, issue, clock):
+    keys = PublicKeys(ring.jwks())
+
+    class Changing:
+        def find(self, kid: str):
+            return keys.find(kid)
+
+    verify = TokenVerifier(TERMS, Changing(), clock=clock).verify
+    token = issue(ANN)
+    verify(token)
+    keys = PublicKeys({"keys": []})
+    with pytest.raises(InvalidToken):
+        verify(token)
+
+
+def test_proofs_are_bounded(issue, ring, clock, monkeypatch):
+    monkeypatch.setattr("authz.identity.tokens.PROVEN_TOKENS_MAX", 3)
+    verifier = TokenVerifier(TERMS, ring, clock=clock)
+    for number in range(5):
+        verifier.verify(issue(replace(ANN, session_id=f"session-{number}")))
+    assert len(verifier._proven) == 3
