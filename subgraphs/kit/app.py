@@ -147,7 +147,8 @@ class _Edge:
     async def _executed(self, call: _Call, subject: Subject, accept_encoding: str = "") -> Response:
         answer = await self._subgraph.execute(call.query, call.variables, call.operation_name, subject)
         body, headers = packed_answer(orjson.dumps(answer), accept_encoding)
-        return Response(body, media_type=JSON_TYPE, headers=headers)
+        # What was decided for this caller now is nobody's to keep, whatever a router keeps by default.
+        return Response(body, media_type=JSON_TYPE, headers={"cache-control": "no-store", **headers})
 
     async def _receive(self, request: Request, body: SpooledTemporaryFile[bytes], *, multipart: bool) -> str:
         """The body into `body`; its SHA-256, hex."""

@@ -111,9 +111,11 @@ async def subgraphs_over_http(running: Platform) -> AsyncIterator[dict[str, str]
 
 
 @asynccontextmanager
-async def seeded_platform(folder: Path, loop: asyncio.AbstractEventLoop) -> AsyncIterator[Seeded]:
+async def seeded_platform(
+    folder: Path, loop: asyncio.AbstractEventLoop, settings: Settings | None = None
+) -> AsyncIterator[Seeded]:
     """Everything open and seeded."""
-    async with platform(Settings(data_folder=folder)) as running:
+    async with platform(settings or Settings(data_folder=folder)) as running:
         await seed_demo(running, mark=folder / "DEMO")
         async with subgraphs_over_http(running) as urls:
             transports = {
@@ -127,12 +129,12 @@ async def seeded_platform(folder: Path, loop: asyncio.AbstractEventLoop) -> Asyn
 
 
 @contextmanager
-def seeded_in_thread(folder: Path) -> Iterator[Seeded]:
+def seeded_in_thread(folder: Path, settings: Settings | None = None) -> Iterator[Seeded]:
     """A seeded platform in a loop of a thread of its own."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
-    manager = seeded_platform(folder, loop)
+    manager = seeded_platform(folder, loop, settings)
     try:
         yield asyncio.run_coroutine_threadsafe(manager.__aenter__(), loop).result(90)
         asyncio.run_coroutine_threadsafe(manager.__aexit__(None, None, None), loop).result(60)
