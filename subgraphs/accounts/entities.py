@@ -30,6 +30,7 @@ class AccountsContext(RequestContext):
 
     accounts: Accounts
     cursors: CursorSigner
+    handles: DataLoader[str, str | None]
     users: DataLoader[str, model.User | None]
     roles: DataLoader[str, list[model.RoleAssignment] | None]
     sessions: DataLoader[str, list[model.Session] | None]
@@ -200,8 +201,7 @@ class User:
     @resolved(classified(DataClass.PUBLIC))
     async def handle(self, info: AccountsInfo) -> str | None:
         """The public name, unique on this platform."""
-        user = await info.context.users.load(str(self.id))
-        return None if user is None else user.handle
+        return await info.context.handles.load(str(self.id))
 
     @resolved(classified(DataClass.PERSONAL, action=Action.CONTACT))
     async def email(self, info: AccountsInfo) -> str | None:
@@ -253,5 +253,4 @@ class User:
     @classmethod
     async def resolve_reference(cls, info: AccountsInfo, id: str) -> User | None:
         """The user of an id, if there is one."""
-        user = await info.context.users.load(id)
-        return None if user is None else cls(id=strawberry.ID(user.id))
+        return None if await info.context.handles.load(id) is None else cls(id=strawberry.ID(id))

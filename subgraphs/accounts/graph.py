@@ -58,14 +58,14 @@ class Query:
     async def me(self, info: AccountsInfo) -> User | None:
         """The caller; null for one who has not logged in."""
         subject_id = info.context.subject.id
-        if subject_id is None or await info.context.users.load(subject_id) is None:
+        if subject_id is None or await info.context.handles.load(subject_id) is None:
             return None
         return User(id=strawberry.ID(subject_id))
 
     @resolved(authenticated=True)
     async def user(self, info: AccountsInfo, id: Annotated[strawberry.ID, ANY_USER]) -> User | None:
         """One user. What the caller may not read of them is null."""
-        if await info.context.users.load(str(id)) is None:
+        if await info.context.handles.load(str(id)) is None:
             raise not_found()
         return User(id=id)
 
@@ -95,6 +95,7 @@ class Query:
         )
         for user in found:
             info.context.users.prime(user.id, user)
+            info.context.handles.prime(user.id, user.handle)
         return connection(
             found,
             page,

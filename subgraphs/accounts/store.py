@@ -79,6 +79,12 @@ def users_by_id(connection: Connection, ids: Sequence[str]) -> dict[str, User]:
     return {row.id: _user(row) for row in rows}
 
 
+def handles_by_id(connection: Connection, ids: Sequence[str]) -> dict[str, str]:
+    """The public names of those of `ids` that exist; nothing else of them is read."""
+    rows = connection.execute(sa.select(users.c.id, users.c.handle).where(users.c.id.in_(ids)))
+    return {row.id: row.handle for row in rows}
+
+
 def users_page(
     connection: Connection, *, after_handle: str | None, handle_prefix: str | None, limit: int
 ) -> list[User]:

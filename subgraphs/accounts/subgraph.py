@@ -39,6 +39,7 @@ async def prepare(relational: Relational) -> None:
 def build(
     *,
     relational: Relational,
+    shown: Relational | None = None,
     outbox: Outbox,
     authorizer: AuthorizesRequests,
     tokens: TokenIssuer,
@@ -49,7 +50,9 @@ def build(
     now: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC),
     token_lifetime: timedelta = TOKEN_LIFETIME,
 ) -> Subgraph[AccountsContext]:
-    """The subgraph. `tokens` signs what the router verifies; `token_lifetime` is what its terms say."""
+    """The subgraph. `tokens` signs what the router verifies; `token_lifetime` is what its terms say. `shown`
+    are the same rows behind the fence around requests, for what they are shown."""
+    seen = shown or relational
     accounts = Accounts(
         relational=relational,
         outbox=outbox,
@@ -61,26 +64,29 @@ def build(
         now=now,
     )
 
+    async def handles(ids: list[str]) -> dict[str, str]:
+        return await relational.read(lambda c: store.handles_by_id(c, ids))
+
     async def users(ids: list[str]) -> dict[str, model.User]:
-        return await relational.read(lambda c: store.users_by_id(c, ids))
+        return await seen.read(lambda c: store.users_by_id(c, ids))
 
     async def roles(ids: list[str]) -> dict[str, list[model.RoleAssignment]]:
-        return await relational.read(lambda c: store.roles_of(c, ids))
+        return await seen.read(lambda c: store.roles_of(c, ids))
 
     async def running(ids: list[str]) -> dict[str, list[model.Session]]:
-        return await relational.read(lambda c: sessions.sessions_of(c, ids, now=now()))
+        return await seen.read(lambda c: sessions.sessions_of(c, ids, now=now()))
 
     async def factors(ids: list[str]) -> dict[str, bool]:
-        return await relational.read(lambda c: store.with_totp(c, ids))
+        return await seen.read(lambda c: store.with_totp(c, ids))
 
     async def organisations(ids: list[str]) -> dict[str, role_store.Organisation]:
-        return await relational.read(lambda c: role_store.organisations_by_id(c, ids))
+        return await seen.read(lambda c: role_store.organisations_by_id(c, ids))
 
     async def memberships(ids: list[str]) -> dict[str, list[role_store.Organisation]]:
-        return await relational.read(lambda c: role_store.organisations_of(c, ids))
+        return await seen.read(lambda c: role_store.organisations_of(c, ids))
 
     async def devices(ids: list[str]) -> dict[str, list[device_store.Device]]:
-        return await relational.read(lambda c: device_store.of_users(c, ids))
+        return await seen.read(lambda c: device_store.of_users(c, ids))
 
     def context(subject: Subject, decisions: Decides) -> AccountsContext:
         return AccountsContext(
@@ -88,6 +94,7 @@ def build(
             decisions=decisions,
             accounts=accounts,
             cursors=cursors,
+            handles=batch_loader(handles),
             users=batch_loader(users),
             roles=batch_loader(roles),
             sessions=batch_loader(running),

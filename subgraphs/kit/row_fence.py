@@ -69,7 +69,9 @@ class FencedRows:
             self._role = await self._store.read(_own_role)
         if not self._role:
             return work
-        settings = {"role": self._role, **_settings(await request.reach(), self._named)}
+        subject = request.trail.subject
+        counting = [role.value for role in subject.roles if subject.limit_of(role) is None]
+        settings = {"role": self._role, **_settings(await request.reach(), self._named, counting)}
 
         def fenced(connection: Connection) -> T:
             connection.execute(_FENCE, settings)
@@ -95,10 +97,11 @@ def _own_role(connection: Connection) -> str:
     return ""
 
 
-def _settings(reach: Reach, named: Callable[[str], str]) -> Mapping[str, str]:
+def _settings(reach: Reach, named: Callable[[str], str], roles: Sequence[str]) -> Mapping[str, str]:
     # An id with the separator in it is nobody's: it would be read as two.
     owners = sorted(named(owner) for owner in reach.owner_ids if _BETWEEN not in owner)
     opened = sorted(f"{data_class}:{action}" for data_class, action in reach.strangers)
+    opened += sorted(f"role:{role}" for role in roles)
     return {
         "subject": named(reach.subject_id) if reach.subject_id else "",
         "owners": _BETWEEN.join(owners),
@@ -109,8 +112,8 @@ def _settings(reach: Reach, named: Callable[[str], str]) -> Mapping[str, str]:
 def reachable(*owner_columns: str, by_strangers: Sequence[str] = (), acting: Sequence[str] = ()) -> str:
     """The SQL of whose rows a caller could be shown: their own, and of whom they are something to.
 
-    `by_strangers` are `CLASS:action` pairs that the policy may open without a relation; `acting` are
-    columns of who did what the row tells.
+    `by_strangers` are `CLASS:action` pairs that the policy may open without a relation, or `role:ROLE` where
+    it is not limited; `acting` are columns of who did what the row tells.
     """
     # Sub-selects are evaluated once a query, not once a row.
     subject = "(SELECT nullif(current_setting('stadion.subject', true), ''))"
@@ -119,6 +122,12 @@ def reachable(*owner_columns: str, by_strangers: Sequence[str] = (), acting: Seq
     parts += [f"{column} = ANY ({listed.format('owners')})" for column in owner_columns]
     parts += [f"'{each}' = ANY ({listed.format('open')})" for each in by_strangers]
     return " OR ".join(parts)
+
+
+def opened(pair: str) -> str:
+    """The SQL of whether a `CLASS:action` pair, or a `role:ROLE`, is open to the caller."""
+    listed = "(SELECT string_to_array(nullif(current_setting('stadion.open', true), ''), chr(31)))::text[]"
+    return f"'{pair}' = ANY ({listed})"
 
 
 def below(parent: str, *, key: str, parent_key: str = "id") -> str:

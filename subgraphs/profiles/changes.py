@@ -87,7 +87,9 @@ async def invite(
 
     Errors: RuleBroken.
     """
-    is_elsewhere = await profiles.elsewhere(coach_id)
+    is_known = await profiles.elsewhere(coach_id) or bool(
+        await profiles.unfenced.read(lambda c: store.known_people(c, [coach_id]))
+    )
 
     def work(connection: Connection) -> CoachLink:
         now = profiles.now()
@@ -104,7 +106,7 @@ async def invite(
             now=now,
             version=1 if latest is None else latest.version + 1,
         )
-        if not is_elsewhere and coach_id not in store.profiles_by_user(connection, [coach_id]):
+        if not is_known:
             raise RuleBroken("NOT_FOUND", "coachId", "not found")
         if store.count_going(connection, athlete_id=athlete_id, now=now) >= model.COACHES_PER_ATHLETE_MAX:
             told = f"at most {model.COACHES_PER_ATHLETE_MAX} coaches at a time: end a link first"

@@ -48,6 +48,7 @@ class ProfilesContext(RequestContext):
     profiles: Profiles
     cursors: CursorSigner
     people: DataLoader[str, model.Profile | None]
+    known: DataLoader[str, bool | None]
     links: DataLoader[str, model.CoachLink | None]
     coaches: DataLoader[str, list[model.CoachLink] | None]
     guardianships: DataLoader[str, guardianship.Guardianship | None]
@@ -234,6 +235,8 @@ class User:
     async def profile(self, info: ProfilesInfo, purpose: PurposeOfUse | None = None) -> Profile | None:
         """What this user says of themselves; callers whose rights depend on it state a purpose."""
         row = await info.context.people.load(str(self.id))
+        if row is None and await info.context.known.load(str(self.id)):
+            row = model.unseen(str(self.id))
         return None if row is None else Profile(row=row, purpose=None if purpose is None else purpose.value)
 
     @resolved()

@@ -176,6 +176,11 @@ def _check_age(birth_date: date, today: date) -> None:
         raise RuleBroken("BAD_BIRTH_DATE", "birthDate", f"nobody is older than {AGE_YEARS_MAX} years")
 
 
+def unseen(user_id: str) -> Profile:
+    """What stands for a profile that the database itself keeps from a caller: nothing of it is open."""
+    return Profile(user_id, "", name_visibility=Visibility.PRIVATE, details_visibility=Visibility.PRIVATE)
+
+
 def region_facts(before: Profile, after: Profile, *, now: datetime) -> list[RelationshipFact]:
     """What decisions are to know of a move: roles may be for the people of a region. Who is at home in a
     part of a region is at home in the region."""

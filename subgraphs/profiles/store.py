@@ -38,6 +38,12 @@ def profiles_by_user(connection: Connection, user_ids: Sequence[str]) -> dict[st
     return {row.user_id: _profile(row) for row in rows}
 
 
+def known_people(connection: Connection, user_ids: Sequence[str]) -> dict[str, bool]:
+    """Those of `user_ids` who have a profile; nothing of it is read."""
+    rows = connection.execute(sa.select(profiles.c.user_id).where(profiles.c.user_id.in_(user_ids)))
+    return dict.fromkeys(rows.scalars(), True)
+
+
 def replace_profile(connection: Connection, profile: Profile) -> bool:
     """Store the next version; False where somebody was first."""
     statement = (

@@ -58,6 +58,9 @@ def build(
         async def people(ids: list[str]) -> dict[str, model.Profile]:
             return await relational.read(lambda c: store.profiles_by_user(c, ids))
 
+        async def known(ids: list[str]) -> dict[str, bool]:
+            return await profiles.unfenced.read(lambda c: store.known_people(c, ids))
+
         async def links(ids: list[str]) -> dict[str, model.CoachLink]:
             return await relational.read(lambda c: store.visible_links(c, ids, links_seen_by(subject)))
 
@@ -79,6 +82,7 @@ def build(
             profiles=profiles,
             cursors=cursors,
             people=batch_loader(people),
+            known=batch_loader(known),
             links=batch_loader(links),
             coaches=batch_loader(coaches),
             guardianships=batch_loader(by_id),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, cast
 
 import pyotp
 
@@ -26,6 +26,7 @@ from subgraphs.accounts.second_factor import SecondFactor
 from subgraphs.accounts.sessions import RefreshKey
 from subgraphs.accounts.subgraph import build, prepare
 from subgraphs.kit import CursorSigner, Subgraph
+from subgraphs.kit.row_fence import FencedRows
 
 NOON = dt.datetime(2026, 3, 1, 12, tzinfo=dt.UTC)
 PASSWORD = "long enough for me"
@@ -144,6 +145,7 @@ async def open_world(relational: Relational, *, prepared: bool = False) -> World
     second_factor = SecondFactor(b"f" * 32)
     subgraph = build(
         relational=relational,
+        shown=cast(Relational, FencedRows(relational)),
         outbox=RelationalOutbox(),
         authorizer=Authorizer(facts, clock=now),
         tokens=TokenIssuer(TERMS, keys, clock=now),

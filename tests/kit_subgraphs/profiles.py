@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from authz.classes import Role
 from authz.decide import Authorizer
@@ -15,6 +15,7 @@ from datastores.events.embedded import EmbeddedEvents
 from datastores.events.outbox import events_after
 from datastores.relational.port import Relational
 from subgraphs.kit import CursorSigner, Subgraph
+from subgraphs.kit.row_fence import FencedRows
 from subgraphs.profiles import store
 from subgraphs.profiles.entities import ProfilesContext
 from subgraphs.profiles.model import Profile
@@ -78,12 +79,23 @@ async def open_club(relational: Relational, *, prepared: bool = False) -> Club:
         return clock[0]
 
     events = EmbeddedEvents([relational], clock=now)
-    subgraph = build(
-        relational=relational,
-        outbox=events.outbox,
-        events=events,
-        authorizer=Authorizer(facts, clock=now),
+    club = Club(relational, cast(Any, None), facts, clock, events)
+    club.subgraph = subgraph_over(club, cast(Relational, FencedRows(relational)))
+    return club
+
+
+def subgraph_over(club: Club, rows: Relational) -> Subgraph[ProfilesContext]:
+    """The subgraph of a club over these rows: behind the fence, or not."""
+
+    def now() -> dt.datetime:
+        return club.clock[0]
+
+    return build(
+        relational=rows,
+        unfenced=club.relational,
+        outbox=club.events.outbox,
+        events=club.events,
+        authorizer=Authorizer(club.facts, clock=now),
         cursors=CursorSigner(b"c" * 32),
         now=now,
     )
-    return Club(relational, subgraph, facts, clock, events)
