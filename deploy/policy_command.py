@@ -48,7 +48,8 @@ def check_command(
 def refuse_problems(policy: Policy) -> None:
     """Name each line that can never decide, and each class that nobody may read; exit code 1 for any."""
     from authz.policies.engine import PolicyEngine
-    from authz.policies.rules import silent_classes, unreachable
+    from authz.policies.reach import unreachable
+    from authz.policies.rules import silent_classes
 
     PolicyEngine(policy)
     problems = unreachable(policy)

@@ -10,7 +10,7 @@ from importlib.resources import files
 
 from authz.classes import Action, DataClass, Relation, Role
 from authz.errors import PolicyInvalid
-from authz.policies.case import ANYONE, AUTHENTICATED, LIMITED, Party, with_implied
+from authz.policies.case import ANYONE, AUTHENTICATED, LIMITED, Party
 from authz.policies.conditions import Condition, UnknownCondition, condition, conditions
 
 VIEWS = ("full", "rounded", "trimmed", "summary", "initials", "year_of_birth", "last_four", "masked")
@@ -21,8 +21,8 @@ COLUMNS = ("name", "parties", "classes", "actions", "conditions", "view", "effec
 POLICY_LINES_MAX = 20_000
 
 PARTIES = frozenset({ANYONE, AUTHENTICATED, *Role, *Relation} - {Relation.NONE})
-_ALONE = frozenset({Role.PARTNER.value, Role.SERVICE.value})
-_RELATIONS = frozenset(relation.value for relation in Relation)
+ALONE = frozenset({Role.PARTNER.value, Role.SERVICE.value})
+RELATIONS = frozenset(relation.value for relation in Relation)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,21 +103,6 @@ def stadion_policy() -> Policy:
     return read_policy(files("authz.policies").joinpath("policy.csv").read_text(encoding="utf-8"))
 
 
-def unreachable(policy: Policy) -> list[str]:
-    """One sentence for each rule that can never decide anything."""
-    found = [
-        f"line {rule.line}: `{rule.name}` {_impossible(rule)}" for rule in policy.rules if _impossible(rule)
-    ]
-    for rule in policy.rules:
-        covering = next((other for other in policy.rules if _covers(other, rule)), None)
-        if covering is not None:
-            found.append(
-                f"line {rule.line}: `{rule.name}` never decides, because `{covering.name}`"
-                f" (line {covering.line}) says the same with less asked"
-            )
-    return found
-
-
 def silent_classes(policy: Policy) -> list[str]:
     """Data classes that no rule opens for anybody."""
     opened = {name for rule in policy.rules if rule.allows for name in rule.classes}
@@ -176,37 +161,3 @@ def _repeated_names(rules: Iterable[Rule]) -> Iterator[str]:
         if rule.name in first_line:
             yield f"line {rule.line}: the name `{rule.name}` is taken by line {first_line[rule.name]}"
         first_line.setdefault(rule.name, rule.line)
-
-
-def _impossible(rule: Rule) -> str | None:
-    relations = rule.parties & _RELATIONS
-    if Relation.SELF in relations and len(relations) > 1:
-        return "asks for `self` and another relation, which nobody has to himself"
-    alone = rule.parties & _ALONE
-    if alone and rule.parties - alone - {ANYONE, Relation.BLOCKED}:
-        return f"asks for `{min(alone)}` and more, but a partner or service has no other role or relation"
-    return None
-
-
-def _covers(other: Rule, rule: Rule) -> bool:
-    if other is rule or other.allows != rule.allows:
-        return False
-    wider = (
-        other.parties <= with_implied(rule.parties)
-        and (EVERY in other.classes or rule.classes <= other.classes)
-        and (EVERY in other.actions or rule.actions <= other.actions)
-        and other.condition_texts() <= rule.condition_texts()
-        and (not rule.allows or VIEWS.index(other.view) <= VIEWS.index(rule.view))
-    )
-    # Of two equal rules only the later one is too many.
-    return wider and (not _same_reach(other, rule) or other.line < rule.line)
-
-
-def _same_reach(one: Rule, other: Rule) -> bool:
-    return (with_implied(one.parties), one.classes, one.actions, one.condition_texts(), one.view) == (
-        with_implied(other.parties),
-        other.classes,
-        other.actions,
-        other.condition_texts(),
-        other.view,
-    )

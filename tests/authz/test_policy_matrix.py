@@ -8,7 +8,8 @@ from authz.decide import Authorizer
 from authz.facts import MemoryFacts
 from authz.policies.case import Case, classed_by_labels, party_of
 from authz.policies.engine import PolicyEngine
-from authz.policies.rules import silent_classes, stadion_policy, unreachable
+from authz.policies.reach import unreachable
+from authz.policies.rules import silent_classes, stadion_policy
 from tests.kit_authz.cases import PolicyCase, outcome_of, policy_cases
 
 CASES = policy_cases()

@@ -3,7 +3,8 @@
 import pytest
 
 from authz.errors import PolicyInvalid
-from authz.policies.rules import POLICY_LINES_MAX, read_policy, stadion_policy, unreachable
+from authz.policies.reach import unreachable
+from authz.policies.rules import POLICY_LINES_MAX, read_policy, stadion_policy
 
 GOOD = "p, name, trainer+coach, TRAINING|LOCATION, read|write, link:training & acr:2, trimmed, allow"
 
