@@ -25,6 +25,7 @@ from datastores.errors import StoreError
 from datastores.events.port import Event
 from datastores.events.relay import Handler
 from datastores.lifecycle import opened
+from deploy.declines import count_declines
 from deploy.domains import NOBODY_ELSEWHERE, Elsewhere, Shared, audit_log_of, build_domains
 from deploy.keys import kept_secret
 from deploy.schemas import migrate_all
@@ -44,6 +45,9 @@ from subgraphs.training.ports import TrainingPorts
 log = logging.getLogger("stadion.platform")
 
 LAPSED_LOOKED_FOR_S = 3_600
+FACTS_REMEMBERED_S = 0.5
+"""How long what somebody is to others may be known of before another process's change of it counts here: a
+quarter of the two seconds within which a revocation has to reach everything."""
 RELATIONSHIP_CHANGED = "relationship.changed"
 CONSENT_CHANGED = "consent.changed"
 USER_ERASED = "user.erased"
@@ -93,7 +97,7 @@ async def platform(
         terms = TokenTerms(settings.issuer, settings.audience)
         kept = KeptRevocations(stores.facts_rows, revoked := RevokedSessions(), clock=now)
         await kept.open()
-        authorizer = Authorizer(stores.facts, clock=now, zones=network_zones(settings.network_zones))
+        authorizer = _authorizer(settings, stores, now)
         shared = Shared(
             stores=stores,
             authorizer=authorizer,
@@ -105,6 +109,7 @@ async def platform(
             files_url=settings.files_url,
         )
         built = build_domains(shared)
+        count_declines(built.subgraphs.values())
         if serving in {None, "accounts"}:
             follow_events(shared, kept, built.training_ports)
             for group, (topics, handler) in consumers.items():
@@ -129,6 +134,11 @@ async def platform(
                 )
             finally:
                 shared.passwords.close()
+
+
+def _authorizer(settings: Settings, stores: Stores, now: Callable[[], datetime]) -> Authorizer:
+    zones, region = network_zones(settings.network_zones), settings.region or None
+    return Authorizer(stores.facts, clock=now, zones=zones, region=region, remember_s=FACTS_REMEMBERED_S)
 
 
 @asynccontextmanager

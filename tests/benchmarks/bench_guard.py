@@ -1,31 +1,54 @@
 """What field authorization costs: 1000 objects of 10 fields with the guard against without, in one run.
 
-Run it: `python tests/benchmarks/bench_guard.py`. Both sides run the same executor on the same types; without
-means the same subgraph with every field PUBLIC. Rounds alternate, and the medians of CPU time are compared.
+Run it: `python tests/benchmarks/bench_guard.py [ROUNDS]`. Both sides run the same executor on the same types;
+without means the same subgraph with every field PUBLIC. Rounds alternate, and the lower quartiles of CPU time
+are compared: noise only adds.
+
+`met before`: the caller has asked in the last half second, so that what it is to whom is remembered;
+`never met`: all facts are loaded in the request. `from SQLite`: each request reads the rows and makes the
+objects, with facts in SQLite too, as the platform does it; else the objects are there from the start.
 """
 
 from __future__ import annotations
 
 import asyncio
 import statistics
+import sys
+import tempfile
 import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from itertools import product
+from pathlib import Path
+from typing import Any, TypeAlias
 
 import strawberry
+from sqlalchemy import Column, Connection, MetaData, String, Table, insert, select
 
 from authz.classes import DataClass, Relation, Role
 from authz.decide import Authorizer
-from authz.facts import MemoryFacts, RelationshipFact
+from authz.facts import Facts, MemoryFacts, RelationshipFact
+from authz.facts.relational import RelationalFacts
 from authz.identity.subject import Subject
+from datastores.relational.opening import open_relational
+from datastores.relational.port import Relational
 from subgraphs.kit import RequestContext, RowAccess, Subgraph, classified
 
 OBJECTS, ROUNDS = 1_000, 31
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 FIELDS = tuple(f"f{number}" for number in range(10))
+QUERY = f"{{ things {{ {' '.join(FIELDS)} }} }}"
 COACH = Subject("coach", frozenset({Role.TRAINER}), acr=1)
-DOCTOR = Subject("doc", frozenset({Role.MEDICAL_SPECIALIST}), acr=2)
+THINGS = Table(
+    "things",
+    MetaData(),
+    Column("id", String, primary_key=True),
+    Column("owner_id", String, nullable=False),
+    *(Column(name, String) for name in FIELDS),
+)
+Load: TypeAlias = "Callable[[Any], Awaitable[list[Any]]]"
 
 
 @dataclass(frozen=True)
@@ -35,62 +58,83 @@ class Side:
     name: str
     subgraph: Subgraph[RequestContext]
     subject: Subject
-    query: str
+
+
+def thing_type(data_class: DataClass, *, rows: bool) -> Any:
+    """The type of the objects, all of one class; `rows` give a RowAccess each."""
+    annotations: dict[str, Any] = {"owner_id": strawberry.Private[str]}
+    if rows:
+        annotations["row_access"] = strawberry.Private[RowAccess]
+    namespace = {"__annotations__": {**annotations, **dict.fromkeys(FIELDS, str | None)}}
+    return classified(data_class)(strawberry.type(type("Thing", (), namespace)))
 
 
 def side(
-    name: str, data_class: DataClass, subject: Subject, authorizer: Authorizer, *, owners: int, rows: bool
+    data_class: DataClass,
+    subject: Subject,
+    authorizer: Authorizer,
+    *,
+    rows: bool,
+    owners: int = 1,
+    store: Relational | None = None,
 ) -> Side:
-    """A subgraph whose objects belong to `owners` people, of one class; `rows` give a RowAccess each."""
-    namespace: dict[str, Any] = {
-        "__annotations__": {
-            "owner_id": strawberry.Private[str],
-            **({"row_access": strawberry.Private[RowAccess]} if rows else {}),
-            **dict.fromkeys(FIELDS, str | None),
-        },
-    }
-    thing = classified(data_class)(strawberry.type(type("Thing", (), namespace)))
+    """A subgraph whose objects belong to `owners` people; from `store` where there is one."""
+    thing = thing_type(data_class, rows=rows)
 
-    def build(number: int) -> Any:
-        owner = f"athlete-{number % owners}"
-        values: dict[str, Any] = {field: f"{field} of {number}" for field in FIELDS}
+    def build(owner_id: str, values: dict[str, Any]) -> Any:
         if rows:
-            values["row_access"] = RowAccess(owner_id=owner, resource_type="Observation")
-        return thing(owner_id=owner, **values)
+            access = RowAccess(owner_id=owner_id, resource_type="Observation")
+            return thing(owner_id=owner_id, row_access=access, **values)
+        return thing(owner_id=owner_id, **values)
 
-    things = [build(number) for number in range(OBJECTS)]
+    there = [
+        build(f"athlete-{number % owners}", {field: f"{field} of {number}" for field in FIELDS})
+        for number in range(OBJECTS)
+    ]
 
-    def resolve_things() -> list[Any]:
-        return things
+    def read(connection: Connection) -> list[Any]:
+        found = connection.execute(select(THINGS).order_by(THINGS.c.id))
+        return [build(row.owner_id, dict(zip(FIELDS, row[2:], strict=True))) for row in found]
 
-    resolve_things.__annotations__["return"] = list[thing]  # type: ignore[valid-type]
+    async def loaded() -> list[Any]:
+        assert store is not None
+        return await store.read(read)
+
+    def at_hand() -> list[Any]:
+        return there
+
+    resolve: Any = at_hand if store is None else loaded
+    resolve.__annotations__["return"] = list[thing]  # type: ignore[valid-type]
     query = classified(DataClass.PUBLIC)(
-        strawberry.type(type("Query", (), {"things": strawberry.field(resolver=resolve_things)}))
+        strawberry.type(type("Query", (), {"things": strawberry.field(resolver=resolve)}))
     )
     subgraph: Subgraph[RequestContext] = Subgraph(
-        name=name,
+        name="bench",
         query=query,
         authorizer=authorizer,
         context=lambda subject, decisions: RequestContext(subject=subject, decisions=decisions),
         now=lambda: NOW,
     )
-    return Side(name, subgraph, subject, f"{{ things {{ {' '.join(FIELDS)} }} }}")
+    return Side(data_class.value, subgraph, subject)
 
 
-def authorizer_for(owners: int) -> Authorizer:
-    """A coach and a physician of everybody."""
-    facts = MemoryFacts()
-    for number in range(owners):
-        owner, scopes = f"athlete-{number}", frozenset({"training"})
-        facts.put(RelationshipFact("coach", Relation.COACH, owner, scopes, NOW, None, 1))
-        facts.put(RelationshipFact("doc", Relation.TREATING, owner, frozenset(), NOW, None, 1))
-    return Authorizer(facts, clock=lambda: NOW)
+def coached(owners: int) -> list[RelationshipFact]:
+    """A coach of everybody."""
+    return [
+        RelationshipFact("coach", Relation.COACH, f"athlete-{number}", frozenset({"training"}), NOW, None, 1)
+        for number in range(owners)
+    ]
+
+
+def authorizer_of(facts: Facts, *, met: bool) -> Authorizer:
+    """Decisions with facts remembered, or loaded each time."""
+    return Authorizer(facts, clock=lambda: NOW, remember_s=3_600.0 if met else 0.0)
 
 
 async def cpu_ms(one: Side) -> float:
-    """The CPU time of one request, in milliseconds."""
+    """The CPU time of one request, in milliseconds; of all threads."""
     began = time.process_time()
-    answer = await one.subgraph.execute(one.query, {}, None, one.subject)
+    answer = await one.subgraph.execute(QUERY, {}, None, one.subject)
     spent = (time.process_time() - began) * 1e3
     if answer.get("errors") or len(answer["data"]["things"]) != OBJECTS:
         raise SystemExit(f"{one.name}: not everything was shown")
@@ -106,36 +150,89 @@ async def compare(name: str, guarded: Side, bare: Side) -> float:
             spent = await cpu_ms(one)
             if number >= 3:
                 measured[which].append(spent)
-    # Noise only ever adds: the lower quartile of each is what the work itself takes.
     with_guard, without = (statistics.quantiles(measured[which], n=4)[0] for which in ("guarded", "bare"))
     overhead = (with_guard / without - 1) * 100
     each = (with_guard - without) / (OBJECTS * len(FIELDS)) * 1e6
-    print(f"{name:<44} {without:8.1f} ms {with_guard:8.1f} ms {overhead:+7.1f} % {each:8.0f} ns a field")
+    print(f"{name:<48} {without:8.2f} ms {with_guard:8.2f} ms {overhead:+7.1f} % {each:8.1f} ns a field")
     return overhead
+
+
+@asynccontextmanager
+async def stored(folder: Path, owners: int) -> AsyncIterator[tuple[Relational, RelationalFacts]]:
+    """The rows and the facts in SQLite."""
+    store = open_relational(f"sqlite:///{folder / f'rows-{owners}.db'}")
+    kept = open_relational(f"sqlite:///{folder / f'facts-{owners}.db'}")
+    await store.open()
+    await kept.open()
+    try:
+        facts = RelationalFacts(kept)
+        await facts.open()
+        await facts.put(*coached(owners))
+
+        def fill(connection: Connection) -> None:
+            THINGS.metadata.create_all(connection)
+            connection.execute(
+                insert(THINGS),
+                [
+                    {"id": f"{number:06}", "owner_id": f"athlete-{number % owners}"}
+                    | {field: f"{field} of {number}" for field in FIELDS}
+                    for number in range(OBJECTS)
+                ],
+            )
+
+        await store.write(fill)
+        yield store, facts
+    finally:
+        await store.close()
+        await kept.close()
+
+
+async def from_sqlite(folder: Path) -> None:
+    """What a request of the platform pays."""
+    for owners in (1, 100, 1_000):
+        async with stored(folder, owners) as (store, facts):
+            for rows, met in product((False, True), (True, False)):
+                authorizer = authorizer_of(facts, met=met)
+                bare = side(DataClass.PUBLIC, COACH, authorizer, rows=rows, store=store)
+                training = side(DataClass.TRAINING, COACH, authorizer, rows=rows, store=store)
+                await compare(f"from SQLite, {_named(owners, rows=rows, met=met)}", training, bare)
+
+
+async def at_hand() -> None:
+    """What remains where nothing is loaded or made: the execution alone."""
+    for owners, rows, met in product((1, 100, 1_000), (False, True), (True, False)):
+        memory = MemoryFacts()
+        memory.put(*coached(owners))
+        authorizer = authorizer_of(memory, met=met)
+        bare = side(DataClass.PUBLIC, COACH, authorizer, rows=rows, owners=owners)
+        training = side(DataClass.TRAINING, COACH, authorizer, rows=rows, owners=owners)
+        await compare(_named(owners, rows=rows, met=met), training, bare)
+    memory = MemoryFacts()
+    memory.put(RelationshipFact("ward", Relation.GUARDIAN, "athlete-0", frozenset(), NOW, None, 1))
+    authorizer = authorizer_of(memory, met=True)
+    for subject, data_class, what in (
+        (Subject("athlete-0", frozenset({Role.ATHLETE})), DataClass.SECURITY, "one's own"),
+        (Subject("ward", frozenset({Role.ATHLETE}), acr=1), DataClass.CLINICAL, "a ward's"),
+    ):
+        bare = side(DataClass.PUBLIC, subject, authorizer, rows=False)
+        audited = side(data_class, subject, authorizer, rows=False)
+        await compare(f"{data_class.value} (audited), {what}", audited, bare)
+
+
+def _named(owners: int, *, rows: bool, met: bool) -> str:
+    told = "row access" if rows else "owner id"
+    return f"{owners} owners, by {told}, {'met before' if met else 'never met'}"
 
 
 async def main() -> None:
     """All comparisons."""
-    print(f"{OBJECTS} objects × {len(FIELDS)} fields{'':<20} {'without':>11} {'with':>11}")
-    for owners in (1, 100, 1_000):
-        authorizer = authorizer_for(owners)
-        for rows in (False, True):
-            bare = side("bare", DataClass.PUBLIC, COACH, authorizer, owners=owners, rows=rows)
-            training = side("training", DataClass.TRAINING, COACH, authorizer, owners=owners, rows=rows)
-            kind = "row access" if rows else "owner id"
-            await compare(f"TRAINING, {owners} owners, by {kind}", training, bare)
-    authorizer = authorizer_for(1)
-    bare = side("bare", DataClass.PUBLIC, DOCTOR, authorizer, owners=1, rows=False)
-    security = side("security", DataClass.SECURITY, Subject("athlete-0", frozenset({Role.ATHLETE})),
-                    authorizer, owners=1, rows=False)  # fmt: skip
-    await compare("SECURITY (audited), one's own", security, bare)
-    guardian = Subject("ward", frozenset({Role.ATHLETE}), acr=1)
-    facts = MemoryFacts()
-    facts.put(RelationshipFact("ward", Relation.GUARDIAN, "athlete-0", frozenset(), NOW, None, 1))
-    clinical = side("clinical", DataClass.CLINICAL, guardian, Authorizer(facts, clock=lambda: NOW),
-                    owners=1, rows=True)  # fmt: skip
-    await compare("CLINICAL (audited), somebody else's", clinical, bare)
+    print(f"{OBJECTS} objects × {len(FIELDS)} fields{'':<24} {'without':>11} {'with':>11}")
+    with tempfile.TemporaryDirectory() as folder:
+        await from_sqlite(Path(folder))
+    await at_hand()
 
 
 if __name__ == "__main__":
+    if len(sys.argv) > 1:
+        ROUNDS = int(sys.argv[1])
     asyncio.run(main())

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import pytest
+import strawberry
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -185,7 +186,7 @@ async def test_a_document_is_compiled_from_its_second_run_on() -> None:
     frame = Frame(name="oak", width=1.0, wood=None)
     rows = {
         f"p{number}": Piece(
-            id=f"p{number}",
+            id=strawberry.ID(f"p{number}"),
             owner_id="open-other",
             row_access=None,
             title="A",
