@@ -58,7 +58,7 @@ class Authorizer:
 
     What facts say is remembered for a subject's next requests for `remember_s` seconds, where the facts count
     what this process changes of them (`generation`): such a change counts at once, one of another process so
-    much later.
+    much later. `region` is where its rows lie, where there are several regions.
     """
 
     def __init__(
@@ -70,8 +70,10 @@ class Authorizer:
         zones: NetworkZones = NO_ZONES,
         remember_s: float = 0.0,
         elapsed_s: Callable[[], float] = time.monotonic,
+        region: str | None = None,
     ) -> None:
         self._facts = facts
+        self._region = region
         self._zones = zones
         self._clock = clock
         self._remember_s = remember_s
@@ -100,6 +102,8 @@ class Authorizer:
     def for_request(self, subject: Subject) -> RequestAuthorizer:
         """The decisions of one request, or of one event of a stream."""
         placed, now = self._zones.placed(subject), self._clock()
+        if self._region is not None:
+            placed = replace(placed, served_in=self._region)
         circle = self._circle(placed, now)
         return RequestAuthorizer(placed, facts=self._facts, table=self._table, circle=circle, now=now)
 

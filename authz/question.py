@@ -14,6 +14,7 @@ class Obligation(StrEnum):
     STEP_UP = "STEP_UP"
     CONSENT = "CONSENT"
     PURPOSE = "PURPOSE"
+    REGION = "REGION"
 
 
 @dataclass(frozen=True, slots=True)

@@ -141,6 +141,11 @@ def _authorizer(settings: Settings, stores: Stores, now: Callable[[], datetime])
     return Authorizer(stores.facts, clock=now, zones=zones, region=region, remember_s=FACTS_REMEMBERED_S)
 
 
+def _authorizer(settings: Settings, stores: Stores, now: Callable[[], datetime]) -> Authorizer:
+    zones, region = network_zones(settings.network_zones), settings.region or None
+    return Authorizer(stores.facts, clock=now, zones=zones, region=region)
+
+
 @asynccontextmanager
 async def open_stores(settings: Settings, stores: Stores) -> AsyncIterator[None]:
     """The stores, open inside the block and brought to what this program knows; events are not among them.

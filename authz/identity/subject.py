@@ -27,6 +27,8 @@ class Subject:
     `client_address` is the IP address that the call came from, as the router's edge found it; of no caller
     inside the platform.
     `limits` has the roles that do not count for everybody, each once; a role that it lacks does.
+    `region` is where the caller is at home, `served_in` the region whose rows are asked for, as the decision
+    knows it: a policy may keep its rows at home.
     Hashable, so that it can be part of cache keys; it holds no token.
     """
 
@@ -42,6 +44,7 @@ class Subject:
     expires_at_utc: datetime | None = None
     client_address: str | None = None
     limits: tuple[RoleLimit, ...] = ()
+    served_in: str | None = None
 
     def __hash__(self) -> int:
         """Of what tells callers apart; equal ones have equal parts. Taken several times a request."""

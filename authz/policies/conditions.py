@@ -299,6 +299,21 @@ def _licensed_here(_: str) -> Holds:
     return lambda case: case.question.region is None or case.question.region == case.subject.region
 
 
+# --- regions
+
+
+def _abroad(_: str) -> Holds:
+    """Rows would leave their region: the caller is at home in another."""
+    return lambda case: (
+        case.subject.served_in is not None and case.subject.region not in (None, case.subject.served_in)
+    )
+
+
+def _abroad_in(argument: str) -> Holds:
+    leaves = _abroad(argument)
+    return lambda case: leaves(case) and case.subject.region == argument
+
+
 _SHOWN_TO = {
     Visibility.EVERYONE: frozenset({Visibility.EVERYONE}),
     Visibility.FRIENDS: frozenset({Visibility.EVERYONE, Visibility.FRIENDS}),
@@ -369,6 +384,11 @@ KINDS: Mapping[str, Kind] = {
     "not_own_act": Kind(_not_own_act, Depends.ROW, "the row records somebody else's act"),
     "four_eyes": Kind(_four_eyes, Depends.ROW, "a second person approved it"),
     "legal_hold": Kind(_legal_hold, Depends.ROW, "the row is under legal hold"),
+    # Not settled by what a caller is: at home it does not hold.
+    "abroad": Kind(
+        _abroad, Depends.OWNER, "the caller is at home in another region", obligation=Obligation.REGION
+    ),
+    "abroad_in": Kind(_abroad_in, Depends.OWNER, "…in this one", _ANY, obligation=Obligation.REGION),
     "licensed_here": Kind(_licensed_here, Depends.ROW, "the subject's region is the row's, if it has one"),
 }
 
