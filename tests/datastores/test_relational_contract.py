@@ -61,6 +61,26 @@ async def test_a_hundred_concurrent_writers_on_one_row_count_exactly(counting: R
     assert await value_of(counting) == 100
 
 
+async def test_workers_that_skip_what_others_hold_take_each_piece_of_work_once(counting: Relational) -> None:
+    """One statement on both: PostgreSQL passes locked rows over, SQLite has one writer at a time."""
+    await counting.write(lambda c: c.execute(sa.text("CREATE TABLE jobs (id INTEGER PRIMARY KEY)")))
+    jobs = sa.table("jobs", sa.column("id", sa.Integer))
+    await counting.write(lambda c: c.execute(sa.insert(jobs), [{"id": number} for number in range(100)]))
+    free = sa.select(jobs.c.id).order_by(jobs.c.id).limit(5).with_for_update(skip_locked=True)
+
+    def take(connection: Connection) -> list[int]:
+        taken = list(connection.execute(free).scalars())
+        connection.execute(sa.delete(jobs).where(jobs.c.id.in_(taken)))
+        return taken
+
+    found: list[int] = []
+    while len(found) < 100:
+        taken = await asyncio.gather(*(counting.write(take) for _ in range(20)))
+        assert any(taken)
+        found += [number for some in taken for number in some]
+    assert sorted(found) == list(range(100))
+
+
 async def test_who_looks_before_inserting_never_meets_a_conflict(counting: Relational) -> None:
     def insert_if_absent(connection: Connection) -> bool:
         if connection.execute(sa.select(counters.c.id).where(counters.c.id == 7)).scalar() is not None:
