@@ -74,7 +74,9 @@ class EntityType:
                 given = {field.parameter: self._typed(field, representation[field.name]) for field in key}
                 for field in self.required:
                     if field.name in representation:
-                        given[field.parameter] = self._typed(field, representation[field.name])
+                        # Null where its own subgraph has none, or shows none to this caller.
+                        value = representation[field.name]
+                        given[field.parameter] = None if value is None else self._typed(field, value)
                 return given
         expected = " or ".join(f"`{' '.join(field.name for field in key)}`" for key in self.keys)
         raise PublicError("BAD_REPRESENTATION", f"a representation of `{self.name}` needs {expected}")
