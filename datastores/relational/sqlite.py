@@ -6,7 +6,9 @@ A `work` is one executor hop: begin, the whole function, commit. The caller is a
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sqlite3
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -127,14 +129,22 @@ class SqliteRelational:
 
 
 class _Lane:
-    """Some threads with as many connections, all beginning their transactions in one way."""
+    """Some threads with a connection each, all beginning their transactions in one way.
+
+    A thread keeps its connection, and transactions are begun and ended on the driver itself: by SQLAlchemy's
+    pool and transaction objects, a read of one row would take twice as long. To SQLAlchemy each connection is
+    in one transaction that never ends.
+    """
 
     def __init__(self, store: SqliteRelational, threads: int, *, begin: str, busy_timeout_s: float) -> None:
         path = store.path
         self._store = store
         self._name = path.name
+        self._begin = begin
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix=f"sqlite-{path.stem}")
-        self._engine = _engine(path, threads, begin=begin, busy_timeout_s=busy_timeout_s)
+        self._engine = _engine(path, threads, read_only=begin == "BEGIN", busy_timeout_s=busy_timeout_s)
+        self._own = threading.local()
+        self._connections: list[Connection] = []
 
     async def run(self, work: Callable[[Connection], T], *, timeout_s: float) -> T:
         deadline_s = time.monotonic() + timeout_s
@@ -149,16 +159,20 @@ class _Lane:
         if time.monotonic() > deadline_s:
             raise Unavailable(f"the store `{self._name}` is busy: the time limit passed in its queue")
         try:
-            with self._engine.connect() as connection:
-                driver = _driver_connection(connection)
-                driver.set_progress_handler(lambda: time.monotonic() > deadline_s, _STEPS_PER_CLOCK_CHECK)
-                try:
-                    take_callbacks(connection)  # of a work that failed on this connection before
-                    with connection.begin():
-                        result = work(connection)
-                        callbacks = take_callbacks(connection)
-                finally:
-                    driver.set_progress_handler(None, 0)
+            connection = self._connection()
+            driver = _driver_connection(connection)
+            driver.set_progress_handler(lambda: time.monotonic() > deadline_s, _STEPS_PER_CLOCK_CHECK)
+            try:
+                driver.execute(self._begin)
+                result = work(connection)
+                callbacks = take_callbacks(connection)
+                driver.execute("COMMIT")
+            except BaseException:
+                _undo(connection, driver)
+                raise
+            finally:
+                if driver.in_transaction or connection.in_nested_transaction():
+                    connection.invalidate()  # what is still open would be the next work's
         except exc.DBAPIError as error:
             raise _translated(error, error.orig, self._name) from None
         except sqlite3.Error as error:
@@ -167,22 +181,37 @@ class _Lane:
             callback(self._store)
         return result
 
+    def _connection(self) -> Connection:
+        """This thread's own; a new one where the work before has left something open on it."""
+        known: Connection | None = getattr(self._own, "connection", None)
+        if known is not None and not known.closed and not known.invalidated:
+            return known
+        if known is not None:
+            self._connections.remove(known)
+            known.close()
+        self._own.connection = connection = self._engine.connect()
+        self._connections.append(connection)
+        return connection
+
     async def truncate_log(self) -> None:
         await asyncio.get_running_loop().run_in_executor(self._executor, self._truncate_log)
 
     def _truncate_log(self) -> None:
-        with self._engine.connect() as connection:
-            # On the driver itself: a checkpoint does not run inside a transaction.
-            busy, _, _ = _driver_connection(connection).execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        # On the driver itself: a checkpoint does not run inside a transaction.
+        driver = _driver_connection(self._connection())
+        driver.set_progress_handler(None, 0)  # the last work's: its time may have passed
+        busy, _, _ = driver.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         if busy:
             raise Unavailable(f"the log of `{self._name}` is in use: try again")
 
     async def close(self) -> None:
         await asyncio.to_thread(self._executor.shutdown, wait=True)
+        for connection in self._connections:
+            connection.close()
         self._engine.dispose()
 
 
-def _engine(path: Path, connections: int, *, begin: str, busy_timeout_s: float) -> Engine:
+def _engine(path: Path, connections: int, *, read_only: bool, busy_timeout_s: float) -> Engine:
     engine = create_engine(
         f"sqlite+pysqlite:///{path}",
         poolclass=QueuePool,
@@ -205,15 +234,19 @@ def _engine(path: Path, connections: int, *, begin: str, busy_timeout_s: float) 
             "secure_delete=ON",  # a deleted row leaves no readable bytes in the file
         ):
             driver.execute(f"PRAGMA {pragma}")
-        if begin == "BEGIN":
+        if read_only:
             driver.execute("PRAGMA query_only=ON")
 
-    @event.listens_for(engine, "begin")
-    def _begin(connection: Connection) -> None:
-        # By the driver itself: said before every work, it costs a tenth of what SQLAlchemy's way does.
-        _driver_connection(connection).execute(begin)
-
     return engine
+
+
+def _undo(connection: Connection, driver: sqlite3.Connection) -> None:
+    """As if the work had never run."""
+    take_callbacks(connection)
+    driver.set_progress_handler(None, 0)
+    with contextlib.suppress(sqlite3.Error):
+        if driver.in_transaction:
+            driver.execute("ROLLBACK")
 
 
 def _driver_connection(connection: Connection) -> sqlite3.Connection:

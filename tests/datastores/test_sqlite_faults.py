@@ -15,7 +15,7 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from datastores.errors import StoreError, Unavailable
+from datastores.errors import Conflict, StoreError, Unavailable
 from datastores.relational.sqlite import SqliteLimits, SqliteRelational
 
 WRITER = """
@@ -195,3 +195,39 @@ async def test_deleted_text_is_in_no_file_once_the_log_is_truncated(store: Sqlit
     await store.truncate_log()
     assert all(canary.encode() not in path.read_bytes() for path in store.path.parent.iterdir())
     await store.close()
+
+
+async def test_a_work_that_leaves_a_savepoint_open_harms_no_later_one(store: SqliteRelational) -> None:
+    await store.write(lambda c: c.execute(sa.text("CREATE TABLE kept (value INTEGER PRIMARY KEY)")))
+
+    def left_open(connection: Connection, value: int, *, fails: bool) -> None:
+        connection.begin_nested()
+        connection.execute(sa.text("INSERT INTO kept VALUES (:value)"), {"value": value})
+        if fails:
+            raise ZeroDivisionError
+
+    for number in range(12):  # more than there are connections
+        fails = number % 2 == 1
+        try:
+            await store.write(lambda c, n=number, f=fails: left_open(c, n, fails=f))
+        except ZeroDivisionError:
+            assert fails
+        with pytest.raises(ZeroDivisionError):
+            await store.read(lambda c: c.begin_nested() and 1 / 0)
+
+    kept = await store.read(lambda c: c.execute(sa.text("SELECT value FROM kept")).scalars().all())
+    assert sorted(kept) == [0, 2, 4, 6, 8, 10]
+
+
+async def test_a_work_that_fails_undoes_all_and_the_next_begins_anew(store: SqliteRelational) -> None:
+    await store.write(lambda c: c.execute(sa.text("CREATE TABLE kept (value INTEGER PRIMARY KEY)")))
+
+    def fails(connection: Connection) -> None:
+        connection.execute(sa.text("INSERT INTO kept VALUES (1)"))
+        connection.execute(sa.text("INSERT INTO kept VALUES (1)"))
+
+    with pytest.raises(Conflict):
+        await store.write(fails)
+    assert await store.read(lambda c: c.execute(sa.text("SELECT count(*) FROM kept")).scalar_one()) == 0
+    await store.write(lambda c: c.execute(sa.text("INSERT INTO kept VALUES (1)")))
+    assert await store.read(lambda c: c.execute(sa.text("SELECT count(*) FROM kept")).scalar_one()) == 1
