@@ -54,7 +54,8 @@ async def test_a_cache_in_redis_on_a_full_disk_is_unavailable_and_goes_on_with_r
             with running_redis("--appendfsync", "everysec", *NO_REWRITE) as server:
                 cache = SharedCache(RedisEntries(server.url, limits=IMPATIENT))
                 await cache.open()
-                ballast, kept = Ballast(disk, leaving_bytes=MEGABYTE), {}
+                ballast = Ballast(disk, leaving_bytes=MEGABYTE)
+                kept: dict[str, bytes] = {}
                 with pytest.raises(Unavailable, match="refuses: MISCONF"):
                     for number in range(400):
                         some = {f"k{number}": os.urandom(MEGABYTE // 16)}

@@ -12,7 +12,9 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+import typer
 from pydantic import SecretStr
+from typer.testing import CliRunner
 
 from authz.trail import TOPIC, Access, Outcome, Touched
 from datastores.backup.errors import BackupDamaged
@@ -26,6 +28,7 @@ from datastores.lifecycle import opened
 from datastores.relational.copying import TargetNotEmpty
 from datastores.relational.port import Relational
 from deploy import backup as backup_module
+from deploy import backup_command
 from deploy.assemble import Platform, platform
 from deploy.backup import alone_at, back_up, back_up_cluster, keep_keys, opened_repository
 from deploy.drill import drill
@@ -316,6 +319,35 @@ async def test_only_the_newest_are_kept_and_they_stay_whole(place: Place) -> Non
         with pytest.raises(NotFound, match=f"there is no backup `{kept[0]}`: the newest is `{kept[1]}`"):
             chosen(await repository.backups(), kept[0])
     assert all(ok for ok, _ in (await place.drill()).values())
+
+
+def test_the_command_prunes_and_rotates_beside_the_platform(place: Place) -> None:
+    app = typer.Typer()
+    backup_command.register(app)
+    app.command(name="other")(lambda: None)
+    where = [
+        "--into",
+        place.url,
+        "--safe",
+        str(place.folder / "safe"),
+        "--data",
+        str(place.settings.data_folder),
+    ]
+
+    def run(*options: str) -> str:
+        outcome = CliRunner().invoke(app, ["backup", *where, *options])
+        assert outcome.exit_code == 0, outcome.output
+        return outcome.output
+
+    run()
+    assert "removed 1 older backups and 0 segments" in run("--keep", "1")
+    assert "removed 0 older backups" in run("--prune", "--keep-days", "30")
+    assert "2 keys are wrapped by a new master key" in run("--rotate-keys")
+    assert "removed 0 older backups" in run("--prune", "--keep", "1")
+    assert [line.split()[1] for line in run("--list").splitlines()] == ["backup", "backup", "removed"]
+    refused = CliRunner().invoke(app, ["backup", *where, "--prune"])
+    assert refused.exit_code == 1
+    assert "say what to keep" in refused.output
 
 
 async def test_a_file_that_is_deleted_meanwhile_is_no_failure(place: Place) -> None:

@@ -163,7 +163,8 @@ def on_servers(
         "events_url": redis,
         "blobs_url": bucket,
     }
-    return Settings(data_folder=folder, **{name: SecretStr(url) for name, url in urls.items()})
+    secrets = {name: SecretStr(url) for name, url in urls.items()}
+    return Settings(data_folder=folder).model_copy(update=secrets)
 
 
 @pytest.mark.timeout(300)
@@ -232,7 +233,7 @@ async def keys_of(bucket: str) -> set[str]:
 async def dead_letters_came_along(settings: Settings) -> None:
     """From Redis into rows, where a platform without Redis finds them."""
     stores = stores_of(settings)
-    stores.events.consume("done", [TOPIC], Numbers())  # type: ignore[union-attr]
+    stores.events.consume("done", [TOPIC], Numbers())
     async with opened(stores.rows_in_order()), opened({"events": stores.events}):
         [(letter, failure)] = await stores.events.dead_letters("done")
         assert (letter.payload["number"], failure) == (3, "ValueError")
