@@ -114,9 +114,8 @@ async def platform(
             follow_events(shared, kept, built.training_ports)
             for group, (topics, handler) in consumers.items():
                 stores.events.consume(group, topics, handler)
-        following = policy_followed(stores, authorizer)
-        ending = guardianships_ended(stores, now, here=serving in {None, "profiles"})
-        async with opened({"events": stores.events}), following, ending:
+        beside = kept_going(stores, authorizer, now, guardians=serving in {None, "profiles"})
+        async with opened({"events": stores.events}), beside:
             if serving in {None, "training"}:
                 await sweep_files(built.training_ports)
             try:
@@ -139,11 +138,6 @@ async def platform(
 def _authorizer(settings: Settings, stores: Stores, now: Callable[[], datetime]) -> Authorizer:
     zones, region = network_zones(settings.network_zones), settings.region or None
     return Authorizer(stores.facts, clock=now, zones=zones, region=region, remember_s=FACTS_REMEMBERED_S)
-
-
-def _authorizer(settings: Settings, stores: Stores, now: Callable[[], datetime]) -> Authorizer:
-    zones, region = network_zones(settings.network_zones), settings.region or None
-    return Authorizer(stores.facts, clock=now, zones=zones, region=region)
 
 
 @asynccontextmanager
@@ -176,6 +170,15 @@ async def policy_followed(stores: Stores, authorizer: Authorizer) -> AsyncIterat
         following.cancel()
         await asyncio.gather(following, return_exceptions=True)
         await changes.aclose()
+
+
+@asynccontextmanager
+async def kept_going(
+    stores: Stores, authorizer: Authorizer, now: Callable[[], datetime], *, guardians: bool
+) -> AsyncIterator[None]:
+    """What runs beside the platform for as long as the block does."""
+    async with policy_followed(stores, authorizer), guardianships_ended(stores, now, here=guardians):
+        yield
 
 
 @asynccontextmanager

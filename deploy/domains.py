@@ -89,47 +89,20 @@ def build_domains(shared: Shared) -> Domains:
     """Every subgraph over its open, prepared stores."""
     stores, cursors = shared.stores, CursorSigner(shared.secret("cursors"))
 
-    def trailed(store: Store) -> Store:  # its writes carry the record of the mutation they belong to
-        return cast(Store, TrailedWrites(store, stores.events.outbox))
-
-    def fenced(store: Store) -> Store:  # for domains whose migrations lay the fence in the database
-        return trailed(cast(Store, FencedRows(store)))
-
     training_ports = TrainingPorts(
-        relational=fenced(stores.relational["training"]),
+        relational=_fenced(shared, stores.relational["training"]),
         blobs=stores.blobs,
         outbox=stores.events.outbox,
         clock=shared.now,
         links=FileLinks(stores.blobs, shared.secret("file-links"), base_url=shared.files_url).link,
     )
     built: list[Subgraph[Any]] = [
-        accounts.build(
-            relational=trailed(stores.relational["accounts"]),
-            shown=fenced(stores.relational["accounts"]),
-            outbox=stores.events.outbox,
-            authorizer=shared.authorizer,
-            tokens=shared.tokens,
-            passwords=shared.passwords,
-            second_factor=SecondFactor(shared.secret("second-factors")),
-            refresh_key=RefreshKey(shared.secret("refresh-tokens")),
-            cursors=cursors,
-            now=shared.now,
-        ),
-        profiles.build(
-            relational=fenced(stores.relational["profiles"]),
-            unfenced=trailed(stores.relational["profiles"]),
-            outbox=stores.events.outbox,
-            events=stores.events,
-            authorizer=shared.authorizer,
-            cursors=cursors,
-            now=shared.now,
-            elsewhere=shared.elsewhere.knows,
-        ),
+        *_people(shared, cursors),
         training.build_of(
             training_ports, events=stores.events, authorizer=shared.authorizer, cursors=cursors
         ),
         medical.build(
-            vault=fenced(stores.vault),
+            vault=_fenced(shared, stores.vault),
             outbox=stores.events.outbox,
             events=stores.events,
             authorizer=shared.authorizer,
@@ -147,6 +120,45 @@ def build_domains(shared: Shared) -> Domains:
         store = stores.vault if each.name == medical.NAME else stores.relational[each.name]
         each.record_in(OutboxLedger(store, stores.events.outbox))
     return Domains({each.name: each for each in built}, training_ports)
+
+
+def _people(shared: Shared, cursors: CursorSigner) -> list[Subgraph[Any]]:
+    """Who people are, and what they say of themselves."""
+    rows = shared.stores.relational
+    return [
+        accounts.build(
+            relational=_trailed(shared, rows["accounts"]),
+            shown=_fenced(shared, rows["accounts"]),
+            outbox=shared.stores.events.outbox,
+            authorizer=shared.authorizer,
+            tokens=shared.tokens,
+            passwords=shared.passwords,
+            second_factor=SecondFactor(shared.secret("second-factors")),
+            refresh_key=RefreshKey(shared.secret("refresh-tokens")),
+            cursors=cursors,
+            now=shared.now,
+        ),
+        profiles.build(
+            relational=_fenced(shared, rows["profiles"]),
+            unfenced=_trailed(shared, rows["profiles"]),
+            outbox=shared.stores.events.outbox,
+            events=shared.stores.events,
+            authorizer=shared.authorizer,
+            cursors=cursors,
+            now=shared.now,
+            elsewhere=shared.elsewhere.knows,
+        ),
+    ]
+
+
+def _trailed(shared: Shared, store: Store) -> Store:
+    """The store, its writes carrying the record of the mutation that they belong to."""
+    return cast(Store, TrailedWrites(store, shared.stores.events.outbox))
+
+
+def _fenced(shared: Shared, store: Store) -> Store:
+    """The same behind row-level security: for domains whose migrations lay the fence in the database."""
+    return _trailed(shared, cast(Store, FencedRows(store)))
 
 
 def audit_log_of(shared: Shared) -> AuditLog:

@@ -5,22 +5,19 @@ A condition is written `name` or `name:argument`. What raises does not hold, and
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC
 from enum import IntEnum
 
 from authz.classes import Purpose, Relation, Role, Visibility
 from authz.facts.model import ConsentFact
+from authz.policies import standing
 from authz.policies.case import Case, actor_of
-from authz.question import Obligation, Question
-
-Holds = Callable[[Case], bool]
+from authz.policies.standing import Holds
+from authz.question import Obligation
 
 ALWAYS = "always"
-_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
-BREAK_GLASS_MAX = timedelta(minutes=60)
 
 
 class Depends(IntEnum):
@@ -104,7 +101,9 @@ def _granted(argument: str) -> Holds:
 
 
 def _granted_metric(argument: str) -> Holds:
-    return lambda case: _acts_for_owner(case) and _covers_metric(case.subject.scopes, argument, case.question)
+    return lambda case: (
+        _acts_for_owner(case) and standing.covers_metric(case.subject.scopes, argument, case.question)
+    )
 
 
 def _smart(argument: str) -> Holds:
@@ -152,84 +151,6 @@ def _hours(argument: str) -> tuple[int, int]:
     if not (first.isdecimal() and last.isdecimal() and int(first) < int(last) <= 24):
         raise ValueError("hours are written as `08-18`, in UTC")
     return int(first), int(last)
-
-
-# --- the relation to the owner
-
-
-def _assigned(argument: str) -> Holds:
-    """The role counts for this person: it is not limited, or this class is open to it everywhere, or a fact
-    says so by the words `ROLE` or `ROLE:CLASS`, until the end after an `@` if there is one."""
-
-    def holds(case: Case) -> bool:
-        limit = case.subject.limit_of(argument)
-        data_class = case.question.data_class
-        if limit is None or data_class in limit.classes:
-            return True
-        words = (argument, f"{argument}:{data_class}")
-        return any(
-            word in words and (not end or case.now < datetime.fromisoformat(end))
-            for word, _, end in (scope.partition("@") for scope in _scopes(case, Relation.ASSIGNED))
-        )
-
-    return holds
-
-
-def _link(argument: str) -> Holds:
-    return lambda case: argument in _scopes(case, Relation.COACH)
-
-
-def _link_metric(argument: str) -> Holds:
-    return lambda case: _covers_metric(_scopes(case, Relation.COACH), argument, case.question)
-
-
-def _guardian_scope(argument: str) -> Holds:
-    """The scope as it is, or `SCOPE:until:DAY` before that day of UTC: children grow out of it."""
-    bounded = f"{argument}:until:"
-
-    def holds(case: Case) -> bool:
-        scopes = _scopes(case, Relation.GUARDIAN)
-        today = case.now.astimezone(UTC).date().isoformat()
-        return argument in scopes or any(
-            today < scope.removeprefix(bounded) and _DAY.fullmatch(scope, len(bounded)) is not None
-            for scope in scopes
-            if scope.startswith(bounded)
-        )
-
-    return holds
-
-
-def _not_owner(_: str) -> Holds:
-    return lambda case: (
-        case.question.owner_id is None
-        or case.subject.id != case.question.owner_id
-        or Role.PARTNER in case.subject.roles
-    )
-
-
-def _emergency(argument: str) -> Holds:
-    """A break-glass grant: one clinician, one patient, a reason, an hour at most."""
-    return lambda case: any(
-        fact.relation is Relation.BREAK_GLASS
-        and "reason" in fact.scopes
-        and (not argument or argument in fact.scopes)
-        and fact.valid_until_utc is not None
-        and fact.valid_until_utc - fact.valid_from_utc <= BREAK_GLASS_MAX
-        for fact in case.facts
-    )
-
-
-def _no_emergency(argument: str) -> Holds:
-    """The grant overrides a denied consent only for who could read by it: role, purpose and level too."""
-    granted = _emergency(argument)
-    return lambda case: (
-        not (
-            case.question.purpose is Purpose.EMERGENCY_TREATMENT
-            and case.subject.acr >= 2
-            and Role.MEDICAL_SPECIALIST in case.subject.roles
-            and granted(case)
-        )
-    )
 
 
 # --- purpose and consent
@@ -343,24 +264,26 @@ KINDS: Mapping[str, Kind] = {
     ),
     "outside_hours": Kind(_outside_hours, Depends.OWNER, "it is not between these hours of UTC", _ANY),
     "assigned": Kind(
-        _assigned,
+        standing.assigned,
         Depends.OWNER,
         "this role counts for the owner, by its limits",
         frozenset(role.value for role in Role),
     ),
-    "link": Kind(_link, Depends.OWNER, "a coach link with this scope", _ANY),
-    "link_metric": Kind(_link_metric, Depends.ROW, "…for all metrics or this one", _ANY),
-    "guardian_scope": Kind(_guardian_scope, Depends.OWNER, "guardianship with this scope", _ANY),
+    "link": Kind(standing.link, Depends.OWNER, "a coach link with this scope", _ANY),
+    "link_metric": Kind(standing.link_metric, Depends.ROW, "…for all metrics or this one", _ANY),
+    "guardian_scope": Kind(standing.guardian_scope, Depends.OWNER, "guardianship with this scope", _ANY),
     "not_owner": Kind(
-        _not_owner, Depends.OWNER, "somebody else's row", never_for=frozenset({Relation.SELF.value})
+        standing.not_owner, Depends.OWNER, "somebody else's row", never_for=frozenset({Relation.SELF.value})
     ),
     "emergency": Kind(
-        _emergency,
+        standing.emergency,
         Depends.OWNER,
         "a break-glass grant with reason, an hour at most",
         frozenset({"", "second_clinician"}),
     ),
-    "no_emergency": Kind(_no_emergency, Depends.OWNER, "no such grant", frozenset({"", "second_clinician"})),
+    "no_emergency": Kind(
+        standing.no_emergency, Depends.OWNER, "no such grant", frozenset({"", "second_clinician"})
+    ),
     "purpose": Kind(
         _purpose,
         Depends.PURPOSE,
@@ -395,14 +318,6 @@ KINDS: Mapping[str, Kind] = {
 
 def _acts_for_owner(case: Case) -> bool:
     return case.subject.id is not None and case.subject.id == case.question.owner_id
-
-
-def _scopes(case: Case, relation: Relation) -> frozenset[str]:
-    return frozenset().union(*(fact.scopes for fact in case.facts if fact.relation is relation))
-
-
-def _covers_metric(scopes: frozenset[str], scope: str, question: Question) -> bool:
-    return scope in scopes or (question.metric is not None and f"{scope}:{question.metric}" in scopes)
 
 
 def _smart_parts(scope: str) -> tuple[str, str]:

@@ -14,8 +14,9 @@ from datetime import UTC, datetime
 from authz.classes import DataClass, Purpose
 from authz.identity.subject import ANONYMOUS
 from authz.policies.case import Case, Party
-from authz.policies.conditions import Depends, Holds
+from authz.policies.conditions import Depends
 from authz.policies.rules import VIEWS, Policy, Rule
+from authz.policies.standing import Holds
 from authz.question import DEFAULT_DENY, Decision, Obligation, Question
 
 log = logging.getLogger("stadion.authz")

@@ -109,11 +109,7 @@ async def log_in(
     session is bound to it. An account that does not exist takes as long and answers the same as a wrong
     password. Errors: RuleBroken BAD_CREDENTIALS, OTP_REQUIRED, THROTTLED, SUSPENDED, BAD_DEVICE_PROOF.
     """
-    key = (
-        None
-        if proof is None
-        else told_proof(proof, accounts.tokens.issuer, act="log_in", text=login, now=accounts.now())
-    )
+    key = _told_key(accounts, proof, act="log_in", text=login)
     login = login.strip()[:LOGIN_CHARACTERS_MAX]
     found = await _attempt(
         accounts, login, origin, lambda connection: store.credentials_for(connection, login)
@@ -126,29 +122,25 @@ async def log_in(
             await accounts.relational.write(lambda c: store.take_back_failure(c, login, origin))
             raise RuleBroken("OTP_REQUIRED", "otp", "this account needs the code of its second factor")
         step = _step(accounts, credentials, otp)
-    if accounts.passwords.outdated(credentials.password_hash):
-        renewed: str | None = await accounts.passwords.hashed(prepared_password(password))
-    else:
-        renewed = None
+    renewed = await _renewed_hash(accounts, credentials, password)
 
     def work(connection: Connection) -> tuple[Rotated, Subject]:
         now = accounts.now()
-        if credentials.totp_sealed is not None and not store.use_totp_step(
-            connection, credentials.user.id, step
-        ):
+        user_id = credentials.user.id
+        if credentials.totp_sealed is not None and not store.use_totp_step(connection, user_id, step):
             raise _bad_credentials()
         store.forget_failures(connection, login)
         if renewed is not None:
-            store.set_password(connection, credentials.user.id, renewed)
+            store.set_password(connection, user_id, renewed)
         acr = 1 if credentials.totp_sealed is None else 2
-        sessions.forget_ended(connection, credentials.user.id, now=now)
-        surplus = sessions.running_ids(connection, credentials.user.id)[: -sessions.SESSIONS_MAX + 1]
-        _end(accounts, connection, credentials.user.id, surplus, reason="too many sessions")
-        bound = None if key is None else device_of(connection, credentials.user.id, key, now=now)
+        sessions.forget_ended(connection, user_id, now=now)
+        surplus = sessions.running_ids(connection, user_id)[: -sessions.SESSIONS_MAX + 1]
+        _end(accounts, connection, user_id, surplus, reason="too many sessions")
+        bound = None if key is None else device_of(connection, user_id, key, now=now)
         rotated = sessions.open_session(
             connection,
             accounts.refresh_key,
-            user_id=credentials.user.id,
+            user_id=user_id,
             acr=acr,
             device=device,
             now=now,
@@ -173,9 +165,7 @@ async def refresh(
     Errors: RuleBroken BAD_REFRESH_TOKEN, the same for every cause.
     """
 
-    key: ProvenKey | None = None
-    if proof is not None:
-        key = told_proof(proof, accounts.tokens.issuer, act="refresh", text=refresh_token, now=accounts.now())
+    key = _told_key(accounts, proof, act="refresh", text=refresh_token)
 
     def work(connection: Connection) -> tuple[User, Rotated, Subject] | None:
         now = accounts.now()
@@ -355,6 +345,18 @@ def _step(accounts: Accounts, credentials: Credentials, otp: str) -> int:
     if step is None:
         raise _bad_credentials()
     return step
+
+
+def _told_key(accounts: Accounts, proof: str | None, *, act: str, text: str) -> ProvenKey | None:
+    if proof is None:
+        return None
+    return told_proof(proof, accounts.tokens.issuer, act=act, text=text, now=accounts.now())
+
+
+async def _renewed_hash(accounts: Accounts, credentials: Credentials, password: str) -> str | None:
+    if not accounts.passwords.outdated(credentials.password_hash):
+        return None
+    return await accounts.passwords.hashed(prepared_password(password))
 
 
 def _bad_refresh_token() -> RuleBroken:

@@ -14,14 +14,14 @@ from datastores.events.outbox import prepare_outbox
 from datastores.events.port import Outbox
 from datastores.relational.migrate import migrate
 from datastores.relational.port import Relational
-from subgraphs.accounts import device_store, model, role_store, sessions, store
+from subgraphs.accounts import device_store, role_store, sessions, store
 from subgraphs.accounts.entities import AccountsContext, User
 from subgraphs.accounts.log_in import Accounts
 from subgraphs.accounts.passwords import Passwords
 from subgraphs.accounts.role_graph import Mutation, Query
 from subgraphs.accounts.second_factor import SecondFactor
 from subgraphs.accounts.sessions import RefreshKey
-from subgraphs.kit import CursorSigner, Subgraph, batch_loader
+from subgraphs.kit import CursorSigner, Subgraph, row_loader
 from subgraphs.kit.guard import Decides
 from subgraphs.kit.subgraph import AuthorizesRequests
 
@@ -64,44 +64,20 @@ def build(
         now=now,
     )
 
-    async def handles(ids: list[str]) -> dict[str, str]:
-        return await relational.read(lambda c: store.handles_by_id(c, ids))
-
-    async def users(ids: list[str]) -> dict[str, model.User]:
-        return await seen.read(lambda c: store.users_by_id(c, ids))
-
-    async def roles(ids: list[str]) -> dict[str, list[model.RoleAssignment]]:
-        return await seen.read(lambda c: store.roles_of(c, ids))
-
-    async def running(ids: list[str]) -> dict[str, list[model.Session]]:
-        return await seen.read(lambda c: sessions.sessions_of(c, ids, now=now()))
-
-    async def factors(ids: list[str]) -> dict[str, bool]:
-        return await seen.read(lambda c: store.with_totp(c, ids))
-
-    async def organisations(ids: list[str]) -> dict[str, role_store.Organisation]:
-        return await seen.read(lambda c: role_store.organisations_by_id(c, ids))
-
-    async def memberships(ids: list[str]) -> dict[str, list[role_store.Organisation]]:
-        return await seen.read(lambda c: role_store.organisations_of(c, ids))
-
-    async def devices(ids: list[str]) -> dict[str, list[device_store.Device]]:
-        return await seen.read(lambda c: device_store.of_users(c, ids))
-
     def context(subject: Subject, decisions: Decides) -> AccountsContext:
         return AccountsContext(
             subject=subject,
             decisions=decisions,
             accounts=accounts,
             cursors=cursors,
-            handles=batch_loader(handles),
-            users=batch_loader(users),
-            roles=batch_loader(roles),
-            sessions=batch_loader(running),
-            factors=batch_loader(factors),
-            organisations=batch_loader(organisations),
-            memberships=batch_loader(memberships),
-            devices=batch_loader(devices),
+            handles=row_loader(relational, store.handles_by_id),
+            users=row_loader(seen, store.users_by_id),
+            roles=row_loader(seen, store.roles_of),
+            sessions=row_loader(seen, lambda c, ids: sessions.sessions_of(c, ids, now=now())),
+            factors=row_loader(seen, store.with_totp),
+            organisations=row_loader(seen, role_store.organisations_by_id),
+            memberships=row_loader(seen, role_store.organisations_of),
+            devices=row_loader(seen, device_store.of_users),
         )
 
     return Subgraph(

@@ -55,7 +55,7 @@ In tests: `await subgraph.execute(query, variables, None, Subject(...))`.
 """
 
 from subgraphs.kit.classification import NotClassified, classified, resolved, shown_whole
-from subgraphs.kit.entities import batch_loader
+from subgraphs.kit.entities import batch_loader, row_loader
 from subgraphs.kit.errors import PublicError, Unauthenticated, UserError, not_found
 from subgraphs.kit.inputs import proves, reads, ruled, sets, shapes
 from subgraphs.kit.owners import RowAccess
@@ -99,6 +99,7 @@ __all__ = [
     "proves",
     "reads",
     "resolved",
+    "row_loader",
     "ruled",
     "sets",
     "shapes",

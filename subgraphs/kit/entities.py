@@ -22,6 +22,7 @@ from graphql import (
     get_nullable_type,
     is_leaf_type,
 )
+from sqlalchemy import Connection
 from strawberry.execution import optimized_is_awaitable
 from strawberry.federation.schema_directives import External, Key
 from strawberry.types.base import StrawberryObjectDefinition
@@ -29,6 +30,7 @@ from strawberry.types.field import StrawberryField
 from strawberry.types.info import Info
 from strawberry.utils.str_converters import to_snake_case
 
+from datastores.relational.port import Relational
 from subgraphs.kit.classification import definition_of, object_types
 from subgraphs.kit.errors import PublicError
 
@@ -48,6 +50,17 @@ def batch_loader(load: Callable[[list[K]], Awaitable[Mapping[K, V]]]) -> DataLoa
         return [found.get(key) for key in keys]
 
     return DataLoader(in_order)
+
+
+def row_loader(
+    store: Relational, read: Callable[[Connection, list[K]], Mapping[K, V]]
+) -> DataLoader[K, V | None]:
+    """`batch_loader` of what `read` finds in the rows of a store, in one hop."""
+
+    async def load(keys: list[K]) -> Mapping[K, V]:
+        return await store.read(lambda connection: read(connection, keys))
+
+    return batch_loader(load)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,10 +11,10 @@ from datastores.events.outbox import prepare_outbox
 from datastores.events.port import Events, Outbox
 from datastores.relational.migrate import migrate
 from datastores.relational.port import Relational
-from subgraphs.kit import CursorSigner, Subgraph, batch_loader
+from subgraphs.kit import CursorSigner, Subgraph, row_loader
 from subgraphs.kit.guard import Decides
 from subgraphs.kit.subgraph import AuthorizesRequests
-from subgraphs.profiles import guardian_store, guardianship, model, store
+from subgraphs.profiles import guardian_store, store
 from subgraphs.profiles.access import links_seen_by
 from subgraphs.profiles.changes import Profiles, nobody_elsewhere
 from subgraphs.profiles.entities import CoachLink, ProfilesContext, User
@@ -55,39 +55,19 @@ def build(
     )
 
     def context(subject: Subject, decisions: Decides) -> ProfilesContext:
-        async def people(ids: list[str]) -> dict[str, model.Profile]:
-            return await relational.read(lambda c: store.profiles_by_user(c, ids))
-
-        async def known(ids: list[str]) -> dict[str, bool]:
-            return await profiles.unfenced.read(lambda c: store.known_people(c, ids))
-
-        async def links(ids: list[str]) -> dict[str, model.CoachLink]:
-            return await relational.read(lambda c: store.visible_links(c, ids, links_seen_by(subject)))
-
-        async def coaches(ids: list[str]) -> dict[str, list[model.CoachLink]]:
-            return await relational.read(lambda c: store.coaches_of(c, ids))
-
-        async def by_id(ids: list[str]) -> dict[str, guardianship.Guardianship]:
-            return await relational.read(lambda c: guardian_store.by_id(c, ids))
-
-        async def guardians(ids: list[str]) -> dict[str, list[guardianship.Guardianship]]:
-            return await relational.read(lambda c: guardian_store.of_minors(c, ids))
-
-        async def wards(ids: list[str]) -> dict[str, list[guardianship.Guardianship]]:
-            return await relational.read(lambda c: guardian_store.of_guardians(c, ids))
-
+        seen = links_seen_by(subject)
         return ProfilesContext(
             subject=subject,
             decisions=decisions,
             profiles=profiles,
             cursors=cursors,
-            people=batch_loader(people),
-            known=batch_loader(known),
-            links=batch_loader(links),
-            coaches=batch_loader(coaches),
-            guardianships=batch_loader(by_id),
-            guardians=batch_loader(guardians),
-            wards=batch_loader(wards),
+            people=row_loader(relational, store.profiles_by_user),
+            known=row_loader(profiles.unfenced, store.known_people),
+            links=row_loader(relational, lambda c, ids: store.visible_links(c, ids, seen)),
+            coaches=row_loader(relational, store.coaches_of),
+            guardianships=row_loader(relational, guardian_store.by_id),
+            guardians=row_loader(relational, guardian_store.of_minors),
+            wards=row_loader(relational, guardian_store.of_guardians),
             events=events,
         )
 
