@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from functools import lru_cache
+from typing import Any, TypeAlias
 
 from sqlalchemy import (
     BigInteger,
+    BindParameter,
     Column,
     ColumnElement,
     Connection,
@@ -20,6 +22,7 @@ from sqlalchemy import (
     Table,
     Text,
     and_,
+    bindparam,
     delete,
     or_,
     select,
@@ -27,17 +30,18 @@ from sqlalchemy import (
 )
 
 from authz.classes import Relation
+from authz.errors import FactInvalid
 from authz.facts.model import (
     CIRCLES,
     ConsentFact,
     RelationshipFact,
     consent_of,
     is_circle,
-    relationship_of,
 )
 from authz.facts.store import FACTS_PER_SUBJECT_MAX, Standing, people_of, standings
 from datastores.relational.columns import UtcDateTime, insert
 
+Named: TypeAlias = "str | BindParameter[str]"
 OWNERS_PER_STATEMENT = 500
 
 metadata = MetaData()
@@ -141,10 +145,9 @@ def read_standings(
     consents: list[ConsentFact] = []
     distinct = list(dict.fromkeys(owner_ids))
     for start in range(0, len(distinct), OWNERS_PER_STATEMENT):
-        part = distinct[start : start + OWNERS_PER_STATEMENT]
-        facts += _facts(connection, _between(subject_id, part))
-        mentions = and_(authz_consents.c.patient_id.in_(part), _about(subject_id))
-        consents += _consents(connection, mentions)
+        asked = {_SUBJECT: subject_id, _OWNERS: distinct[start : start + OWNERS_PER_STATEMENT]}
+        facts += map(_fact, connection.execute(_FACTS_BETWEEN, asked))
+        consents += map(_consent, connection.execute(_CONSENTS_BETWEEN, asked).mappings())
     members: list[RelationshipFact] = []
     if circles := _circles_of(facts):
         for start in range(0, len(distinct), OWNERS_PER_STATEMENT):
@@ -175,7 +178,7 @@ def read_subject(connection: Connection, subject_id: str) -> Mapping[str, Standi
     return standings(subject_id, facts, consents, members)
 
 
-def _between(subject_id: str, owner_ids: Sequence[str]) -> ColumnElement[bool]:
+def _between(subject_id: Named, owner_ids: Any) -> ColumnElement[bool]:
     columns = authz_facts.c
     forth = and_(columns.subject_id == subject_id, columns.object_id.in_(owner_ids))
     # Of which circles it is assigned something, whoever is in them.
@@ -197,26 +200,57 @@ def _members(circles: Sequence[str]) -> ColumnElement[bool]:
     return and_(authz_facts.c.object_id.in_(circles), authz_facts.c.relation == Relation.MEMBER.value)
 
 
-def _blocks(subject_id: str) -> ColumnElement[bool]:
+def _blocks(subject_id: Named) -> ColumnElement[bool]:
     return and_(authz_facts.c.object_id == subject_id, authz_facts.c.relation == Relation.BLOCKED.value)
 
 
-def _about(subject_id: str) -> ColumnElement[bool]:
+def _about(subject_id: Named) -> ColumnElement[bool]:
     return or_(authz_consents.c.actor_id == subject_id, authz_consents.c.actor_id.is_(None))
 
 
 def _facts(connection: Connection, where: ColumnElement[bool]) -> Iterator[RelationshipFact]:
     rows = connection.execute(select(authz_facts).where(where).limit(FACTS_PER_SUBJECT_MAX + 1))
-    return (relationship_of(_payload(row, "scopes")) for row in rows.mappings())
+    return map(_fact, rows)
 
 
 def _consents(connection: Connection, where: ColumnElement[bool]) -> Iterator[ConsentFact]:
     rows = connection.execute(select(authz_consents).where(where).limit(FACTS_PER_SUBJECT_MAX + 1))
-    return (consent_of(_payload(row, "labels")) for row in rows.mappings())
+    return map(_consent, rows.mappings())
 
 
-def _payload(row: RowMapping, words: str) -> dict[str, Any]:
-    return {**row, words: json.loads(row[words])}
+def _fact(row: Sequence[Any]) -> RelationshipFact:
+    """A row of ours: its shape was looked at when it came."""
+    subject_id, relation, object_id, scopes, valid_from_utc, valid_until_utc, version = row
+    try:
+        known = Relation(relation)
+    except ValueError as error:
+        raise FactInvalid(
+            f"`authz_facts` holds a relation that this program does not know: {error}"
+        ) from error
+    return RelationshipFact(
+        subject_id, known, object_id, _words(scopes), valid_from_utc, valid_until_utc, version
+    )
+
+
+@lru_cache(maxsize=4_096)
+def _words(scopes: str) -> frozenset[str]:
+    return frozenset(json.loads(scopes))
+
+
+def _consent(row: RowMapping) -> ConsentFact:
+    return consent_of({**row, "labels": json.loads(row["labels"])})
+
+
+# Made once: to write a statement down takes longer than to run it for one owner.
+_SUBJECT, _OWNERS = "asking_subject", "asked_owners"
+_ASKING: BindParameter[str] = bindparam(_SUBJECT, type_=String())
+_ASKED = bindparam(_OWNERS, type_=String(), expanding=True)
+_FACTS_BETWEEN = select(authz_facts).where(_between(_ASKING, _ASKED)).limit(FACTS_PER_SUBJECT_MAX + 1)
+_CONSENTS_BETWEEN = (
+    select(authz_consents)
+    .where(and_(authz_consents.c.patient_id.in_(_ASKED), _about(_ASKING)))
+    .limit(FACTS_PER_SUBJECT_MAX + 1)
+)
 
 
 def _fact_row(fact: RelationshipFact) -> dict[str, Any]:
