@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple, TypeAlias
-from weakref import WeakKeyDictionary
 
 from graphql import (
     ArgumentNode,
@@ -110,14 +109,12 @@ def _facts(definition: GraphQLField) -> _Field:
     )
 
 
-_acceptances: WeakKeyDictionary[GraphQLSchema, Acceptance] = WeakKeyDictionary()
-
-
 def accepts(document: DocumentNode, schema: GraphQLSchema) -> bool:
     """Whether the document is valid for certain; False says nothing."""
-    acceptance = _acceptances.get(schema)
+    # on the schema itself, to which it leads back, so that both go together
+    acceptance: Acceptance | None = vars(schema).get("_acceptance")
     if acceptance is None:
-        acceptance = _acceptances[schema] = Acceptance(schema)
+        acceptance = vars(schema)["_acceptance"] = Acceptance(schema)
     try:
         _Pass(acceptance, PlainValues(schema)).document(document)
     except (Unsure, RecursionError):

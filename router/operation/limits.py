@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from graphql import (
     FieldNode,
@@ -31,6 +32,9 @@ class Extent:
     aliases: int = 0
     root_fields: int = 0
     directives: int = 0
+
+
+_PLAIN_LEAF: Final = Extent(depth=1, fields=1, root_fields=1)
 
 
 def extent_of(valid: ValidOperation) -> Extent:
@@ -60,18 +64,21 @@ class _Measure:
     measured: dict[str, Extent]
 
     def selection_set(self, selection_set: SelectionSetNode | None) -> Extent:
-        parts = [self._selection(one) for one in (selection_set.selections if selection_set else ())]
-        return Extent(
-            depth=max((one.depth for one in parts), default=0),
-            fields=sum(one.fields for one in parts),
-            aliases=sum(one.aliases for one in parts),
-            root_fields=sum(one.root_fields for one in parts),
-            directives=sum(one.directives for one in parts),
-        )
+        depth = fields = aliases = root_fields = directives = 0
+        for selection in selection_set.selections if selection_set else ():
+            one = self._selection(selection)
+            depth = max(depth, one.depth)
+            fields += one.fields
+            aliases += one.aliases
+            root_fields += one.root_fields
+            directives += one.directives
+        return Extent(depth, fields, aliases, root_fields, directives)
 
     def _selection(self, selection: SelectionNode) -> Extent:
         directives = len(selection.directives or ())
         if isinstance(selection, FieldNode):
+            if selection.selection_set is None and selection.alias is None and not directives:
+                return _PLAIN_LEAF
             inner = self.selection_set(selection.selection_set)
             return Extent(
                 depth=inner.depth + 1,

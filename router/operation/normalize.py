@@ -108,8 +108,7 @@ def print_selections(selections: Iterable[NormalSelection]) -> str:
 
 def _print_selection(selection: NormalSelection) -> str:
     conditions = "".join(
-        f" @{'skip' if condition.negated else 'include'}(if: ${condition.variable})"
-        for condition in selection.conditions
+        [f" @{'skip' if it.negated else 'include'}(if: ${it.variable})" for it in selection.conditions]
     )
     if isinstance(selection, NormalFragment):
         label = f"(label: {selection.defer_label!r})" if selection.defer_label else ""
@@ -118,8 +117,10 @@ def _print_selection(selection: NormalSelection) -> str:
             selection.selections
         )
     alias = "" if selection.response_key == selection.name else f"{selection.response_key}: "
-    arguments = ", ".join(f"{a.name}: {print_ast(a.value)}" for a in selection.arguments)
     inner = print_selections(selection.selections) if selection.selections else ""
+    if not (conditions or selection.arguments or selection.stream or selection.directives):
+        return alias + selection.name + inner
+    arguments = ", ".join(f"{a.name}: {print_ast(a.value)}" for a in selection.arguments)
     stream = _print_stream(selection.stream) if selection.stream else ""
     handed_on = "".join(f" {print_directive(one)}" for one in selection.directives)
     own = selection.name + (f"({arguments})" if arguments else "")
@@ -141,7 +142,7 @@ def _print_stream(stream: Stream) -> str:
 def _expand(node: SelectionSetNode, parent_type: str, expansion: _Expansion) -> list[NormalSelection]:
     found: list[NormalSelection] = []
     for selection in node.selections:
-        conditions = _conditions(selection.directives or ())
+        conditions = _conditions(selection.directives) if selection.directives else ()
         if conditions is None:
             continue
         expansion.count()
@@ -156,7 +157,7 @@ def _expand(node: SelectionSetNode, parent_type: str, expansion: _Expansion) -> 
             type_condition = selection.type_condition.name.value if selection.type_condition else parent_type
         else:  # pragma: no cover  # the grammar has no fourth kind
             continue
-        defer = _defer(selection.directives or (), expansion)
+        defer = _defer(selection.directives, expansion) if selection.directives else None
         found.extend(
             _fragment(type_condition, inner, parent_type, expansion, conditions=conditions, defer=defer)
         )
@@ -170,6 +171,9 @@ def _field(node: FieldNode, parent_type: str, conditions: _Conditions, expansion
         child_type = _child_type(parent_type, name, expansion.supergraph)
         # A composite whose selections all vanished keeps an empty fragment: it must not look like a leaf.
         inner = _merged(_expand(node.selection_set, child_type, expansion)) or (NormalFragment(child_type),)
+    if not (node.arguments or node.directives):
+        key = node.alias.value if node.alias else name
+        return NormalField(key, name, parent_type, (), conditions, inner)
     return NormalField(
         response_key=node.alias.value if node.alias else name,
         name=name,
@@ -254,6 +258,10 @@ def _widens(type_condition: str, parent_type: str, supergraph: Supergraph) -> bo
 
 def _merged(selections: Iterable[NormalSelection]) -> tuple[NormalSelection, ...]:
     """Siblings that mean the same become one, at the place of the first."""
+    selections = tuple(selections)
+    plain = {one.response_key for one in selections if isinstance(one, NormalField) and not one.conditions}
+    if len(plain) == len(selections):
+        return selections
     merged: dict[tuple[object, ...], list[NormalSelection]] = {}
     for selection in selections:
         merged.setdefault(_identity(selection), []).append(selection)

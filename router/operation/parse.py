@@ -7,12 +7,13 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from graphql import GraphQLError, GraphQLSyntaxError
+from graphql import DocumentNode, GraphQLError, GraphQLSyntaxError
 from graphql import parse as parse_document
 from graphql.language.parser import MAX_NESTING_DEPTH
 
 from router.errors import ClientError, DocumentOverLimit, ParsingFailed
 from router.operation.model import ParsedOperation
+from router.operation.quick_parse import quick_document
 
 NESTING_MAX: Final = MAX_NESTING_DEPTH
 """The parser's own limit of open selections or values, below which no stage runs out of stack."""
@@ -45,13 +46,17 @@ def parse(text: str, *, limits: ParseLimits = DEFAULT_LIMITS) -> ParsedOperation
     encoded = text.encode("utf-8", "surrogatepass")
     _check_size(text, len(encoded), limits)
     try:
-        tokens_max = limits.tokens_max or None
-        document = parse_document(text, max_tokens=tokens_max, allow_empty_selection_sets=False)
+        document = quick_document(text, tokens_max=limits.tokens_max) or located(text, limits)
     except GraphQLSyntaxError as error:
         raise _syntax_refusal(error, limits) from None
     except RecursionError:
         raise _too_deep(limits) from None
     return ParsedOperation(text=text, document_hash=hashlib.sha256(encoded).hexdigest(), document=document)
+
+
+def located(text: str, limits: ParseLimits = DEFAULT_LIMITS) -> DocumentNode:
+    """The document with the place of each part, for errors to name.  Errors: GraphQLSyntaxError."""
+    return parse_document(text, max_tokens=limits.tokens_max or None, allow_empty_selection_sets=False)
 
 
 def locations_of(error: GraphQLError) -> list[dict[str, int]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Final
-from weakref import WeakKeyDictionary
 
 from graphql import (
     DocumentNode,
@@ -20,13 +19,13 @@ from graphql import validate as validate_document
 from router.errors import ClientError, DocumentOverLimit, UnknownOperationName, ValidationFailed
 from router.operation.accept import accepts
 from router.operation.model import OperationKind, ParsedOperation, ValidOperation
-from router.operation.parse import locations_of
+from router.operation.parse import ParseLimits, located, locations_of
 
 PROBLEMS_MAX: Final = 50
 """Validation stops here: a longer list helps nobody and costs time."""
 
+_UNLIMITED: Final = ParseLimits(document_bytes_max=0, tokens_max=0, nesting_max=0)
 _INCREMENTAL: Final = (GraphQLDeferDirective, GraphQLStreamDirective)
-_executable: WeakKeyDictionary[GraphQLSchema, GraphQLSchema] = WeakKeyDictionary()
 
 
 def validate(
@@ -58,10 +57,12 @@ def validate(
 
 def _problems(parsed: ParsedOperation, schema: GraphQLSchema, *, suggestions: bool) -> Sequence[GraphQLError]:
     """Everything that graphql-core's rules find."""
+    # read quickly, a document does not know its places
+    document = parsed.document if parsed.document.loc is not None else located(parsed.text, _UNLIMITED)
     try:
         return validate_document(
             schema,
-            parsed.document,
+            document,
             max_errors=PROBLEMS_MAX,
             hide_suggestions=not suggestions,
             allow_empty_selection_sets=False,
@@ -74,7 +75,8 @@ def _problems(parsed: ParsedOperation, schema: GraphQLSchema, *, suggestions: bo
 
 def executable_schema(api_schema: GraphQLSchema) -> GraphQLSchema:
     """The API schema with the incremental-delivery directives: what operations are judged by."""
-    known = _executable.get(api_schema)
+    # on the schema itself, which it may be, so that both go together
+    known: GraphQLSchema | None = vars(api_schema).get("_executable")
     if known is None:
         missing = [it for it in _INCREMENTAL if api_schema.get_directive(it.name) is None]
         known = api_schema
@@ -82,7 +84,7 @@ def executable_schema(api_schema: GraphQLSchema) -> GraphQLSchema:
             arguments = api_schema.to_kwargs()
             arguments["directives"] = (*api_schema.directives, *missing)
             known = GraphQLSchema(**arguments)
-        _executable[api_schema] = known
+        vars(api_schema)["_executable"] = known
     return known
 
 
