@@ -33,6 +33,7 @@ class CompiledPlan:
         "_condition_variables",
         "_introspected",
         "_introspection",
+        "_is_repeated",
         "_portions",
         "_projections",
         "_supergraph",
@@ -68,6 +69,7 @@ class CompiledPlan:
         self._introspected: dict[str, Any] | None = None
         self._condition_variables = condition_variables(allowed.original)
         self._projections: dict[tuple[frozenset[int], bool, tuple[bool, ...]], Projection] = {}
+        self._is_repeated = False
         self._portions: Portions | Literal[False] | None = False
         self._supergraph = supergraph
         self._whole: RootFetch | None = None
@@ -105,6 +107,10 @@ class CompiledPlan:
             by_name = dict(zip(self._condition_variables, truths, strict=True))
             shape = answer_shape(self.allowed, self._api_schema, by_name, late=late)
             known = Projection(shape, shared=shared)
+            if not self._is_repeated:
+                # most texts come once: what costs most memory of a plan is not kept for them
+                self._is_repeated = True
+                return known
             if len(self._projections) >= PROJECTIONS_MAX:
                 self._projections.clear()
             self._projections[late, shared, truths] = known

@@ -151,11 +151,14 @@ def take_apart(node: PlanNode, path: Path, after: frozenset[int], into: list[Pla
 def _delay_repeats(places: list[Place]) -> None:
     """A fetch that nothing waits for goes with a later one that asks the same; often of equal entities."""
     waited_for = frozenset(it for place in places for it in place.waits_for)
-    for number, place in enumerate(places):
-        fetch = place.joinable
-        if fetch is not None and number not in waited_for:
-            same = [it.stage for it in places if it.joinable and _question(it.joinable) == _question(fetch)]
-            place.stage = max(same)
+    questions = [None if (fetch := it.joinable) is None else _question(fetch) for it in places]
+    latest: dict[tuple[Any, ...], int] = {}
+    for question, place in zip(questions, places, strict=True):
+        if question is not None:
+            latest[question] = max(place.stage, latest.get(question, 0))
+    for number, (question, place) in enumerate(zip(questions, places, strict=True)):
+        if question is not None and number not in waited_for:
+            place.stage = latest[question]
 
 
 def _question(fetch: Fetch) -> tuple[Any, ...]:

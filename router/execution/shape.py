@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
+from weakref import WeakKeyDictionary
 
 from graphql import (
     GraphQLInterfaceType,
@@ -63,6 +64,40 @@ class AnswerField:
         return self.coordinate.endswith(".__typename")
 
 
+class _FieldTypes:
+    """The types of one schema's fields on runtime types, as they are met.
+
+    INVARIANT: it does not hold the schema, with which it is to go.
+    """
+
+    __slots__ = ("_known",)
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, str, str], tuple[GraphQLOutputType, Composite | None]] = {}
+
+    def of(
+        self, field: NormalField, runtime_type: Composite, schema: GraphQLSchema
+    ) -> tuple[GraphQLOutputType, Composite | None]:
+        """The field's type, and the named type in it where that has fields itself."""
+        at = (runtime_type.name, field.parent_type, field.name)
+        known = self._known.get(at)
+        if known is None:
+            type_ = _type_of(field, runtime_type, schema)
+            named = get_named_type(type_)
+            known = self._known[at] = (type_, named if is_composite_type(named) else None)
+        return known
+
+
+_types: WeakKeyDictionary[GraphQLSchema, _FieldTypes] = WeakKeyDictionary()
+
+
+def _types_of(schema: GraphQLSchema) -> _FieldTypes:
+    known = _types.get(schema)
+    if known is None:
+        known = _types[schema] = _FieldTypes()
+    return known
+
+
 @dataclass(frozen=True, slots=True)
 class _Context:
     """What the whole answer shares. `kept` is None where nothing was denied.
@@ -71,6 +106,7 @@ class _Context:
     """
 
     schema: GraphQLSchema
+    types: _FieldTypes
     truths: Mapping[str, bool]
     kept: _Kept | None
     denials: tuple[Denial, ...]
@@ -133,7 +169,7 @@ class AnswerSelection:
         into: dict[str, tuple[NormalField, list[NormalSelection]]],
     ) -> None:
         for it in selections:
-            if not _included(it.conditions, self._context.truths):
+            if it.conditions and not _included(it.conditions, self._context.truths):
                 continue
             if isinstance(it, NormalField):
                 into.setdefault(it.response_key, (it, []))[1].extend(it.selections)
@@ -190,10 +226,9 @@ class AnswerSelection:
         denials = self._denials(field, keys)
         if field.name in INTROSPECTION_FIELDS:
             return AnswerField(field.response_key, coordinate, None, field.name == "__schema", None, denials)
-        type_ = _type_of(field, runtime_type, self._context.schema)
+        type_, named = self._context.types.of(field, runtime_type, self._context.schema)
         selection = None
-        named = get_named_type(type_)
-        if is_composite_type(named):
+        if named is not None:
             selection = AnswerSelection(named, below, keys, self._context)
         return AnswerField(
             field.response_key,
@@ -229,7 +264,7 @@ def answer_shape(
     if not isinstance(root, GraphQLObjectType):
         raise PlanInvariantBroken(f"root type `{allowed.original.root_type}` is not an object type")
     kept = frozenset(_kept(allowed.normal.selections, ())) if allowed.denials else None
-    context = _Context(schema, truths, kept, allowed.denials, late)
+    context = _Context(schema, _types_of(schema), truths, kept, allowed.denials, late)
     return AnswerSelection(root, allowed.original.selections, (), context)
 
 

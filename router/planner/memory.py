@@ -12,7 +12,6 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
-from weakref import WeakKeyDictionary
 
 from router.operation.model import NormalField, NormalSelection
 from router.planner.response_keys import ResponseKeys, printed_arguments
@@ -103,14 +102,11 @@ class MemoryOfGraph:
             self._lock.release()
 
 
-_memories: WeakKeyDictionary[QueryGraph, MemoryOfGraph] = WeakKeyDictionary()
-
-
 def memory_of(graph: QueryGraph) -> MemoryOfGraph:
     """The graph's memory; kept as long as the graph is."""
-    known = _memories.get(graph)
+    known: MemoryOfGraph | None = vars(graph).get("_memory")
     if known is None:
-        known = _memories.setdefault(graph, MemoryOfGraph(graph))
+        known = vars(graph).setdefault("_memory", MemoryOfGraph(graph))
     return known
 
 

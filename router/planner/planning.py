@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence as Items
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from weakref import WeakKeyDictionary
 
 from router.errors import PlanNotFound
 from router.operation.model import (
@@ -31,12 +30,11 @@ from router.planner.tree import NodePlan, Visit, VisitKind, print_choice
 from schema.query_graph import QueryGraph
 from schema.supergraph import Supergraph
 
-_graphs: WeakKeyDictionary[Supergraph, dict[frozenset[str], QueryGraph]] = WeakKeyDictionary()
-
 
 def query_graph_of(supergraph: Supergraph, override_labels: frozenset[str] = frozenset()) -> QueryGraph:
     """The supergraph's query graph under these labels; made once."""
-    known = _graphs.setdefault(supergraph, {})
+    # on the supergraph itself: graphs lead back to it, and must go when it goes
+    known: dict[frozenset[str], QueryGraph] = vars(supergraph).setdefault("_query_graphs", {})
     if override_labels not in known:
         known[override_labels] = QueryGraph(supergraph, override_labels)
     return known[override_labels]

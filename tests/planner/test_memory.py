@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 import zlib
 from dataclasses import replace
 from random import Random
 
 import pytest
 
+from authz.identity.subject import ANONYMOUS
 from router.errors import ClientError
-from router.operation.model import NormalOperation
+from router.execution import compile_plan, execute
+from router.execution.transports.in_process import InProcessTransport
+from router.operation.model import AllowedOperation, NormalOperation
 from router.operation.normalize import normalize
 from router.operation.parse import parse
 from router.operation.validate import validate
@@ -23,6 +28,7 @@ from schema.supergraph import Supergraph, read_supergraph
 from tests.kit_planner.cases import TESTS, audit_names, case_names, load_case
 from tests.kit_planner.operations import Operations
 
+GATEWAY = TESTS / "benchmarks" / "gateway" / "supergraph.graphql"
 GRAPHS = [*case_names(), *(f"audit/{name}" for name in audit_names())]
 
 
@@ -87,7 +93,7 @@ def test_many_operations_are_planned_as_if_each_were_the_first(name: str) -> Non
 @pytest.fixture
 def supergraph() -> Supergraph:
     """A new one for each test: nothing of it is remembered."""
-    return read_supergraph((TESTS / "benchmarks" / "gateway" / "supergraph.graphql").read_text())
+    return read_supergraph(GATEWAY.read_text())
 
 
 QUERY = "{ %s: topProducts { upc name price shippingEstimate reviews { body author { username } } } }"
@@ -144,3 +150,14 @@ def test_memory_that_is_in_use_is_not_waited_for(supergraph: Supergraph, taken: 
         assert memory is not None
         assert remembering(supergraph, normal) == alone(supergraph, normal)
     assert not taken
+
+
+async def test_a_supergraph_that_nobody_serves_any_more_is_forgotten_with_all_that_was_found_for_it() -> None:
+    known = read_supergraph(GATEWAY.read_text())
+    left = (weakref.ref(known), weakref.ref(known.api_schema))
+    normal = normal_of(known, QUERY % "a")
+    compiled = compile_plan(plan_operation(normal, known), AllowedOperation(normal, normal), known)
+    await execute(compiled, {}, ANONYMOUS, InProcessTransport({}))
+    del known, compiled
+    gc.collect()
+    assert [it() for it in left] == [None, None]
