@@ -7,9 +7,10 @@ Times are whole milliseconds since 1970 in UTC.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from operator import eq
+from typing import NamedTuple, Protocol, overload
 
 MINUTE_MS = 60_000
 HOUR_MS = 60 * MINUTE_MS
@@ -38,6 +39,39 @@ class Point(NamedTuple):
 
     at_ms: int
     value: float
+
+
+class Points(Sequence[Point]):
+    """Samples of one series in their order, kept as two columns: who draws or computes takes those."""
+
+    __slots__ = ("times_ms", "values")
+
+    def __init__(self, times_ms: Sequence[int] = (), values: Sequence[float] = ()) -> None:
+        self.times_ms = times_ms
+        self.values = values
+
+    def __len__(self) -> int:
+        return len(self.times_ms)
+
+    @overload
+    def __getitem__(self, at: int) -> Point: ...
+    @overload
+    def __getitem__(self, at: slice) -> Points: ...
+    def __getitem__(self, at: int | slice) -> Point | Points:
+        if isinstance(at, slice):
+            return Points(self.times_ms[at], self.values[at])
+        return Point(self.times_ms[at], self.values[at])
+
+    def __iter__(self) -> Iterator[Point]:
+        return map(Point, self.times_ms, self.values)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and len(self) == len(other) and all(map(eq, self, other))
+
+    __hash__ = None  # type: ignore[assignment]  # equal to lists
+
+    def __repr__(self) -> str:
+        return f"Points({list(self)})"
 
 
 class Bucket(NamedTuple):
@@ -92,7 +126,7 @@ class Series(Protocol):
 
     async def read(
         self, series_ids: Sequence[str], *, start_ms: int, end_ms: int, limit: int = 10_000
-    ) -> Mapping[str, tuple[Point, ...]]:
+    ) -> Mapping[str, Points]:
         """The first `limit` samples of each series from `start_ms` on and before `end_ms`."""
         ...
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from functools import partial
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from datastores.series.port import Point
+from datastores.series.port import Points
 from datastores.series.tables import Row, Span, samples
 
 # Two processes must neither sum up one bucket from different samples nor make one partition twice.
@@ -58,7 +57,6 @@ _READ = sa.text(
     " CROSS JOIN LATERAL (SELECT at_ms, value FROM series_samples WHERE key = one.key"
     " AND at_ms >= :start AND at_ms < :end ORDER BY at_ms LIMIT :limit) AS point GROUP BY one.key"
 )
-_POINT = partial(tuple.__new__, Point)
 _PARTITIONS = sa.text(
     "SELECT relname FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid"
     " WHERE inhparent = CAST('series_samples' AS regclass) AND relkind = 'r'"
@@ -106,11 +104,11 @@ def roll_up(connection: Connection, width_ms: int, from_ms: int | None, spans: S
 
 def first_points(
     connection: Connection, keys: Sequence[int], start_ms: int, end_ms: int, limit: int
-) -> Mapping[int, tuple[Point, ...]]:
+) -> Mapping[int, Points]:
     """The first `limit` samples of each series in a range."""
     bounds = {"start": start_ms, "end": end_ms, "limit": limit}
     return {
-        key: tuple(map(_POINT, zip(times_ms, values, strict=True)))
+        key: Points(times_ms, values)
         for key, times_ms, values in connection.execute(_READ, {"keys": list(keys), **bounds})
     }
 

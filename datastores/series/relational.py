@@ -21,6 +21,7 @@ from datastores.series.port import (
     Appended,
     Bucket,
     Point,
+    Points,
     Sample,
     check_ids,
     check_range,
@@ -78,14 +79,14 @@ class RelationalSeries:
 
     async def read(
         self, series_ids: Sequence[str], *, start_ms: int, end_ms: int, limit: int = 10_000
-    ) -> Mapping[str, tuple[Point, ...]]:
+    ) -> Mapping[str, Points]:
         """The first `limit` samples of each series in the range."""
         check_range(start_ms, end_ms, limit=limit)
 
-        def work(connection: Connection, keys: Sequence[int]) -> Mapping[int, tuple[Point, ...]]:
+        def work(connection: Connection, keys: Sequence[int]) -> Mapping[int, Points]:
             return self._sql.first_points(connection, keys, start_ms, end_ms, limit)
 
-        return await self._by_name(series_ids, work, ())
+        return await self._by_name(series_ids, work, Points())
 
     async def buckets(
         self, series_ids: Sequence[str], *, start_ms: int, end_ms: int, step_ms: int, offset_ms: int = 0

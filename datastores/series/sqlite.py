@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from datastores.series.port import Point
+from datastores.series.port import Points
 from datastores.series.tables import Row, Span, names, samples
 
 _INSERT = (
@@ -30,8 +29,6 @@ _FROM_ROLLUPS = _PUT.format(
     sums="sum(count), sum(total), min(low), max(high) FROM series_rollups",
     more=" AND width_ms = ?5",
 )
-# `Point._make` is written in Python, and there may be a hundred thousand of them.
-_POINT = partial(tuple.__new__, Point)
 _READ = (
     "SELECT at_ms, value FROM series_samples WHERE key = ? AND at_ms >= ? AND at_ms < ?"
     " ORDER BY at_ms LIMIT ?"
@@ -61,13 +58,14 @@ def roll_up(connection: Connection, width_ms: int, from_ms: int | None, spans: S
 
 def first_points(
     connection: Connection, keys: Sequence[int], start_ms: int, end_ms: int, limit: int
-) -> Mapping[int, tuple[Point, ...]]:
+) -> Mapping[int, Points]:
     """The first `limit` samples of each series in a range."""
     found = {}
     for key in keys:
         # The driver's own cursor: a row object of SQLAlchemy's for each sample costs more than the query.
         cursor: Any = connection.exec_driver_sql(_READ, (key, start_ms, end_ms, limit)).cursor
-        found[key] = tuple(map(_POINT, cursor.fetchall()))
+        rows = cursor.fetchall()
+        found[key] = Points(*zip(*rows, strict=True)) if rows else Points()
     return found
 
 

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from datastores.relational.schemas import Schema
-from datastores.series.port import Point
+from datastores.series.port import Points
 
 _metadata = sa.MetaData()
 names = sa.Table("series_names", _metadata, sa.Column("key", sa.Integer), sa.Column("name", sa.String))
@@ -62,7 +62,7 @@ class SeriesSql(Protocol):
 
     def first_points(
         self, connection: Connection, keys: Sequence[int], start_ms: int, end_ms: int, limit: int
-    ) -> Mapping[int, tuple[Point, ...]]:
+    ) -> Mapping[int, Points]:
         """The first `limit` samples of each series in a range."""
         ...
 
