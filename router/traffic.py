@@ -210,6 +210,7 @@ class SubgraphTraffic:
     """How calls to one subgraph are made. `url` replaces the supergraph's."""
 
     url: Annotated[str, "address instead of the supergraph's"] = ""
+    socket: Annotated[str, "path of a Unix socket that is connected to instead of the address's host"] = ""
     timeout_ms_max: Annotated[int, "milliseconds for one call; 0: `subgraph_timeout_ms_max`"] = 0
     connect_timeout_ms_max: Annotated[int, "milliseconds to connect"] = 5_000
     connections_max: Annotated[int, "connections to the subgraph"] = 200

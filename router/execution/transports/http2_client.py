@@ -19,6 +19,7 @@ from router.execution.transports.http_wire import (
     Endpoint,
     HttpAnswer,
     TlsContext,
+    connected,
 )
 
 _UNPROCESSED_TRIES_MAX: Final = 4
@@ -118,11 +119,10 @@ class Http2Client:
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(self._connect_timeout_s):
-                transport, connection = await loop.create_connection(
+                transport, connection = await connected(
+                    endpoint,
                     lambda: Http2Connection(loop, self._answer_bytes_max),
-                    endpoint.host,
-                    endpoint.port,
-                    ssl=self._tls_context() if endpoint.tls else None,
+                    self._tls_context() if endpoint.tls else None,
                 )
         except (OSError, TimeoutError) as error:
             raise ConnectFailed(refused=isinstance(error, ConnectionError)) from error

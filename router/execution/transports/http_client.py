@@ -22,6 +22,7 @@ from router.execution.transports.http_wire import (
     HttpAnswer,
     NotHttp,
     TlsContext,
+    connected,
     media_type_of,
     plain_body,
     system_tls,
@@ -85,7 +86,7 @@ class HttpClient:
             host.renew()
 
     def _host(self, endpoint: Endpoint) -> _Host:
-        key = (endpoint.host, endpoint.port, endpoint.tls)
+        key = (endpoint.socket or endpoint.host, endpoint.port, endpoint.tls)
         host = self._hosts.get(key)
         if host is None:
             host = self._hosts[key] = _Host(self._connections_max)
@@ -106,11 +107,8 @@ class HttpClient:
         context = self._tls_context() if endpoint.tls else None
         try:
             async with asyncio.timeout(self._connect_timeout_s):
-                _, connection = await loop.create_connection(
-                    lambda: _Connection(loop, host, self._answer_bytes_max),
-                    endpoint.host,
-                    endpoint.port,
-                    ssl=context,
+                _, connection = await connected(
+                    endpoint, lambda: _Connection(loop, host, self._answer_bytes_max), context
                 )
         except (OSError, TimeoutError) as error:
             raise ConnectFailed(refused=isinstance(error, ConnectionError)) from error

@@ -16,6 +16,7 @@ from router.execution.transports.http_wire import (
     Endpoint,
     NotHttp,
     TlsContext,
+    connected,
     media_type_of,
 )
 
@@ -40,11 +41,8 @@ async def opened_stream(
     loop = asyncio.get_running_loop()
     async with asyncio.timeout(open_timeout_s):
         try:
-            transport, stream = await loop.create_connection(
-                lambda: HttpStream(loop),
-                endpoint.host,
-                endpoint.port,
-                ssl=tls_context() if endpoint.tls else None,
+            transport, stream = await connected(
+                endpoint, lambda: HttpStream(loop), tls_context() if endpoint.tls else None
             )
         except OSError as error:
             raise ConnectFailed from error

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import re
 import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Final, NamedTuple, TypeAlias
+from typing import Final, NamedTuple, TypeAlias, TypeVar
 from urllib.parse import urlsplit
 
 from router.codings import Damaged, UnknownCoding, UnpackedTooLong, unpacked
@@ -68,9 +69,11 @@ class Endpoint:
     authority: str
     target: str
     method: str
+    socket: str = ""
+    """Path of the Unix socket that is connected to instead of host and port."""
 
     @classmethod
-    def of(cls, url: str, *, method: str = "POST") -> Endpoint:
+    def of(cls, url: str, *, method: str = "POST", socket: str = "") -> Endpoint:
         """Errors: ValueError where the URL is not `http` or `https` with a host."""
         parts = urlsplit(url)
         if parts.scheme not in {"http", "https"} or not parts.hostname:
@@ -80,13 +83,27 @@ class Endpoint:
         authority = parts.netloc.rpartition("@")[2]
         head = f"{method} {target} HTTP/1.1\r\nhost: {authority}\r\n".encode("ascii", "strict")
         port = parts.port or (443 if tls else 80)
-        return cls(parts.hostname, port, tls, head, authority, target, method)
+        return cls(parts.hostname, port, tls, head, authority, target, method, socket)
 
     def request(self, headers: Mapping[str, str], body: bytes) -> bytes:
         """The request's bytes. INVARIANT: no header can end its line, whatever a client sent."""
         lines = [f"{name}: {value}\r\n" for name, value in headers.items() if is_line(name, value)]
         lines.append(f"content-length: {len(body)}\r\n\r\n")
         return b"".join((self.head, "".join(lines).encode("utf-8", "replace"), body))
+
+
+Made = TypeVar("Made", bound=asyncio.Protocol)
+
+
+async def connected(
+    endpoint: Endpoint, make: Callable[[], Made], tls: ssl.SSLContext | None
+) -> tuple[asyncio.Transport, Made]:
+    """A connection to the endpoint, over its socket where it has one.  Errors: OSError."""
+    loop = asyncio.get_running_loop()
+    if not endpoint.socket:
+        return await loop.create_connection(make, endpoint.host, endpoint.port, ssl=tls)
+    name = endpoint.host if tls is not None else None
+    return await loop.create_unix_connection(make, endpoint.socket, ssl=tls, server_hostname=name)
 
 
 @functools.cache

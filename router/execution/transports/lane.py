@@ -55,7 +55,7 @@ class Lane:
         self.traffic = traffic
         self.url = url
         self.rules = HeaderRules(traffic.headers) if traffic.headers else None
-        self._endpoint = Endpoint.of(url)
+        self._endpoint = Endpoint.of(url, socket=traffic.socket)
         own_s = traffic.timeout_ms_max / 1_000
         self.timeout_s = own_s or timeout_s
         negotiated = traffic.http2 is Http2.NEGOTIATED and self._endpoint.tls
@@ -174,6 +174,11 @@ class Lane:
     def stream_url(self) -> str:
         """Where subscriptions go."""
         return self.traffic.subscriptions.url or self.url
+
+    @property
+    def stream_socket(self) -> str:
+        """The Unix socket that subscriptions go over; empty for none."""
+        return "" if self.traffic.subscriptions.url else self.traffic.socket
 
     def open_timeout_s(self, timeout_s: float | None) -> float:
         """Seconds for a stream to be opened, of `timeout_s` for the whole."""

@@ -91,6 +91,7 @@ def _over_websocket(
         open_timeout_s=lane.open_timeout_s(request.timeout_s),
         event_bytes_max=lane.traffic.subscriptions.event_bytes_max,
         dialect=dialect,
+        unix_socket=lane.stream_socket,
         tls=lane.tls.http1_context() if url.startswith(("https:", "wss:")) else None,
     )
 
@@ -100,7 +101,7 @@ def _over_body(
 ) -> AsyncIterator[Any]:
     return body_payloads(
         request.service,
-        Endpoint.of(lane.stream_url),
+        Endpoint.of(lane.stream_url, socket=lane.stream_socket),
         signed(request, headers, body),
         body,
         open_timeout_s=lane.open_timeout_s(request.timeout_s),

@@ -49,6 +49,7 @@ async def websocket_payloads(
     event_bytes_max: int,
     dialect: Dialect = MODERN,
     tls: SSLContext | None = None,
+    unix_socket: str = "",
 ) -> AsyncIterator[Any]:
     """Each event's payload, until `complete`.  Errors: `SubgraphCallFailed`.
 
@@ -56,6 +57,7 @@ async def websocket_payloads(
     subgraph to stop and closes the connection.
     """
     service = request.service
+    over_socket: dict[str, Any] = {"unix": True, "path": unix_socket} if unix_socket else {}
     try:
         async with connect(
             websocket_url(url),
@@ -69,6 +71,7 @@ async def websocket_payloads(
             proxy=None,
             user_agent_header=None,
             ssl=tls,
+            **over_socket,
         ) as socket:
             await _open(socket, request, open_timeout_s, dialect)
             running = True
