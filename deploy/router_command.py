@@ -45,9 +45,7 @@ def router_command(
     *,
     supergraph: Annotated[
         str,
-        typer.Option(
-            help="supergraph SDL, with @join__graph URLs: a file, or a URL [STADION_SUPERGRAPH_TOKEN]"
-        ),
+        typer.Option(help="supergraph SDL with @join__graph URLs: file, or URL [STADION_SUPERGRAPH_TOKEN]"),
     ],
     port: Annotated[int, typer.Option(help="port to listen on; 0 takes a free one")] = 4000,
     host: Annotated[str, typer.Option(help="address to listen on")] = "127.0.0.1",

@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -105,7 +106,7 @@ def ask_for(pipe: Connection) -> None:
         clients = [Client(operation, number) for number in range(CONNECTIONS)]
         loop = asyncio.get_running_loop()
         for one in clients:
-            await loop.create_connection(lambda one=one: one, "127.0.0.1", port)
+            await loop.create_connection(partial(_itself, one), "127.0.0.1", port)
         await asyncio.sleep(seconds)
         count = sum(one.answered for one in clients)
         for one in clients:
@@ -116,6 +117,10 @@ def ask_for(pipe: Connection) -> None:
     while (asked := pipe.recv()) is not None:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             pipe.send(runner.run(round_of(*asked)))
+
+
+def _itself(client: Client) -> Client:
+    return client
 
 
 class Router:
