@@ -63,7 +63,7 @@ def build_app(
     registered: Registered | Mapping[str, str] | None = None,
     rates: SharedRates | None = None,
 ) -> Starlette:
-    """The router as an app: `/graphql`, `/health/live`, `/health/ready`, the explorer and `routes`.
+    """The router as an app: `/graphql`, `/health/` (live, startup, ready), the explorer and `routes`.
 
     `registered` are persisted documents by id. `rates` count for several routers together. `background`
     runs as long as the app does. The app closes `router` when it shuts down. `app.state.drain` is its Drain,
@@ -121,17 +121,22 @@ def tell_levels(router: Router, drain: Drain) -> None:
 
 
 def health_routes(drain: Drain) -> list[Route]:
-    """Liveness: the process answers. Readiness: it takes new work; not while it drains."""
+    """Liveness: the process answers. Startup: it has begun to. Readiness: it takes new work; not while it
+    drains, nor while it is at its limit: new work then goes to others, and this one is not restarted."""
 
     async def live(_: Request) -> JSONResponse:
         return JSONResponse({"status": "UP"})
 
     async def ready(_: Request) -> JSONResponse:
-        if drain.stopping:
+        if drain.stopping or drain.full:
             return JSONResponse({"status": "DOWN"}, status_code=503)
         return JSONResponse({"status": "UP"})
 
-    return [Route("/health/live", live), Route("/health/ready", ready)]
+    return [
+        Route("/health/live", live),
+        Route("/health/startup", live),  # the port is open only after the start
+        Route("/health/ready", ready),
+    ]
 
 
 def explorer_routes(*, explorer: bool) -> list[Mount]:

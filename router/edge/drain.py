@@ -36,6 +36,7 @@ class Drain:
         self._streams_by_caller: dict[str, int] = {}
         self._streams_per_caller_max = streams_per_caller_max
         self._request = _Request(self, in_flight_max)
+        self._in_flight_max = in_flight_max
         self._streams_max = streams_max
         self._stopping = asyncio.Event()
         self._on_stop: list[Callable[[], None]] = []
@@ -44,6 +45,11 @@ class Drain:
     def stopping(self) -> bool:
         """Whether new work should go elsewhere."""
         return self._stopping.is_set()
+
+    @property
+    def full(self) -> bool:
+        """Whether one request more would be refused now. Open streams do not count: they may stay long."""
+        return self.in_flight >= self._in_flight_max
 
     def stop(self) -> None:
         """Turn readiness off and end all streams; requests under way finish. Once is enough."""

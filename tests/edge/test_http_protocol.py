@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 
 import pytest
 import pytest_asyncio
 
+from router.config import HttpLimits, RouterConfig
 from tests.kit_edge.running import Running, running
 
 GRAPHQL_JSON = "application/graphql-response+json"
@@ -195,9 +197,24 @@ async def test_duplicate_url_parameters_are_400(router: Running) -> None:
 
 
 async def test_health_says_up(router: Running) -> None:
-    for path in ("live", "ready"):
+    for path in ("live", "startup", "ready"):
         async with router.http.get(router.url.replace("graphql", f"health/{path}")) as it:
             assert (it.status, await it.json()) == (200, {"status": "UP"})
+
+
+async def test_a_router_at_its_limit_takes_no_new_work_and_lives() -> None:
+    async with running(RouterConfig(http=HttpLimits(in_flight_max=1))) as router:
+        url = router.url.replace("graphql", "health/")
+        slow = asyncio.create_task(router.post({"query": "{ slow }"}))
+        async with asyncio.timeout(10):
+            await router.hall.started.wait()
+        for path, expected in (("live", 200), ("startup", 200), ("ready", 503)):
+            async with router.http.get(url + path) as it:
+                assert it.status == expected
+        router.hall.gate.set()
+        await slow
+        async with router.http.get(url + "ready") as it:
+            assert it.status == 200
 
 
 async def test_the_same_question_twice_is_planned_once(router: Running) -> None:
