@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from itertools import repeat
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
@@ -29,7 +30,7 @@ from datastores.series.port import (
     first_step_ms,
     width_for,
 )
-from datastores.series.tables import SCHEMA, SeriesSql, Span, horizon, names, rollups, samples
+from datastores.series.tables import SCHEMA, Row, SeriesSql, Span, horizon, names, rollups, samples
 
 T = TypeVar("T")
 _NAMES_PER_STATEMENT = 500
@@ -69,7 +70,7 @@ class RelationalSeries:
             return Appended(0, 0)
         series_ids, times_ms, values = zip(*samples, strict=True)
         check_samples(series_ids, times_ms, values)
-        last = dict(zip(zip(series_ids, times_ms, strict=True), values, strict=True))
+        last = _last_of_moments(series_ids, times_ms, values)
         async with self._turn():
             if self._partitioned:
                 await self._make_room(set(times_ms))
@@ -167,20 +168,26 @@ class RelationalSeries:
 
         await self._rows.write(work)
 
-    def _append(self, connection: Connection, last: Mapping[tuple[str, int], float]) -> int:
+    def _append(self, connection: Connection, last: Mapping[str, Mapping[int, float]]) -> int:
         """Put the samples and sum up what they touch; from when on samples are kept."""
-        series_ids = sorted({series_id for series_id, _ in last})
+        series_ids = sorted(last)
         self._sql.take_turns(connection, series_ids)
         from_ms = _horizon(connection, _SAMPLES)
         for some in _portions(series_ids):
             made = insert(connection, names).values([{"name": name} for name in some])
             connection.execute(made.on_conflict_do_nothing())
         keys = _keys(connection, series_ids)
-        rows = [(keys[name], at_ms, value) for (name, at_ms), value in last.items() if at_ms >= from_ms]
+        rows: list[Row] = []
+        touched: set[tuple[int, int]] = set()
+        smallest = WIDTHS_MS[0]
+        for name, points in last.items():
+            if from_ms:
+                points = {at_ms: value for at_ms, value in points.items() if at_ms >= from_ms}
+            key = keys[name]
+            rows += zip(repeat(key), points, points.values())
+            touched |= {(key, start_ms) for start_ms in {at_ms - at_ms % smallest for at_ms in points}}
         if rows:
             self._sql.insert(connection, rows)
-            smallest = WIDTHS_MS[0]
-            touched = {(key, at_ms - at_ms % smallest) for key, at_ms, _ in rows}
             smaller_ms = None
             for width_ms in WIDTHS_MS:
                 touched = {(key, at_ms - at_ms % width_ms) for key, at_ms in touched}
@@ -227,6 +234,18 @@ class RelationalSeries:
             return {series_id: by_name.get(series_id, nothing) for series_id in series_ids}
 
         return await self._rows.read(read)
+
+
+def _last_of_moments(
+    series_ids: Sequence[str], times_ms: Sequence[int], values: Sequence[float]
+) -> dict[str, dict[int, float]]:
+    """By series and moment, the last sample that was given of it."""
+    if series_ids.count(series_ids[0]) == len(series_ids):
+        return {series_ids[0]: dict(zip(times_ms, values, strict=True))}
+    last: dict[str, dict[int, float]] = {}
+    for series_id, at_ms, value in zip(series_ids, times_ms, values, strict=True):
+        last.setdefault(series_id, {})[at_ms] = value
+    return last
 
 
 def _parts(

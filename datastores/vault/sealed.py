@@ -28,6 +28,7 @@ T = TypeVar("T")
 
 # First byte of a sealed value: AES-256-GCM with a random 96-bit nonce before the ciphertext.
 _FORMAT = b"\x01"
+_FORMAT_BYTE = _FORMAT[0]
 _NONCE_BYTES = 12
 _HEAD_BYTES = 1 + _NONCE_BYTES
 _SEALED_BYTES_MIN = _HEAD_BYTES + 16
@@ -226,7 +227,7 @@ def _unseal_all(cipher: AESGCM, patient_id: str, values: Sequence[tuple[str, byt
     whose, decrypt, opened = _whose(patient_id), cipher.decrypt, []
     try:
         for context, sealed in values:
-            if sealed[:1] != _FORMAT or len(sealed) < _SEALED_BYTES_MIN:
+            if len(sealed) < _SEALED_BYTES_MIN or sealed[0] != _FORMAT_BYTE:
                 raise _no_sealed_value(sealed)
             opened.append(decrypt(sealed[1:_HEAD_BYTES], sealed[_HEAD_BYTES:], whose + context.encode()))
     except InvalidTag:
