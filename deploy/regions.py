@@ -97,7 +97,8 @@ def _settling(directory: RegionDirectory, region: str) -> Callable[[Event], Awai
     async def settle(event: Event) -> None:
         await directory.settle(region, [str(event.payload["user_id"])])
         try:
-            await directory.settle(region, [handle_name(str(event.payload["handle"]))])
+            handle = handle_name(str(event.payload["handle"]))
+            await directory.settle(region, [handle], of=str(event.payload["user_id"]))
         except Conflict:
             log.warning("a handle was taken in two regions at once: who came second logs in at home alone")
 

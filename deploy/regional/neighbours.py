@@ -66,6 +66,7 @@ class Neighbours:
         home = (await self.directory.regions_of([user_id])).get(user_id)
         if home != self.region:
             return
+        await self.directory.give_up(user_id)
         for region in sorted(self.expected - {self.region}):
             stores = self._platform(region).stores
             told = new_event(USER_ERASED, key=user_id, payload=event.payload, at_utc=event.at_utc)

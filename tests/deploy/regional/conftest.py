@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
+import pytest_asyncio
 
 from deploy.regions import Regions, regional_platform
 from deploy.settings import Region, Settings
 from tests.kit_regions.people import Door, doors_of
 
 
-@pytest.fixture
-async def embedded(tmp_path: Path) -> AsyncIterator[Regions]:
-    """Two regions over embedded stores."""
-    settings = Settings(
-        data_folder=tmp_path / "data", regions={"eu": Region(), "us": Region()}, home_region="eu"
-    )
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def embedded(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Regions]:
+    """Two regions over embedded stores, one pair for a module: each test brings people of its own."""
+    folder = tmp_path_factory.mktemp("regions") / "data"
+    settings = Settings(data_folder=folder, regions={"eu": Region(), "us": Region()}, home_region="eu")
     async with regional_platform(settings) as running:
         yield running
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def doors(embedded: Regions) -> AsyncIterator[dict[str, Door]]:
     """The doors of both."""
     async with doors_of(embedded) as found:

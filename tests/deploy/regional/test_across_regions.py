@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
+
 from authz.classes import Role
 from deploy.regions import Regions
 from subgraphs.audit import store as audit
+from subgraphs.audit.events import SUBJECT
+from subgraphs.audit.model import Pseudonyms
 from subgraphs.audit.store import RecordFilter
 from tests.kit_regions.people import (
     Door,
@@ -18,6 +22,7 @@ from tests.kit_regions.people import (
     until,
 )
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 ROSTER = """query R($first: Int, $after: String) {
   me { athletes(state: ACTIVE, first: $first, after: $after) {
     totalCount pageInfo { hasNextPage endCursor }
@@ -131,6 +136,10 @@ async def test_a_physician_treats_a_patient_at_home_elsewhere_and_is_recorded_th
     whole = "query L($id: ID!) { auditLog(filter: {targetId: $id}) { nodes { subgraph outcome } } }"
     own = (await doors["us"].data(whole, lind, id=mira.id))["auditLog"]["nodes"]
     assert {"shown", "refused", "changed"} <= {n["outcome"] for n in own}
-    rows = embedded.platforms["us"].stores.relational["audit"]
-    kept = await rows.read(lambda c: audit.list_records(c, RecordFilter(), limit=1000, before_number=None))
-    assert [each for each in kept if each.subgraph == "medical"] == []
+    us = embedded.platforms["us"]
+    target = Pseudonyms(us.secrets("audit-pseudonyms")).of(SUBJECT, mira.id)
+    about_her = RecordFilter(target=target)
+    kept = await us.stores.relational["audit"].read(
+        lambda c: audit.list_records(c, about_her, limit=1000, before_number=None)
+    )
+    assert kept == []

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
+
 from authz.classes import Role
 from authz.policies.rules import read_policy, stadion_policy
 from deploy.regions import Regions
 from tests.kit_regions.people import Door, arrive, become, leave_traces, somebody, treat, until
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 RECORD = """query Q($id: ID!) { user(id: $id) { handle
   medicalRecord(purpose: TREAT) { conditions { nodes { text } } } } }"""
 STAYS = "p, records-stay, anyone, CLINICAL|CLINICAL_RESTRICTED, *, abroad, *, deny"
@@ -26,8 +29,7 @@ async def test_a_region_may_keep_its_records_at_home(embedded: Regions, doors: d
 
         await until(opened)
 
-    eu = embedded.platforms["eu"].authorizer
-    eu.replace_policy(read_policy(f"{stadion_policy().text}\n{STAYS}\n"))
+    embedded.platforms["eu"].authorizer.replace_policy(read_policy(f"{stadion_policy().text}\n{STAYS}\n"))
     assert mira.condition in str(await doors["us"].data(RECORD, near, id=mira.id))  # at any door: it is whose
     shut = await doors["us"].ask(RECORD, far, id=mira.id)
     assert shut["data"]["user"] == {"handle": mira.handle, "medicalRecord": None}

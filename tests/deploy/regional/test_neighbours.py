@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from datetime import UTC, datetime
 
+import pytest
+
 from authz.classes import Relation, Role
 from authz.facts.model import RELATIONSHIP_TOPIC, RelationshipFact
 from datastores.events.outbox import new_event
@@ -13,6 +15,7 @@ from router.execution.transport import SubgraphRequest
 from router.operation.model import OperationKind
 from tests.kit_regions.people import Door, Person, arrive, become, coach, ride, somebody, until
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 ADDED = "subscription S($id: ID!) { activityAdded(athleteId: $id) { id name } }"
 
 
@@ -113,3 +116,12 @@ async def test_who_is_erased_at_home_is_gone_everywhere(embedded: Regions, doors
 
     await until(gone)
     assert (await doors["eu"].data("{ me { handle } }", mira))["me"] == {"handle": mira.handle}
+
+    # The handle is free, also in another region: that is how somebody changes where they are at home.
+    again = somebody("tomas")
+    again.handle, again.email, again.password = tomas.handle, tomas.email, tomas.password
+    await arrive(embedded, doors["eu"], again)
+    assert (await doors["us"].data("{ me { id handle } }", again))["me"] == {
+        "id": again.id,
+        "handle": tomas.handle,
+    }
