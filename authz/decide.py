@@ -18,7 +18,16 @@ from authz.facts.supposed import SupposedFacts
 from authz.identity.keys import Clock, now_utc
 from authz.identity.subject import Subject
 from authz.identity.surroundings import NO_ZONES, NetworkZones
-from authz.policies.case import AUTHENTICATED, Case, Party, actor_of, base_party, classed_by_labels, party_of
+from authz.policies.case import (
+    AUTHENTICATED,
+    Case,
+    Party,
+    actor_of,
+    base_party,
+    classed_by_labels,
+    party_of,
+    strangers_party,
+)
 from authz.policies.conditions import Depends
 from authz.policies.rules import Policy, stadion_policy
 from authz.policies.table import DecisionTable
@@ -280,7 +289,7 @@ class RequestAuthorizer:
         asked = classed_by_labels(question)
         party, case = self._party(asked.owner_id), self._case(asked)
         traces = [
-            traced(rule, case)
+            traced(rule.reaching(party), case)
             for rule in self._table.concerned(asked.data_class, asked.action)
             if rule.parties <= party
         ]
@@ -305,7 +314,6 @@ class RequestAuthorizer:
         """Whose rows this subject could be shown at all; asked once a request, for row-level security."""
         if self._reach is None:
             standings = await self._all_standings()
-            base = base_party(self.subject)
             self._reach = Reach(
                 self.subject.id,
                 frozenset(owner for owner in standings if self._is_something_to(owner)),
@@ -314,7 +322,9 @@ class RequestAuthorizer:
                     for data_class in DataClass
                     for action in Action
                     if _some_rule_may_allow(
-                        self._table, base, self._case(Question(None, data_class, action.value))
+                        self._table,
+                        strangers_party(self.subject, data_class),
+                        self._case(Question(None, data_class, action.value)),
                     )
                 ),
             )

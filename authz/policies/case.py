@@ -53,6 +53,12 @@ def base_party(subject: Subject) -> Party:
     return frozenset({ANYONE, AUTHENTICATED, *(role.value for role in subject.roles), *limited})
 
 
+def strangers_party(subject: Subject, data_class: str) -> Party:
+    """What the subject is to people whom none of its roles is assigned for, in this class."""
+    shut = {limit.role.value for limit in subject.limits if data_class not in limit.classes}
+    return base_party(subject) - shut
+
+
 def with_implied(parties: Party) -> Party:
     """What a rule's parties are besides what they say: whoever has a role or relation has logged in."""
     alone = {ANYONE, Role.PARTNER.value, Role.SERVICE.value, Relation.BLOCKED.value}

@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from importlib.resources import files
 from typing import Final
 
@@ -48,8 +49,16 @@ class NamedPolicies:
         return self._said(subject, policy) is False
 
     def _said(self, subject: Subject, policy: str) -> bool | None:
-        """What the rules say; None where none speaks of this caller and policy."""
+        """What the rules say; None where none speaks of this caller and policy. A role that is limited to
+        some people grants nothing, for here nobody asks whom it is about; what it is denied stays denied."""
         words = words_of(subject)
+        if subject.limits:
+            whole = words_of(replace(subject, limits=()))
+            if self._said_to(whole, policy) is False:
+                return False
+        return self._said_to(words, policy)
+
+    def _said_to(self, words: frozenset[str], policy: str) -> bool | None:
         key = (words, policy)
         if key not in self._known:
             if len(self._known) >= ANSWERS_MAX:
@@ -73,7 +82,7 @@ def words_of(subject: Subject) -> frozenset[str]:
     words = {ANYONE}
     if subject.authenticated:
         words |= {AUTHENTICATED, f"user:{subject.id}"}
-        words |= {f"role:{role.value}" for role in subject.roles}
+        words |= {f"role:{role.value}" for role in subject.roles if subject.limit_of(role) is None}
         words |= {f"scope:{scope}" for scope in subject.scopes}
         words |= {f"acr:{level}" for level in range(1, subject.acr + 1)}
         named = {"client": subject.client_id, "region": subject.region, "device": subject.device}

@@ -9,7 +9,7 @@ import pytest
 from authz.classes import DataClass, Purpose, Relation, Role, Visibility
 from authz.decide import Authorizer, Decision, Obligation, Question
 from authz.facts import MemoryFacts, Standing
-from authz.identity.subject import ANONYMOUS, Subject
+from authz.identity.subject import ANONYMOUS, RoleLimit, Subject
 from authz.policies import conditions
 from authz.policies.conditions import Depends, Kind
 from authz.policies.rules import read_policy
@@ -268,6 +268,29 @@ async def test_an_explanation_names_the_rule_and_what_the_others_lack(known, aut
         "location-coach": ("link:location",),
         "consent-deny-training": ("consent_denies",),
     }
+
+
+async def test_an_explanation_says_that_a_limited_role_does_not_count_for_somebody(known, authorizer):
+    known.put(a_fact("coach", Relation.COACH, "ann", "training"))
+    limited = replace(COACH, limits=(RoleLimit(Role.TRAINER),))
+    question = Question("ann", TRAINING)
+    explanation = await authorizer.for_request(limited).explain(question)
+    assert {trace.rule: trace.failing for trace in explanation.rules if trace.allows} == {
+        "training-coach": ("assigned:trainer",)
+    }
+    known.put(a_fact("coach", Relation.ASSIGNED, "ann", "trainer"))
+    explanation = await authorizer.for_request(limited).explain(question)
+    assert explanation.decision == Decision(allowed=True, rule="training-coach")
+
+
+async def test_what_a_limited_role_may_ever_see_is_asked_of_the_row(authorizer):
+    limited = Subject("ada", frozenset({Role.ADMINISTRATOR}), acr=2, limits=(RoleLimit(Role.ADMINISTRATOR),))
+    assert authorizer.can_ever(limited, DataClass.AUDIT)
+    reach = await authorizer.for_request(limited).reach()
+    assert ("AUDIT", "read") not in reach.strangers
+    everywhere = replace(limited, limits=(RoleLimit(Role.ADMINISTRATOR, frozenset({DataClass.AUDIT})),))
+    reach = await authorizer.for_request(everywhere).reach()
+    assert {data_class for data_class, _ in reach.strangers} == {"AUDIT", "PUBLIC", "SOCIAL", "PERSONAL"}
 
 
 async def test_the_most_open_of_several_allowed_views_counts(known, clock):

@@ -6,7 +6,7 @@ import pytest
 
 from authz.classes import Role
 from authz.errors import PolicyInvalid
-from authz.identity.subject import ANONYMOUS, Subject
+from authz.identity.subject import ANONYMOUS, RoleLimit, Subject
 from authz.policies.named import NamedPolicies
 
 RULES = """
@@ -73,6 +73,15 @@ def test_a_deny_is_told_from_no_word_at_all(subject: Subject, policy: str, forbi
     policies = NamedPolicies(RULES)
     assert policies.forbids(subject, policy) is forbidden
     assert policies.forbids(subject, policy) is forbidden  # as it is kept
+
+
+def test_a_limited_role_grants_nothing_and_denies_as_ever() -> None:
+    limited = Subject("t", roles=frozenset({Role.TRAINER}), limits=(RoleLimit(Role.TRAINER),))
+    policies = NamedPolicies(RULES + "p, role:trainer, scores, deny\np, authenticated, scores, allow\n")
+    assert [policies.grants(each, "read_plan") for each in (TRAINER, limited)] == [True, False]
+    assert [policies.grants(each, "scores") for each in (TRAINER, limited)] == [False, False]
+    assert policies.grants(limited, "news")
+    assert policies.forbids(limited, "scores")
 
 
 def test_an_empty_file_grants_nothing() -> None:

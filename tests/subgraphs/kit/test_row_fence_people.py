@@ -41,6 +41,9 @@ ANNA, BEN, CARL = (Subject(each, frozenset({Role.ATHLETE}), acr=1) for each in (
 ADMINISTRATOR = Subject("ada", frozenset({Role.ADMINISTRATOR}), acr=2)
 MODERATOR = Subject("noor", frozenset({Role.MODERATOR}), acr=2)
 LIMITED = Subject("noor", frozenset({Role.MODERATOR}), acr=2, limits=(RoleLimit(Role.MODERATOR),))
+LIMITED_ADMINISTRATOR = Subject(
+    "ada", frozenset({Role.ADMINISTRATOR}), acr=2, limits=(RoleLimit(Role.ADMINISTRATOR),)
+)
 
 
 @pytest.fixture(scope="module")
@@ -116,6 +119,8 @@ async def test_accounts_are_shown_by_whose_they_are(server_url: str) -> None:
             (CARL, (COACHES_ANNA, a_fact("anna", Relation.BLOCKED, "carl")), [], []),
             (MODERATOR, (), [], []),
             (ADMINISTRATOR, (), both, []),
+            (LIMITED_ADMINISTRATOR, (), [], []),
+            (LIMITED_ADMINISTRATOR, (a_fact("ada", Relation.ASSIGNED, "ben", "administrator"),), ["ben"], []),
         ):
             with request_of(subject, *facts):
                 for table, column in OWNED.items():
@@ -223,6 +228,7 @@ async def test_records_are_shown_to_whom_they_are_about_and_to_who_acted(server_
             (CARL, 0, set()),
             (ANONYMOUS, 0, set()),
             (ADA, 3, {"lind", "mira", "kim", "tomas"}),
+            (LIMITED_ADMINISTRATOR, 0, set()),
         ):
             with request_of(subject):
                 assert len(await rows.read(found("audit_records", "number"))) == records, subject.id
