@@ -64,7 +64,6 @@ _CODES: tuple[ErrorCode, ...] = (
     ErrorCode(
         "SUBGRAPH_COST_ESTIMATED_TOO_EXPENSIVE", 200, "a fetch was left out: over its subgraph's cost limit"
     ),
-    ErrorCode("MIXED_INTROSPECTION", 400, "introspection and other root fields in one operation"),
     ErrorCode("INTROSPECTION_DISABLED", 400, "introspection is off on this router"),
     # persisted documents
     ErrorCode("PERSISTED_QUERY_NOT_FOUND", 200, "the hash is not known yet; send the document once"),

@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 import dataclasses
 import json
+import re
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +20,7 @@ from deploy.cli import every_command
 from router import reference
 from router.config import OperationLimits, RouterConfig
 from router.errors import ERROR_CODES
-from router.instruments import Instruments
+from router.instruments import Counter, Distribution, Instruments
 from router.telemetry import SPANS
 
 ROUTER = Path(reference.__file__).parent
@@ -83,6 +85,62 @@ def test_every_code_that_the_router_raises_is_in_the_table() -> None:
     assert raised <= set(ERROR_CODES)
 
 
+def test_every_code_that_an_error_class_has_is_in_the_table() -> None:
+    held = {
+        one.value.value
+        for file in ROUTER.rglob("*.py")
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ClassDef)
+        for one in node.body
+        if isinstance(one, ast.Assign | ast.AnnAssign) and isinstance(one.value, ast.Constant)
+        for name in ([one.target] if isinstance(one, ast.AnnAssign) else one.targets)
+        if isinstance(name, ast.Name) and name.id == "code"
+        if isinstance(one.value.value, str) and one.value.value
+    }
+    assert len(held) > 5
+    assert held <= set(ERROR_CODES)
+
+
+def test_no_code_is_promised_that_nothing_says() -> None:
+    """Each code stands somewhere beside the table: where it is raised, or where subgraphs raise it."""
+    folders = ("router", "subgraphs", "authz", "deploy")
+    texts = [
+        file.read_text(encoding="utf-8")
+        for folder in folders
+        for file in (ROUTER.parent / folder).rglob("*.py")
+        if file.name != "errors.py" or file.parent.name != "router"
+    ]
+    table = (ROUTER / "errors.py").read_text(encoding="utf-8")
+    said = {
+        code for code in ERROR_CODES if any(f'"{code}"' in it for it in texts) or table.count(f'"{code}"') > 1
+    }
+    assert set(ERROR_CODES) - said == set()
+
+
+def test_a_metrics_labels_on_the_page_are_those_that_it_gets() -> None:
+    """Where it is counted: the names stand in the call, in the order of the page."""
+    counted = re.compile(
+        r"\b(\w+)\.(?:add|record|set|series)\((?:[^(){}]|\([^()]*\))*?\{((?:\"[\w.]+\": [^,{}]+,? ?)+)\}"
+    )
+    by_variable = {
+        name: one
+        for module in list(sys.modules.values())
+        if module.__name__.startswith("router.")
+        for name, one in vars(module).items()
+        if isinstance(one, Counter | Distribution)
+    }
+    checked = 0
+    for file in ROUTER.rglob("*.py"):
+        for variable, labels in counted.findall(file.read_text(encoding="utf-8")):
+            one = by_variable.get(variable)
+            if one is None or not one.labels:
+                continue
+            given = re.findall(r'"([\w.]+)":', labels)
+            assert len(given) == len(one.labels), (file.name, variable, given, one.labels)
+            checked += 1
+    assert checked >= 10
+
+
 def test_a_setting_without_a_meaning_is_named() -> None:
     @dataclass(frozen=True)
     class Bare:
@@ -93,7 +151,7 @@ def test_a_setting_without_a_meaning_is_named() -> None:
 
 
 def test_a_limit_without_a_meaning_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delitem(reference.FIXED_MEANINGS, "planner.depth_max")  # type: ignore[arg-type]
+    monkeypatch.delitem(reference.FIXED_MEANINGS, "planner.depth_max")
     with pytest.raises(reference.Undocumented, match=r"`planner\.depth_max`"):
         list(reference.limits())
 
