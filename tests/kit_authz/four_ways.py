@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from datetime import datetime
+from inspect import signature
 from typing import Any, TypeAlias
 
 import strawberry
@@ -58,7 +59,7 @@ class Situation:
     ) -> None:
         """The row that `question` is about, and these facts, no others, at this time."""
         self.now = now
-        told = {name: getattr(question, name) for name in RowAccess.__dataclass_fields__}
+        told = {name: getattr(question, name) for name in signature(RowAccess).parameters}
         self.access = RowAccess(**told)
         self.facts = MemoryFacts()
         self.facts.put(*facts)
