@@ -90,9 +90,7 @@ def _run(settings: Settings, listening: socket.socket, *, demo: bool, persisted:
             runner.run(_serve(settings, listening, demo=demo, persisted=persisted))
 
 
-async def _serve(
-    settings: Settings, listening: socket.socket, *, demo: bool, persisted: Path | None
-) -> None:
+async def _serve(settings: Settings, listening: socket.socket, *, demo: bool, persisted: Path | None) -> None:
     from deploy.assemble import platform
     from deploy.demo.seed import seed_demo
     from deploy.endpoint import config_of, endpoint
