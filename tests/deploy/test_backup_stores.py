@@ -212,6 +212,9 @@ def test_every_server_is_backed_up_restored_and_counted_in_the_drill(
 async def drill_on_servers(place: Place, servers: list[str]) -> None:
     """Counted on each server, of which nothing is left that was not there before."""
     target = drill_target(place.settings, servers, Path("unused"))
+    in_a_folder = {each.what: each for each in await place.drill()}
+    assert [each for each in in_a_folder.values() if not each.ok] == []
+    assert "`--server redis://…` restores and counts them" in in_a_folder["events"].told
     findings = await place.drill(*servers)
     assert [each for each in findings if not each.ok] == []
     assert {"series", "graph", "documents", "events"} <= {each.what for each in findings}
