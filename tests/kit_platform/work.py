@@ -70,7 +70,8 @@ def counting() -> Iterator[None]:
     async def counted_load(self: Any, owner_ids: Iterable[str | None]) -> None:
         tally, asked = _current.get(), set(owner_ids)
         if tally is not None:
-            tally.owners += len(asked)
+            # Of whom nothing is remembered from the request before: what is known costs nothing.
+            tally.owners += sum(each is not None and self._unknown(each) for each in asked)
         await load_owners(self, asked)
 
     event.listen(Engine, "before_cursor_execute", _sent)

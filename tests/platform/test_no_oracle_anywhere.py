@@ -30,9 +30,18 @@ OPEN_GLASS = """mutation { breakGlass(input: {userId: "demo-athlete",
 
 
 @pytest.fixture(scope="module")
-def world(changing: Seeded) -> Iterator[World]:
+def world(changing: Seeded, monkeypatch_module: pytest.MonkeyPatch) -> Iterator[World]:
+    """Each request loads its own facts: what is remembered for a moment tells of time and of anybody's change
+    in this process, nothing of one secret."""
+    monkeypatch_module.setattr(changing.platform.authorizer, "_remember_s", 0.0)
     with counting():
         yield World(changing)
+
+
+@pytest.fixture(scope="module")
+def monkeypatch_module() -> Iterator[pytest.MonkeyPatch]:
+    with pytest.MonkeyPatch.context() as patched:
+        yield patched
 
 
 @pytest.mark.parametrize("secret", SECRETS, ids=lambda each: each.domain)
@@ -121,9 +130,9 @@ def same_bucket(one: Work, other: Work, about: str) -> None:
 
 
 def test_whoever_may_see_it_is_seen_to_cost_more(world: World) -> None:
-    """The count is no blind one: her own record costs her what it costs nobody else."""
-    query = OF_HER % "medicalRecord(purpose: PATRQT) { conditions { totalCount nodes { text } } }"
-    _, hers = world.look(query, "mira")
+    """The count is no blind one: her record costs her physician what it costs nobody else."""
+    query = OF_HER % "medicalRecord(purpose: TREAT) { conditions { totalCount nodes { text } } }"
+    _, hers = world.look(query, "lind")
     _, his = world.look(query, "tomas")
     assert len(hers.statements) > len(his.statements)
     assert hers.steps - his.steps > STEPS_PER_BUCKET
