@@ -18,6 +18,8 @@ import msgspec
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from authz.identity.kept_revocations import KeptRevocations
+from authz.identity.revocation import TOKEN_LIFETIME, RevokedSessions
 from authz.identity.subject import Subject
 from authz.question import Question
 from datastores.blobs.files import FileBlobs
@@ -102,12 +104,24 @@ def file_routes(platform: Platform, *, at: str | None = None) -> tuple[BaseRoute
     if not isinstance(blobs, FileBlobs):
         return ()
 
+    kept = KeptRevocations(platform.stores.facts_rows, RevokedSessions(), clock=platform.now)
+
     async def still(sealed: str) -> bool:
         grant = made.opened(sealed)
         if grant is None or not platform.verifier.still_valid(grant.subject):
+            return False
+        if await _is_revoked(grant.subject, kept):
             return False
         answers = await platform.authorizer.for_request(grant.subject).decide(grant.questions)
         return bool(answers) and all(each.allowed and each.mask is None for each in answers)
 
     app = BlobLinks(blobs, made.links, still=still, clock_s=lambda: platform.now().timestamp())
     return (Mount(at or urlsplit(platform.settings.files_url).path, app),)
+
+
+async def _is_revoked(subject: Subject, kept: KeptRevocations) -> bool:
+    """Whether the session, or all that its holder was given, was revoked since, in whatever process."""
+    if subject.expires_at_utc is None:
+        return True
+    ended = {each.revoked_id for each in await kept.since(subject.expires_at_utc - TOKEN_LIFETIME)}
+    return not ended.isdisjoint({subject.session_id, subject.id})

@@ -49,6 +49,7 @@ async def _serve(name: str, listening: socket.socket, settings: Settings) -> Non
     from authz.identity.kept_revocations import KeptRevocations
     from authz.identity.revocation import RevokedSessions
     from deploy.endpoint import config_of, jwks_route
+    from deploy.file_links import file_routes
     from deploy.offline import claimed_platform
     from deploy.revocations import revocations_route
     from deploy.stores import SUBGRAPHS
@@ -65,6 +66,8 @@ async def _serve(name: str, listening: socket.socket, settings: Settings) -> Non
             kept = KeptRevocations(running.stores.facts_rows, RevokedSessions())
             key = call_key(internal_secret(running))
             app.router.routes += [jwks_route(running), revocations_route(kept, key)]
+        if name == "training":
+            app.router.routes += file_routes(running)
         config = config_of(settings)
         app.state.drain = Drain(
             in_flight_max=config.http.in_flight_max, streams_max=config.streams.connections_max

@@ -13,11 +13,15 @@ import httpx2
 import pytest
 
 from authz.classes import DataClass, Role
+from authz.identity.kept_revocations import KeptRevocations
+from authz.identity.revocation import RevokedSessions
 from authz.identity.subject import Subject
 from authz.question import Question
 from datastores.blobs.files import FileBlobs
 from datastores.blobs.s3 import S3Blobs
-from deploy.file_links import UNASKED_VALID_S, VALID_S, FileLinks, Grant, file_routes
+from deploy.assemble import platform
+from deploy.endpoint import endpoint
+from deploy.file_links import UNASKED_VALID_S, VALID_S, FileLinks, Grant, file_links, file_routes
 from deploy.regions import Regions, regional_platform
 from deploy.settings import Region, Settings
 from subgraphs.training.ports import OriginalFile
@@ -162,3 +166,33 @@ async def test_files_are_mounted_where_the_setting_says_and_refuse_strangers(reg
     async with httpx2.AsyncClient(transport=httpx2.ASGITransport(mount), base_url="http://t") as http:
         for path in ("/files/eu/activities/a/b", "/files/eu/", "/files/eu/x?signature=1&until=9"):
             assert (await http.get(path)).status_code == 403
+
+
+async def test_the_endpoint_of_one_platform_serves_files_until_any_process_ends_the_session(
+    tmp_path: Path,
+) -> None:
+    now = datetime.now(UTC)
+    mira = Subject("mira", frozenset({Role.ATHLETE}), "s1", 1, expires_at_utc=now + timedelta(minutes=5))
+    async with platform(Settings(data_folder=tmp_path / "data")) as running:
+        assert isinstance(running.stores.blobs, FileBlobs)
+        await running.stores.blobs.put("a/b", chunks(b"0123456789"), size_bytes_max=10)
+        app = endpoint(running)
+        asked = [Question("mira", DataClass.LOCATION)]
+        made = await file_links(running).link(mira, OriginalFile("a/b", "n", ""), asked, now=now)
+        nobodys = [Question("somebody else", DataClass.LOCATION)]
+        never = await file_links(running).link(mira, OriginalFile("a/b", "n", ""), nobodys, now=now)
+        async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://t") as http:
+            assert (await http.get(made.url)).content == b"0123456789"
+            assert (await http.head(made.url)).headers["content-length"] == "10"
+            assert (await http.put(made.url, content=b"mine")).status_code == 403
+            assert (await http.get(never.url)).status_code == 403
+            # As accounts' own process would write it down, of which this one hears nothing.
+            elsewhere = KeptRevocations(running.stores.facts_rows, RevokedSessions())
+            revoked = {"user_id": "mira", "session_id": "s1", "reason": "test"}
+            await elsewhere.apply_event(revoked | {"revoked_at_utc": now.isoformat()})
+            assert (await http.get(made.url)).status_code == 403
+
+
+async def chunks(*parts: bytes) -> AsyncIterator[bytes]:
+    for part in parts:
+        yield part
