@@ -7,7 +7,7 @@ never occur, duplicates. The signature is canonical text and the key of the plan
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from operator import is_
 from typing import Final, TypeAlias, cast
 
@@ -61,9 +61,11 @@ class _Expansion:
     fragments: Mapping[str, FragmentDefinitionNode]
     selections_count: int = 0
     increments_count: int = 0
+    spread: dict[tuple[str, str], tuple[int, list[NormalSelection]]] = field(default_factory=dict)
+    """By fragment and type of the object: how many selections it expands to, and what they are."""
 
-    def count(self) -> None:
-        self.selections_count += 1
+    def count(self, selections_count: int = 1) -> None:
+        self.selections_count += selections_count
         if self.selections_count > SELECTIONS_MAX:
             raise PlanTooComplex(f"the operation expands to more than {SELECTIONS_MAX} selections")
 
@@ -150,6 +152,9 @@ def _expand(node: SelectionSetNode, parent_type: str, expansion: _Expansion) -> 
             found.append(_field(selection, parent_type, conditions, expansion))
             continue
         if isinstance(selection, FragmentSpreadNode):
+            if not selection.directives:
+                found.extend(_spread(selection.name.value, parent_type, expansion))
+                continue
             definition = expansion.fragments[selection.name.value]
             type_condition, inner = definition.type_condition.name.value, definition.selection_set
         elif isinstance(selection, InlineFragmentNode):
@@ -161,6 +166,21 @@ def _expand(node: SelectionSetNode, parent_type: str, expansion: _Expansion) -> 
         found.extend(
             _fragment(type_condition, inner, parent_type, expansion, conditions=conditions, defer=defer)
         )
+    return found
+
+
+def _spread(name: str, parent_type: str, expansion: _Expansion) -> list[NormalSelection]:
+    """A named fragment without conditions, expanded once for each type: what nests does not multiply."""
+    known = expansion.spread.get((name, parent_type))
+    if known is not None:
+        expansion.count(known[0])
+        return known[1]
+    selections_before, increments_before = expansion.selections_count, expansion.increments_count
+    definition = expansion.fragments[name]
+    condition = definition.type_condition.name.value
+    found = _fragment(condition, definition.selection_set, parent_type, expansion, conditions=(), defer=None)
+    if expansion.increments_count == increments_before:  # each `@defer` has a number of its own
+        expansion.spread[name, parent_type] = (expansion.selections_count - selections_before, found)
     return found
 
 
@@ -262,10 +282,10 @@ def _merged(selections: Iterable[NormalSelection]) -> tuple[NormalSelection, ...
     plain = {one.response_key for one in selections if isinstance(one, NormalField) and not one.conditions}
     if len(plain) == len(selections):
         return selections
-    merged: dict[tuple[object, ...], list[NormalSelection]] = {}
+    merged: dict[tuple[object, ...], dict[int, NormalSelection]] = {}
     for selection in selections:
-        merged.setdefault(_identity(selection), []).append(selection)
-    joined = [_joined(group) for group in merged.values()]
+        merged.setdefault(_identity(selection), {})[id(selection)] = selection
+    joined = [_joined([*group.values()]) for group in merged.values()]
     plain = {s.response_key for s in joined if isinstance(s, NormalField) and not s.conditions}
     return tuple(kept for s in joined if (kept := _uncovered(s, plain, top=True)) is not None)
 

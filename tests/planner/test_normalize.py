@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
+from router.operation import normalize
 from router.operation.normalize import print_selections
-from tests.kit_planner.cases import load_case, normal_of
+from schema.supergraph import read_supergraph
+from tests.kit_planner.cases import TESTS, load_case, normal_of
 
 
 @pytest.mark.parametrize(
@@ -41,3 +45,24 @@ def test_equal_meanings_have_equal_signatures() -> None:
     other = normal_of(supergraph, "{ me { ...F name } } fragment F on User { id }")
     assert one.signature == other.signature
     assert one.signature != normal_of(supergraph, "{ me { name id } }").signature
+
+
+def test_fragments_that_nest_are_expanded_once_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A text of a kilobyte would otherwise keep the event loop for as long as it can multiply."""
+    expanded: list[object] = []
+    field = normalize._field
+
+    def counted(node: Any, *rest: Any) -> Any:
+        expanded.append(node)
+        return field(node, *rest)
+
+    monkeypatch.setattr(normalize, "_field", counted)
+    supergraph = read_supergraph((TESTS / "benchmarks" / "gateway" / "supergraph.graphql").read_text())
+    levels = "".join(
+        f"fragment F{level} on Product {{ {f'reviews {{ product {{ ...F{level + 1} }} }} ' * 2} }} "
+        for level in range(11)
+    )
+    query = f"{{ topProducts {{ ...F0 }} }} {levels} fragment F11 on Product {{ upc }}"
+    normal = normal_of(supergraph, query)
+    assert len(expanded) == 1 + 11 * 4 + 1
+    assert normal.signature.count("reviews") == 11
