@@ -46,6 +46,7 @@ CHANGES: dict[str, list[Any]] = {
     "device": ["attested"],
     "expires_at_utc": [NOON + timedelta(minutes=1)],
     "client_address": ["192.0.2.1"],
+    "served_in": ["us"],
     "limits": [
         (RoleLimit(Role.ATHLETE),),
         (RoleLimit(Role.ATHLETE, frozenset({DataClass.TRAINING})),),
