@@ -122,6 +122,8 @@ ROUTES: Mapping[str, Route] = {
     "Mutation.updateWardProfile": _owner("userId"),
     "Mutation.endWardCoachLink": _object("id"),
     "Mutation.uploadActivityFile": HOME,
+    "Mutation.prepareActivityUpload": HOME,
+    "Mutation.importUpload": HOME,
     "Mutation.createActivity": HOME,
     "Mutation.updateActivity": HOME,
     "Mutation.deleteActivity": HOME,

@@ -15,8 +15,9 @@ from subgraphs.kit.guard import Decides
 from subgraphs.kit.subgraph import AuthorizesRequests
 from subgraphs.training.files.imported import FileLimits
 from subgraphs.training.graph.context import TrainingContext
-from subgraphs.training.graph.roots import Mutation, Query, Subscription
+from subgraphs.training.graph.roots import Query, Subscription
 from subgraphs.training.graph.types import ActivityType, UserType
+from subgraphs.training.graph.uploads import Mutation
 from subgraphs.training.ports import TrainingPorts
 from subgraphs.training.store.tables import prepare
 

@@ -123,6 +123,46 @@ async def test_an_original_is_read_by_a_link_until_the_right_to_it_ends(regions:
         await until(logged_out)
 
 
+PREPARE = """mutation P($input: PrepareUploadInput!) { prepareActivityUpload(input: $input) {
+  place { id url headers { name value } validUntil } userErrors { code field } } }"""
+IMPORT = """mutation I($input: ImportUploadInput!) { importUpload(input: $input) {
+  activities { originalFile { sizeBytes sha256 } } alreadyImported userErrors { code field } } }"""
+
+
+async def test_a_file_is_put_by_a_link_for_just_its_bytes_and_imported_then(regions: Regions) -> None:
+    mira = somebody("mira")
+    async with doors_of(regions) as doors:
+        door = doors["eu"]
+        await arrive(regions, door, mira)
+        sha256 = hashlib.sha256(CONTENT).hexdigest()
+        given = {"sizeBytes": len(CONTENT), "sha256": sha256}
+        for wrong, code in (({"sizeBytes": 0}, "BAD_SIZE"), ({"sha256": "X" * 64}, "BAD_HASH")):
+            refused = (await door.data(PREPARE, mira, input=given | wrong))["prepareActivityUpload"]
+            assert (refused["place"], [each["code"] for each in refused["userErrors"]]) == (None, [code])
+        place = (await door.data(PREPARE, mira, input=given))["prepareActivityUpload"]["place"]
+        taking = {"uploadId": place["id"], "sha256": sha256}
+        early = (await door.data(IMPORT, mira, input=taking))["importUpload"]
+        assert early["userErrors"] == [{"code": "NOT_FOUND", "field": "uploadId"}]
+        assert (await door.http.put(place["url"], content=CONTENT[:-1])).status_code == 422
+        assert (await door.http.put(place["url"], content=CONTENT)).status_code == 200
+        taken = (await door.data(IMPORT, mira, input=taking))["importUpload"]
+        assert (taken["userErrors"], taken["alreadyImported"]) == ([], False)
+        assert [each["originalFile"] for each in taken["activities"]] == [given]
+        again = (await door.data(IMPORT, mira, input=taking))["importUpload"]
+        assert [each["code"] for each in again["userErrors"]] == ["NOT_FOUND"]
+
+        # What is no activity is not kept.
+        junk = b"no activity"
+        told = {"sizeBytes": len(junk), "sha256": hashlib.sha256(junk).hexdigest()}
+        place = (await door.data(PREPARE, mira, input=told))["prepareActivityUpload"]["place"]
+        assert (await door.http.put(place["url"], content=junk)).status_code == 200
+        taking = {"uploadId": place["id"], "sha256": told["sha256"]}
+        refused = (await door.data(IMPORT, mira, input=taking))["importUpload"]
+        assert (refused["activities"], len(refused["userErrors"])) == ([], 1)
+        blobs = regions.platforms["eu"].stores.blobs
+        assert [key.rpartition("/")[2] async for key in blobs.list_keys()] == [sha256]
+
+
 def test_a_grant_is_sealed_and_opens_for_who_made_it_alone(tmp_path: Path) -> None:
     links = FileLinks(FileBlobs(tmp_path), b"k" * 32, base_url="/files")
     subject = Subject(

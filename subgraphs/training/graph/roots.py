@@ -29,7 +29,7 @@ from subgraphs.training.graph.fields import authenticated_subscription
 from subgraphs.training.graph.types import ActivityType, Info, visible_activity
 from subgraphs.training.graph.values import ThresholdType
 from subgraphs.training.graph.words import CreateActivityInput, SetThresholdInput, UpdateActivityInput
-from subgraphs.training.imports import ImportState, import_content
+from subgraphs.training.imports import ImportOutcome, ImportState, import_content
 from subgraphs.training.model import THRESHOLD_UNITS, Activity
 from subgraphs.training.store.activities import by_ids
 
@@ -66,6 +66,19 @@ class UploadActivityFilePayload:
     already_imported: bool
     warnings: list[ImportWarningType]
     user_errors: list[UserError]
+
+    @classmethod
+    def of(cls, outcome: ImportOutcome) -> UploadActivityFilePayload:
+        """The payload of an import."""
+        errors = []
+        if outcome.state is ImportState.REFUSED:
+            errors = [UserError(code=outcome.code or "", field="file", message=outcome.message or "")]
+        return cls(
+            activities=[ActivityType.of(each) for each in outcome.activities],
+            already_imported=outcome.state is ImportState.ALREADY_THERE,
+            warnings=[ImportWarningType.of(each) for each in outcome.warnings],
+            user_errors=errors,
+        )
 
 
 @classified(DataClass.PUBLIC)
@@ -123,7 +136,8 @@ class Query:
         return found
 
 
-async def _require_write(info: Info, athlete_id: str, action: str = "write") -> None:
+async def require_write(info: Info, athlete_id: str, action: str = "write") -> None:
+    """Errors: PublicError FORBIDDEN where the policy lets the caller not change this athlete's training."""
     if not await may_write(info.context.decisions, athlete_id, action=action):
         raise PublicError("FORBIDDEN", "not allowed to change this athlete's training")
 
@@ -132,7 +146,7 @@ async def _own_activity(info: Info, activity_id: str, action: str) -> Activity:
     found = await visible_activity(info, activity_id)
     if found is None:
         raise not_found()
-    await _require_write(info, found.row.athlete_id, action)
+    await require_write(info, found.row.athlete_id, action)
     return found.row
 
 
@@ -156,20 +170,12 @@ class Mutation:
     ) -> UploadActivityFilePayload | None:
         """Import a FIT, GPX or TCX file, plain or gzipped. What can be read is read; the rest is told."""
         athlete_id, ports = info.context.caller_id, info.context.ports
-        await _require_write(info, athlete_id)
+        await require_write(info, athlete_id)
         if not isinstance(file, UploadedFile):
             raise PublicError("BAD_INPUT", "`file` takes a file of a multipart request")
         content = await _content(file, ports.limits.file_bytes_max)
         outcome = await import_content(ports, athlete_id, content, file_name=_plain(file.filename))
-        errors = []
-        if outcome.state is ImportState.REFUSED:
-            errors = [UserError(code=outcome.code or "", field="file", message=outcome.message or "")]
-        return UploadActivityFilePayload(
-            activities=[ActivityType.of(each) for each in outcome.activities],
-            already_imported=outcome.state is ImportState.ALREADY_THERE,
-            warnings=[ImportWarningType.of(each) for each in outcome.warnings],
-            user_errors=errors,
-        )
+        return UploadActivityFilePayload.of(outcome)
 
     @resolved(authenticated=True)
     async def create_activity(
@@ -179,7 +185,7 @@ class Mutation:
     ) -> ActivityPayload | None:
         """An activity by hand."""
         athlete_id = info.context.caller_id
-        await _require_write(info, athlete_id)
+        await require_write(info, athlete_id)
         draft = edits.Draft(
             sport=input.sport,
             started_at=input.started_at,
@@ -237,7 +243,7 @@ class Mutation:
     ) -> SetThresholdPayload | None:
         """A threshold from a day on; loads since then are computed anew."""
         athlete_id = info.context.caller_id
-        await _require_write(info, athlete_id)
+        await require_write(info, athlete_id)
         result = await edits.put_threshold(
             info.context.ports, athlete_id, input.kind, input.value, input.valid_from
         )
