@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from graphql import GraphQLSchema, VariableDefinitionNode
+from graphql import GraphQLSchema, NamedTypeNode, NonNullTypeNode, VariableDefinitionNode
 from graphql.execution.values import get_variable_values
 
 from router.errors import ClientError, VariablesInvalid
 from router.operation.parse import locations_of
 
 PROBLEMS_MAX: Final = 20
+_PLAIN: Final[Mapping[str, type[Any]]] = {"String": str, "ID": str, "Int": int, "Boolean": bool}
 
 
 def coerce(
@@ -28,6 +29,9 @@ def coerce(
     """
     if not definitions:
         return {}
+    plain = _plain(variables or {}, definitions)
+    if plain is not None:
+        return plain
     try:
         found = get_variable_values(
             api_schema,
@@ -41,6 +45,25 @@ def coerce(
     if isinstance(found, list):
         raise VariablesInvalid([_refusal(problem.message, locations_of(problem)) for problem in found])
     return found.coerced
+
+
+def _plain(
+    variables: Mapping[str, Any], definitions: Sequence[VariableDefinitionNode]
+) -> dict[str, Any] | None:
+    """The values, where each is given and is one of a built-in scalar already; None says nothing."""
+    coerced: dict[str, Any] = {}
+    for definition in definitions:
+        name, type_ = definition.variable.name.value, definition.type
+        if isinstance(type_, NonNullTypeNode):
+            type_ = type_.type
+        expected = _PLAIN.get(type_.name.value) if isinstance(type_, NamedTypeNode) else None
+        value = variables.get(name)
+        if expected is None or value.__class__ is not expected:
+            return None
+        if isinstance(value, int) and not -(2**31) <= value < 2**31:
+            return None
+        coerced[name] = value
+    return coerced
 
 
 def _refusal(message: str, locations: Sequence[Mapping[str, int]] = ()) -> ClientError:
