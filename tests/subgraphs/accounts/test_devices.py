@@ -35,10 +35,9 @@ class Machine:
     key: ECKey | OKPKey = field(default_factory=lambda: ECKey.generate_key("P-256"))
 
     def prove(self, act: str, text: str, **changed: Any) -> str:
-        header = {"alg": self.algorithm, "typ": PROOF_TYPE, "jwk": self.key.as_dict(private=False)}
-        header["jwk"] = {
-            name: header["jwk"][name] for name in ("kty", "crv", "x", "y") if name in header["jwk"]
-        }
+        parts = self.key.as_dict(private=False)
+        public = {name: parts[name] for name in ("kty", "crv", "x", "y") if name in parts}
+        header = {"alg": self.algorithm, "typ": PROOF_TYPE, "jwk": public}
         claims = proof_claims(
             audience=TERMS.issuer,
             act=act,

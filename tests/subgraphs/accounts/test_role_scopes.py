@@ -167,7 +167,7 @@ async def test_lasting_longer_and_other_classes_are_widening_too(staff: Any) -> 
     held = (await approve(world, grace, (await grant(world, ada, scope=scope, validUntil=IN_A_YEAR))["id"]))[
         "id"
     ]
-    wider = [
+    wider: list[dict[str, Any]] = [
         {"scope": scope},
         {"scope": scope, "validUntil": NOON.replace(year=2028).isoformat()},
         {"scope": {**scope, "dataClasses": ["PERSONAL", "SOCIAL"]}, "validUntil": IN_A_YEAR},

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
-from contextlib import aclosing
 from typing import Any
 
 import pytest
@@ -364,8 +363,7 @@ async def test_both_ends_hear_of_every_change_and_nobody_else(club: Club) -> Non
     waiting[2].cancel()
     await asyncio.gather(waiting[2], return_exceptions=True)
     for stream in streams:
-        async with aclosing(stream):
-            pass
+        await stream.aclose()  # type: ignore[attr-defined]
     await club.events.close()
 
 
