@@ -116,6 +116,7 @@ async def test_events_in_redis_on_a_full_disk_come_all_and_in_order_with_room(
             absent(why)
 
 
+@pytest.mark.timeout(300)  # two starts of Neo4j
 async def test_a_graph_in_neo4j_on_a_full_disk_is_unavailable_and_goes_on_with_room(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
