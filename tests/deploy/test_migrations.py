@@ -36,7 +36,7 @@ async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
         async with open_sqlite(tmp_path, "store") as store:
             yield store
     else:
-        async with open_postgresql(request.getfixturevalue("postgresql")) as store:
+        async with open_postgresql(request.getfixturevalue("postgresql_url")) as store:
             yield store
 
 
