@@ -97,7 +97,7 @@ class RowAccess:
         return RowAccess, (self.owner_id, *self.kind.told)
 
     def __repr__(self) -> str:
-        given = (f"{name}={getattr(self, name)!r}" for name in _FIELDS if getattr(self, name))
+        given = (f"{name}={getattr(self, name)!r}" for name in ROW_FIELDS if getattr(self, name))
         return f"RowAccess({', '.join(given)})"
 
     def for_purpose(self, purpose: Purpose) -> RowAccess:
@@ -109,10 +109,11 @@ class RowAccess:
         return Question(self.owner_id, data_class, action, *self.kind.told)
 
 
-_FIELDS = (
+ROW_FIELDS = (
     "owner_id", "purpose", "labels", "visibility", "metric",
     "created_by", "approved_by", "region", "resource_type",
 )  # fmt: skip
+"""What a row tells, in the order of its arguments."""
 _rows: dict[tuple[Any, ...], RowAccess] = {}
 _kinds: dict[tuple[Any, ...], RowKind] = {}
 
@@ -121,7 +122,7 @@ def _made(access: RowAccess, row: tuple[Any, ...]) -> RowAccess:
     if len(_rows) >= ROWS_KEPT_MAX:
         _rows.clear()
         _kinds.clear()
-    for name, value in zip(_FIELDS, row, strict=True):
+    for name, value in zip(ROW_FIELDS, row, strict=True):
         object.__setattr__(access, name, value)
     told = row[1:]
     kind = _kinds.get(told)
