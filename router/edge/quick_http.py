@@ -33,6 +33,8 @@ LEFT: Final = "stadion.left"
 """Where an ASGI scope has what takes whom to call when the client goes; None: nobody any more."""
 BODY_BYTES_MAX: Final = HIGH_WATER_LIMIT
 """Longer bodies may have to be refused or slowed down while they arrive."""
+COPIED_BYTES_MAX: Final = 16 * 1024
+"""Longer answers are not copied to stand behind their head; shorter ones leave sooner in one piece."""
 Reply: TypeAlias = Callable[[int, bytes, bytes], bool]
 """Status, header lines each with its end, and body; False where the client has to read first."""
 _STREAMED: Final = (b"event-stream", b"multipart")
@@ -257,7 +259,11 @@ class QuickCycle:
         if not self.disconnected:
             end = b"\r\n" if self.keep_alive else b"connection: close\r\n\r\n"
             self._answered = True
-            protocol.transport.write(b"".join((_STATUS[status], lines, end, body)))
+            head = _STATUS[status] + lines + end
+            if len(body) > COPIED_BYTES_MAX:
+                protocol.transport.writelines((head, body))
+            else:
+                protocol.transport.write(head + body)
             self._answered_whole()
         return True
 

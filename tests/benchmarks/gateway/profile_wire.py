@@ -44,6 +44,10 @@ class Pipe(asyncio.Transport):
         """Whole messages only: both sides write a request or an answer at once."""
         self._on_write(bytes(data))
 
+    def writelines(self, list_of_data: Any) -> None:
+        """A head and its body."""
+        self._on_write(b"".join(list_of_data))
+
     def is_closing(self) -> bool:
         """Never."""
         return False
