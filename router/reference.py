@@ -39,6 +39,8 @@ SPAN_MEANINGS: Mapping[str, str] = {
     "fetch": "one call to a subgraph, named by `subgraph.name`",
 }
 """Each span's name → what it is around."""
+OTHERS = "stadion.subgraph."
+"""How names begin of what subgraphs in the router's process count."""
 BEGIN = "<!-- reference: made by `stadion config reference --into router/README.md` -->"
 END = "<!-- end of the reference -->"
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -138,10 +140,11 @@ def page() -> str:
 
 
 def metrics() -> list[Counter | Distribution]:
-    """Every metric that the router has, by name: importing a module makes its own."""
+    """Every metric that the router has, by name: importing a module makes its own. A platform around it may
+    count more by the same instruments; what that is, it says itself."""
     for module in walk_packages(router.__path__, "router."):
         import_module(module.name)
-    return sorted(instruments, key=lambda one: one.name)
+    return sorted((one for one in instruments if not one.name.startswith(OTHERS)), key=lambda one: one.name)
 
 
 def _metric(one: Counter | Distribution) -> tuple[str, str, str]:
