@@ -22,6 +22,9 @@ from router.edge.drain import Drain
 from router.edge.listener_tls import ListenerTls
 
 BACKLOG_CONNECTIONS_MAX = 2_048
+ACCEPTED_A_TURN_MAX = 16
+"""Connections accepted in one turn of the loop. uvloop accepts one of each handle on the socket: while a
+turn is full of requests, those who connect at once would wait for seconds."""
 
 
 class AddressUnusable(OSError):
@@ -65,6 +68,9 @@ class _DrainingServer(uvicorn.Server):
                 loop.remove_signal_handler(number)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        if sockets:
+            more = [one.dup() for one in sockets for _ in range(ACCEPTED_A_TURN_MAX - 1)]
+            sockets = [*sockets, *more]  # each is closed with its server
         await super().startup(sockets)
         if self.started:
             if self._tls is not None:

@@ -1,4 +1,4 @@
-// Hive Gateway before the benchmark's subgraphs, equal requests under way shared, as its public benchmark has it
+// Hive Gateway before the benchmark's subgraphs, each request answered by itself
 import { defineConfig } from "@graphql-hive/gateway";
 
 export const gatewayConfig = defineConfig({
