@@ -79,7 +79,7 @@ class QuickProtocol(HttpToolsProtocol):
                 "scheme": self.scheme,
                 "root_path": "",
                 "headers": request.headers.pairs,
-                "state": self.app_state,
+                "state": self.app_state.copy(),
                 "method": "POST",
                 "path": "/graphql",
                 "raw_path": QUICK_PATH,

@@ -16,6 +16,7 @@ import orjson
 
 from authz.identity.subject import Subject
 from router.edge.answers import Answer
+from router.flight import Flight
 from router.pipeline import GraphQLRequest
 from router.snapshot import Snapshot
 from router.telemetry import request_waiting
@@ -23,27 +24,12 @@ from router.telemetry import request_waiting
 Key: TypeAlias = tuple[object, ...]
 
 
-class _Flight:
-    """A query under way. Its future is made for the first who waits: most queries are nobody else's."""
-
-    __slots__ = ("waited",)
-
-    def __init__(self) -> None:
-        self.waited: asyncio.Future[Answer] | None = None
-
-    def landing(self) -> asyncio.Future[Answer]:
-        """What those who share it wait for."""
-        if self.waited is None:
-            self.waited = asyncio.get_running_loop().create_future()
-        return self.waited
-
-
 class SharedQueries:
     """Queries under way by key. The first to ask runs it; if its client leaves, the next one does."""
 
     def __init__(self, *, on: bool) -> None:
         self._on = on
-        self._under_way: dict[Key, _Flight] = {}
+        self._under_way: dict[Key, Flight[Answer]] = {}
         self._mutations_seen = 0
 
     @contextmanager
@@ -60,7 +46,7 @@ class SharedQueries:
         if not self._on:
             return await run()
         key = (self._mutations_seen, *key)
-        own = _Flight()
+        own: Flight[Answer] = Flight()
         while (flight := self._under_way.setdefault(key, own)) is not own:
             landing = flight.landing()
             try:
@@ -73,22 +59,11 @@ class SharedQueries:
             answer = await run()
         except BaseException as failure:
             del self._under_way[key]
-            _tell_failure(own.waited, failure)
+            own.failed(failure)
             raise
         del self._under_way[key]
-        if own.waited is not None:
-            own.waited.set_result(answer)
+        own.landed(answer)
         return answer
-
-
-def _tell_failure(waited: asyncio.Future[Answer] | None, failure: BaseException) -> None:
-    if waited is None:
-        return
-    if isinstance(failure, asyncio.CancelledError):
-        waited.cancel()
-        return
-    waited.set_exception(failure)
-    waited.exception()  # seen, even if all who waited have left
 
 
 def key_of(request: GraphQLRequest, subject: Subject, graph: Snapshot) -> Key:

@@ -9,26 +9,21 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Hashable
-from typing import Final, Generic, TypeVar
+from typing import Final, Generic
 
-Answered = TypeVar("Answered")
+from router.flight import Answered, Flight
+
 _WORTH_ANOTHER_S: Final = 0.1
 
 
-class _Flight(Generic[Answered]):
-    """A fetch under way. Its future is made for the first who waits: most fetches are nobody else's."""
+class _Fetch(Flight[Answered]):
+    """A fetch under way, and until when its maker waits for it."""
 
-    __slots__ = ("until_s", "waited")
+    __slots__ = ("until_s",)
 
     def __init__(self, until_s: float) -> None:
+        super().__init__()
         self.until_s = until_s
-        self.waited: asyncio.Future[Answered] | None = None
-
-    def landing(self) -> asyncio.Future[Answered]:
-        """What those who share it wait for."""
-        if self.waited is None:
-            self.waited = asyncio.get_running_loop().create_future()
-        return self.waited
 
 
 class FetchesUnderWay(Generic[Answered]):
@@ -37,7 +32,7 @@ class FetchesUnderWay(Generic[Answered]):
     __slots__ = ("_mutations_seen", "_under_way")
 
     def __init__(self) -> None:
-        self._under_way: dict[Hashable, _Flight[Answered]] = {}
+        self._under_way: dict[Hashable, _Fetch[Answered]] = {}
         self._mutations_seen = 0
 
     def mutated(self) -> None:
@@ -71,24 +66,13 @@ class FetchesUnderWay(Generic[Answered]):
                 raise
             shared()
             return answered
-        flight = self._under_way[key] = _Flight(until_s)
+        flight = self._under_way[key] = _Fetch(until_s)
         try:
             answered = await make()
         except BaseException as failure:
             del self._under_way[key]
-            _tell_failure(flight.waited, failure)
+            flight.failed(failure)
             raise
         del self._under_way[key]
-        if flight.waited is not None:
-            flight.waited.set_result(answered)
+        flight.landed(answered)
         return answered
-
-
-def _tell_failure(waited: asyncio.Future[Answered] | None, failure: BaseException) -> None:
-    if waited is None:
-        return
-    if isinstance(failure, asyncio.CancelledError):
-        waited.cancel()
-        return
-    waited.set_exception(failure)
-    waited.exception()  # seen, even if all who waited have left
