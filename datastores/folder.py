@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import stat
 from pathlib import Path
 
 from datastores.errors import SchemaTooNew, StoreError, Unavailable
@@ -90,6 +91,13 @@ class DataFolder:
                 f"the data folder `{self.path}` is of a newer Stadion (layout {int(text)}, this one knows"
                 f" {FOLDER_VERSION}): start the newer version or choose another folder"
             )
+
+
+def is_private(status: os.stat_result) -> bool:
+    """Whether a file of secrets is its owner's alone; or root's, whom its group may read for it, as clusters
+    lay secrets before a program that isn't root."""
+    others = status.st_mode & 0o077
+    return others == 0 or (others & ~stat.S_IRGRP == 0 and status.st_uid == 0 != os.geteuid())
 
 
 def fsync_folder(folder: Path) -> None:

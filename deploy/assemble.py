@@ -14,6 +14,7 @@ from typing import Any, TypeAlias
 
 from authz.decide import Authorizer
 from authz.identity.kept_revocations import KeptRevocations
+from authz.identity.kept_revocations import follow as follow_revocations
 from authz.identity.keys import KeyRing, open_key_ring
 from authz.identity.revocation import TOPIC as SESSION_REVOKED
 from authz.identity.revocation import RevokedSessions
@@ -22,6 +23,7 @@ from authz.identity.tokens import TokenIssuer, TokenTerms, TokenVerifier
 from authz.policies.kept import TOPIC as POLICY_CHANGED
 from authz.policies.kept import KeptPolicies, follow, take_newest
 from datastores.errors import StoreError
+from datastores.events.embedded import EmbeddedEvents
 from datastores.events.port import Event
 from datastores.events.relay import Handler
 from datastores.lifecycle import opened
@@ -89,7 +91,7 @@ async def platform(
     Errors: StoreError, one clear sentence, where a store does not open.
     """
     stores = stores_of(settings)
-    keys_folder = settings.data_folder / "keys"
+    keys_folder = settings.keys_path
     secret = partial(kept_secret, keys_folder)
     keys_folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     async with open_stores(settings, stores):
@@ -114,7 +116,7 @@ async def platform(
             follow_events(shared, kept, built.training_ports)
             for group, (topics, handler) in consumers.items():
                 stores.events.consume(group, topics, handler)
-        beside = kept_going(stores, authorizer, now, guardians=serving in {None, "profiles"})
+        beside = kept_going(stores, authorizer, kept, now, guardians=serving in {None, "profiles"})
         async with opened({"events": stores.events}), beside:
             if serving in {None, "training"}:
                 await sweep_files(built.training_ports)
@@ -174,11 +176,38 @@ async def policy_followed(stores: Stores, authorizer: Authorizer) -> AsyncIterat
 
 @asynccontextmanager
 async def kept_going(
-    stores: Stores, authorizer: Authorizer, now: Callable[[], datetime], *, guardians: bool
+    stores: Stores,
+    authorizer: Authorizer,
+    revoked: KeptRevocations,
+    now: Callable[[], datetime],
+    *,
+    guardians: bool,
 ) -> AsyncIterator[None]:
     """What runs beside the platform for as long as the block does."""
-    async with policy_followed(stores, authorizer), guardianships_ended(stores, now, here=guardians):
+    ending = guardianships_ended(stores, now, here=guardians)
+    async with policy_followed(stores, authorizer), revocations_followed(stores, revoked), ending:
         yield
+
+
+@asynccontextmanager
+async def revocations_followed(stores: Stores, revoked: KeptRevocations) -> AsyncIterator[None]:
+    """Inside the block, what another process was told to refuse is refused here, too; events on a server say
+    that there may be others.
+
+    Errors: StoreError where what is kept cannot be read.
+    """
+    if isinstance(stores.events, EmbeddedEvents):
+        yield
+        return
+    changes = stores.events.subscribe([SESSION_REVOKED])
+    await revoked.renew()
+    following = asyncio.create_task(follow_revocations(changes, revoked))
+    try:
+        yield
+    finally:
+        following.cancel()
+        await asyncio.gather(following, return_exceptions=True)
+        await changes.aclose()
 
 
 @asynccontextmanager

@@ -71,7 +71,7 @@ async def _checked(settings: Settings, noted: tuple[int, str] | None) -> tuple[C
     from subgraphs.audit.subgraph import prepare
 
     relational = stores_of(settings).relational["audit"]
-    seal = Seal(kept_secret(settings.data_folder / "keys", "audit-seal"))
+    seal = Seal(kept_secret(settings.keys_path, "audit-seal"))
     async with opened({"the audit log": relational}):
         await prepare(relational)
         report = await relational.read(lambda c: store.check_chain(c, seal))

@@ -269,7 +269,7 @@ async def _keep_files(
 
 
 async def _put_keys(settings: Settings, vault_rows: Relational, safe: Safe) -> int:
-    folder = settings.data_folder / "keys"
+    folder = settings.keys_path
     files = _files_in(folder)
     for _ in range(_KEYS_READ_MAX):
         vault = await vault_rows.read(key_rows.taken_out)

@@ -24,6 +24,7 @@ COMMANDS = {
     "copy_command": ("copy",),
     "operations_command": ("operations",),
     "config_command": ("config",),
+    "keys_command": ("keys",),
 }
 """Module → the commands that it has."""
 

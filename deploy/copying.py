@@ -132,7 +132,9 @@ def _embedded(folder: Path) -> Settings:
     """Settings of a folder alone, whatever the environment names."""
     urls = [name for name in Region.model_fields if name in Settings.model_fields]
     alone = {"regions": {}, "home_region": "", "region": ""}
-    return Settings().model_copy(update={"data_folder": folder, **alone, **dict.fromkeys(urls)})
+    return Settings().model_copy(
+        update={"data_folder": folder, "keys_folder": None, **alone, **dict.fromkeys(urls)}
+    )
 
 
 def _named(urls: Mapping[str, str]) -> dict[str, SecretStr]:

@@ -137,7 +137,7 @@ async def _others(
 
 
 async def _chain(settings: Settings, audit: Relational) -> Finding:
-    seal = Seal(kept_secret(settings.data_folder / "keys", "audit-seal"))
+    seal = Seal(kept_secret(settings.keys_path, "audit-seal"))
     report = await audit.read(lambda c: audit_store.check_chain(c, seal))
     if report.damages:
         return Finding("audit chain", ok=False, told=str(report.damages[0]))

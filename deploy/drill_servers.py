@@ -41,7 +41,7 @@ def drill_target(settings: Settings, servers: Sequence[str], folder: Path) -> Se
     for server in servers:
         for name in _stores_on(server, taken=urls["relational_url"] is not None):
             urls[f"{name}_url"] = SecretStr(server)
-    return settings.model_copy(update={**urls, "data_folder": folder})
+    return settings.model_copy(update={**urls, "data_folder": folder, "keys_folder": None})
 
 
 def _stores_on(server: str, *, taken: bool) -> Sequence[str]:

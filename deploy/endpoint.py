@@ -15,7 +15,7 @@ from deploy.assemble import Platform
 from deploy.file_links import file_routes
 from deploy.refusals import ledger_of, records_refusals
 from deploy.settings import Settings
-from deploy.surroundings import surroundings
+from deploy.surroundings import Surroundings, surroundings
 from router.admission import ClientClass, Demand, DemandControl, Safelist
 from router.config import RouterConfig
 from router.edge.app import build_app
@@ -86,14 +86,18 @@ def endpoint(
     transport: SubgraphTransport | None = None,
     *,
     registered: Registered | None = None,
+    around: Surroundings | None = None,
 ) -> Starlette:
     """`/graphql`, `/health/*`, `/.well-known/jwks.json`; `/` leads to the explorer. `registered` are the
-    documents that clients may name by id."""
+    documents that clients may name by id; `around` is given where several processes serve.
+
+    Errors: AddressUnusable where the port of the metrics cannot be had.
+    """
 
     async def start(_: Request) -> Response:
         return RedirectResponse("/graphql")
 
-    around = surroundings(config_of(platform.settings), platform.settings)
+    around = around or surroundings(config_of(platform.settings), platform.settings)
     return build_app(
         router_of(platform, around.traced(transport) if transport else None),
         credentials=credentials_of(platform),

@@ -7,21 +7,40 @@ import secrets
 from pathlib import Path
 
 from datastores.errors import StoreError
+from datastores.folder import is_private
 
 SECRET_BYTES = 32
+NAMES = (
+    "audit-pseudonyms",
+    "audit-seal",
+    "cursors",
+    "file-links",
+    "internal-calls",
+    "refresh-tokens",
+    "regions",
+    "second-factors",
+)
+"""Every secret of an installation that is not a key of another kind: tokens are signed, and vaults sealed, by
+their own."""
 
 
 def kept_secret(folder: Path, name: str) -> bytes:
     """The 32 bytes kept under `name`; made on the first call.
 
-    Errors: StoreError where the file is damaged or others can read it.
+    Errors: StoreError where the file is damaged, others can read it, or it can be made neither.
     """
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     file = folder / f"{name}.key"
+    if file.exists():
+        return _read(file)
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     try:
         descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
         return _read(file)
+    except OSError as error:
+        raise StoreError(
+            f"there is no key `{file}`, and none can be made: {error.strerror}; `stadion keys make` makes all"
+        ) from None
     fresh = secrets.token_bytes(SECRET_BYTES)
     with os.fdopen(descriptor, "wb") as stream:
         stream.write(fresh)
@@ -31,7 +50,7 @@ def kept_secret(folder: Path, name: str) -> bytes:
 
 
 def _read(file: Path) -> bytes:
-    if file.stat().st_mode & 0o077:
+    if not is_private(file.stat()):
         raise StoreError(f"others can read the key `{file}`: run `chmod 600` on it")
     kept = file.read_bytes()
     if len(kept) != SECRET_BYTES:

@@ -36,6 +36,7 @@ from deploy.regional.routes import unrouted
 from deploy.regional.subgraph import RegionalSubgraph
 from deploy.settings import Settings
 from deploy.stores import Stores
+from deploy.surroundings import Surroundings
 from router.edge.app import build_app
 from router.edge.credentials import Credentials
 from router.execution.transports.in_process import InProcessTransport
@@ -76,7 +77,7 @@ async def regional_platform(settings: Settings) -> AsyncIterator[Regions]:
         url.get_secret_value() if url else f"sqlite:///{settings.data_folder.resolve() / 'directory.db'}",
         search_path="regions",
     )
-    directory = RegionDirectory(rows, kept_secret(settings.data_folder / "keys", "regions"))
+    directory = RegionDirectory(rows, kept_secret(settings.keys_path, "regions"))
     async with opened({"the directory of regions": directory}), AsyncExitStack() as stack:
         platforms: dict[str, Platform] = {}
         for name in settings.regions:
@@ -105,8 +106,9 @@ def _settling(directory: RegionDirectory, region: str) -> Callable[[Event], Awai
     return settle
 
 
-def regional_endpoint(regions: Regions) -> Starlette:
-    """`/graphql` for people of every region: each call runs over the stores of one."""
+def regional_endpoint(regions: Regions, *, around: Surroundings | None = None) -> Starlette:
+    """`/graphql` for people of every region: each call runs over the stores of one. `around` is what stands
+    around an app that is served."""
 
     async def start(_: Request) -> Response:
         return RedirectResponse("/graphql")
@@ -117,7 +119,13 @@ def regional_endpoint(regions: Regions) -> Starlette:
 
     files = [route for each in regions.platforms.values() for route in file_routes(each)]
     routes = (Route("/.well-known/jwks.json", jwks), *files, Route("/", start))
-    return build_app(_router_of(regions), credentials=_credentials_of(regions), routes=routes)
+    return build_app(
+        _router_of(regions),
+        credentials=_credentials_of(regions),
+        routes=routes,
+        background=around.background if around else (),
+        rates=around.rates if around else None,
+    )
 
 
 def transport_of(regions: Regions) -> InProcessTransport:

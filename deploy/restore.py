@@ -88,7 +88,7 @@ async def restore(
     making = folder.with_name(f"{folder.name}.restoring-{secrets.token_hex(4)}")
     claim = DataFolder(making)
     claim.claim()
-    target = settings.model_copy(update={"data_folder": making})
+    target = settings.model_copy(update={"data_folder": making, "keys_folder": None})
     try:
         await _fill(target, escrow, manifest, Backup(repository, advance, space))
         await _erase_again(target, escrow, now())
@@ -103,7 +103,7 @@ async def restore(
 
 
 async def _fill(settings: Settings, escrow: Escrow, manifest: Mapping[str, Any], backup: Backup) -> None:
-    _write_keys(settings.data_folder / "keys", escrow.files)
+    _write_keys(settings.keys_path, escrow.files)
     stores = stores_of(settings, timeout_s=TIMEOUT_S)
     kept = {name: store_of(stored) for name, stored in manifest["stores"].items()}
     async with opened(stores.rows_in_order()), opened({"the file store": stores.blobs}):
@@ -192,7 +192,7 @@ async def _erase_again(settings: Settings, escrow: Escrow, at_utc: datetime) -> 
     """Who was erased since the backup goes out of accounts and out of the audit log's names at once; every
     other domain is told, and erases its own when the platform starts."""
     people = list(escrow.vault.shredded)
-    pseudonyms = Pseudonyms(kept_secret(settings.data_folder / "keys", "audit-pseudonyms"))
+    pseudonyms = Pseudonyms(kept_secret(settings.keys_path, "audit-pseudonyms"))
     rows = stores_of(settings, timeout_s=TIMEOUT_S).relational
 
     def erase(connection: Connection) -> None:

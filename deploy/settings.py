@@ -48,6 +48,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="STADION_", extra="ignore", frozen=True)
 
     data_folder: Path = Path(".stadion")
+    keys_folder: Path | None = None
     host: str = "127.0.0.1"
     port: int = Field(default=4000, ge=0, le=65_535)
     log_level: str = "warning"
@@ -100,12 +101,18 @@ class Settings(BaseSettings):
                 raise ValueError(f"two regions share a `{name}`: each needs its own")
         return self
 
+    @property
+    def keys_path(self) -> Path:
+        """Where the installation's keys lie: in the data folder, unless said otherwise."""
+        return self.keys_folder or self.data_folder / "keys"
+
     def of_region(self, name: str) -> Settings:
         """What a region's platform is built from: its own stores, and a folder of its own."""
         region = self.regions[name]
         own = {each: getattr(region, each) for each in Region.model_fields if each in Settings.model_fields}
         folder = self.data_folder / "regions" / name
-        cut = {"regions": {}, "home_region": "", "region": name, "data_folder": folder}
+        cut: dict[str, Any] = {"regions": {}, "home_region": "", "region": name, "data_folder": folder}
+        cut["keys_folder"] = self.keys_folder / name if self.keys_folder else None
         cut["files_url"] = f"{self.files_url.rstrip('/')}/{name}"
         return self.model_copy(update={**own, **cut})
 

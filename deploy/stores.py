@@ -82,7 +82,7 @@ def stores_of(settings: Settings, *, timeout_s: float | None = None) -> Stores:
     facts_rows = _relational(settings, folder, "facts", timeout_s)
     vault_url = settings.vault_url.get_secret_value() if settings.vault_url else _sqlite(folder, "vault")
     vault_rows = _opening(vault_url, "medical", timeout_s)
-    vault = SealedVault(vault_rows, _keys(settings, folder))
+    vault = SealedVault(vault_rows, _keys(settings))
     return Stores(
         relational=relational,
         facts_rows=facts_rows,
@@ -97,9 +97,9 @@ def stores_of(settings: Settings, *, timeout_s: float | None = None) -> Stores:
     )
 
 
-def _keys(settings: Settings, folder: Path) -> KeyProvider:
+def _keys(settings: Settings) -> KeyProvider:
     url = _text(settings.vault_keys_url)
-    return open_keys(url) if url else FileKeyProvider(folder / "keys" / "vault.json")
+    return open_keys(url) if url else FileKeyProvider(settings.keys_path / "vault.json")
 
 
 def _text(secret: SecretStr | None) -> str:

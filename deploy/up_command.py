@@ -2,25 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import gc
 import logging
 import shutil
-import socket
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from deploy.router_command import fail
 
-if TYPE_CHECKING:
-    from starlette.applications import Starlette
-
-    from deploy.settings import Settings
-
-log = logging.getLogger("stadion.up")
 DEMO_MARK = "DEMO"
 
 
@@ -44,25 +35,36 @@ def up_command(
         Path | None,
         typer.Option(help="manifest of registered documents (JSON), followed: partners run no others"),
     ] = None,
+    workers: Annotated[
+        int, typer.Option(min=1, max=256, help="processes that share the port; needs stores on servers")
+    ] = 1,
 ) -> None:
-    """Start the whole platform. Ctrl-C drains and stops."""
+    """Start the whole platform. Ctrl-C drains and stops; SIGHUP restarts workers one after the other."""
     # What a start loads stays: looking for garbage in it again and again takes an eighth of the start.
     gc.disable()
     from datastores.errors import StoreError
     from datastores.folder import DataFolder
     from deploy.settings import settings_with
+    from deploy.up_serving import Serving, serve_alone
+    from deploy.up_workers import refuse_embedded, serve_together
     from router.edge.serve import AddressUnusable, listen
 
     settings = settings_with(every_region=True, port=port, data_folder=data, host=host)
     logging.basicConfig(level=settings.log_level.upper(), format="%(levelname)s %(name)s %(message)s")
     folder = DataFolder(settings.data_folder)
+    serving = Serving(settings=settings, demo=demo, persisted=persisted)
+    if workers > 1:
+        refuse_embedded(settings, workers)
     try:
-        listening = listen(settings.host, settings.port)
+        listening = listen(settings.host, settings.port, shared=workers > 1)
         folder.claim()
         try:
             if reset_demo:
                 _empty(settings.data_folder)
-            _run(settings, listening, demo=demo, persisted=persisted)
+            if workers == 1:
+                serve_alone(serving, listening)
+            else:
+                serve_together(serving, listening, workers)
         finally:
             folder.release()
     except (StoreError, AddressUnusable) as error:
@@ -78,87 +80,3 @@ def _empty(folder: Path) -> None:
     # The mark goes last: a reset that was cut short can be begun again.
     for entry in sorted(found, key=lambda each: each.name == DEMO_MARK):
         shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
-
-
-def _run(settings: Settings, listening: socket.socket, *, demo: bool, persisted: Path | None) -> None:
-    import uvloop
-
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        if settings.regions:
-            runner.run(_serve_regions(settings, listening))
-        else:
-            runner.run(_serve(settings, listening, demo=demo, persisted=persisted))
-
-
-async def _serve(settings: Settings, listening: socket.socket, *, demo: bool, persisted: Path | None) -> None:
-    from deploy.assemble import platform
-    from deploy.demo.seed import seed_demo
-    from deploy.endpoint import config_of, endpoint
-    from deploy.manifests import registered_in
-    from router.edge.serve import draining_server
-
-    async with platform(settings) as running:
-        seeded = (settings.data_folder / DEMO_MARK).exists()
-        if demo and not seeded:
-            await seed_demo(running, mark=settings.data_folder / DEMO_MARK)
-        app = endpoint(running, registered=registered_in(persisted) if persisted else None)
-        following = _following(persisted, app)
-        address = _address(settings.host, listening)
-
-        def ready() -> None:
-            gc.freeze()
-            gc.enable()
-            _announce(address, demo=demo or seeded)
-
-        server = draining_server(app, config_of(settings), ready=ready)
-        await server.serve(sockets=[listening])
-        for task in following:
-            task.cancel()
-        await asyncio.gather(*following, return_exceptions=True)
-        typer.echo("Stopped.")
-
-
-def _following(persisted: Path | None, app: Starlette) -> list[asyncio.Task[None]]:
-    """What takes a changed manifest while the platform runs."""
-    if persisted is None:
-        return []
-    from deploy.manifests import follow_manifest
-
-    return [asyncio.create_task(follow_manifest(persisted, app.state.persisted))]
-
-
-async def _serve_regions(settings: Settings, listening: socket.socket) -> None:
-    """People of every region, each over their own region's stores; without demo people."""
-    from deploy.endpoint import config_of
-    from deploy.regions import regional_endpoint, regional_platform
-    from router.edge.serve import draining_server
-
-    async with regional_platform(settings) as regions:
-        address = _address(settings.host, listening)
-        app = regional_endpoint(regions)
-        told = f"{', '.join(regions.platforms)}; at home here: {settings.home_region}"
-        server = draining_server(
-            app,
-            config_of(settings),
-            ready=lambda: typer.echo(f"Stadion is up: open {address}/graphql ({told})"),
-        )
-        await server.serve(sockets=[listening])
-        typer.echo("Stopped.")
-
-
-def _address(host: str, listening: socket.socket) -> str:
-    shown = f"[{host}]" if ":" in host else host
-    return f"http://{shown}:{listening.getsockname()[1]}"
-
-
-def _announce(address: str, *, demo: bool) -> None:
-    """What to open, and how to log in."""
-    typer.echo(f"Stadion is up: open {address}/graphql")
-    if not demo:
-        return
-    from deploy.demo.people import ATHLETE, PEOPLE
-
-    typer.echo(f"Demo logins (what each sees of {ATHLETE.display_name}, id `{ATHLETE.id}`):")
-    for person in PEOPLE:
-        factor = f"  + `{sys.argv[0]} otp {person.handle}`" if person.totp_secret else ""
-        typer.echo(f"  {person.handle:<8} {person.password:<22} {person.shows}{factor}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import logging
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, OKPKey, RSAKey
 
 from authz.errors import KeyFileUnsafe
+from datastores.folder import is_private
 
 Algorithm = Literal["Ed25519", "ES256"]
 """What our own tokens are signed with."""
@@ -37,6 +39,8 @@ RSA_EXPONENT_BITS_MAX = 32
 Clock = Callable[[], datetime]
 
 JWKS_KEYS_MAX = 32
+KEY_FILES = "signing-*.jwk"
+log = logging.getLogger("stadion.keys")
 
 
 def now_utc() -> datetime:
@@ -87,8 +91,9 @@ def generate_key(*, algorithm: Algorithm = "Ed25519", created_at_utc: datetime) 
 class KeyRing:
     """The keys of one issuer: the newest signs, all verify.
 
-    With a folder the ring survives the process. Keys older than `keep` are dropped at rotation, which must
-    be longer than a token lives.
+    With a folder the ring survives the process, and takes keys that another process has added there: what
+    those sign is believed, this one goes on to sign with its own. Keys older than `keep` are dropped at
+    rotation, which must be longer than a token lives.
     Errors: KeyFileUnsafe for a key file that is damaged or readable by others.
     """
 
@@ -97,6 +102,8 @@ class KeyRing:
         if not self._keys:
             raise ValueError("a key ring needs at least one key")
         self._folder = folder
+        self._added: list[SigningKey] = []
+        self._looked_at_ns = 0
         self._publish()
 
     @property
@@ -106,10 +113,13 @@ class KeyRing:
 
     def find(self, kid: str) -> VerificationKey | None:
         """The public key of that id, or None."""
+        if kid not in self._public:
+            self._take_added()
         return self._public.get(kid)
 
     def jwks(self) -> dict[str, list[dict[str, Any]]]:
         """The JWKS document that other verifiers fetch, newest key first.  Source: RFC 7517 §5."""
+        self._take_added()
         return {"keys": [key.public_document() for key in reversed(self._public.values())]}
 
     def rotate(self, *, now: datetime, keep: timedelta = timedelta(days=1)) -> SigningKey:
@@ -130,7 +140,29 @@ class KeyRing:
         return [key for key, successor in pairs if successor.created_at_utc < now - keep]
 
     def _publish(self) -> None:
-        self._public = {key.kid: key.verification_key() for key in self._keys}
+        keys = sorted([*self._keys, *self._added], key=lambda key: key.created_at_utc)
+        self._public = {key.kid: key.verification_key() for key in keys}
+
+    def _take_added(self) -> None:
+        """Look into the folder where it has changed. One look costs an unknown key no more than a `stat`."""
+        if self._folder is None:
+            return
+        try:
+            changed_at_ns = self._folder.stat().st_mtime_ns
+        except OSError:
+            return  # what is known stays known
+        if changed_at_ns == self._looked_at_ns:
+            return
+        self._looked_at_ns = changed_at_ns
+        known = {_key_path(self._folder, key) for key in self._keys}
+        added = []
+        for path in set(self._folder.glob(KEY_FILES)) - known:
+            try:
+                added.append(load_key(path))
+            except (KeyFileUnsafe, OSError) as error:
+                log.warning("a key that was added is not believed: %s", error)
+        self._added = added
+        self._publish()
 
 
 class PublicKeys:
@@ -171,13 +203,16 @@ def open_key_ring(
     rotate_after: timedelta = timedelta(days=30),
     clock: Clock = now_utc,
 ) -> KeyRing:
-    """The keys kept in `folder`; makes the first one, and a new one where the newest is old.
+    """The keys kept in `folder`; makes the first one, and a new one where the newest is old. A folder that
+    cannot be written is another's to keep, and changes by that one's hand alone.
 
-    Errors: KeyFileUnsafe, see `KeyRing`.
+    Errors: KeyFileUnsafe, see `KeyRing`; OSError where there is no key, and none can be made.
     """
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    keys = [load_key(path) for path in sorted(folder.glob("signing-*.jwk"))]
+    keys = [load_key(path) for path in sorted(folder.glob(KEY_FILES))]
     now = clock()
+    if keys and not os.access(folder, os.W_OK):
+        return KeyRing(keys, folder=folder)
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     if not keys:
         keys = [generate_key(algorithm=algorithm, created_at_utc=now)]
         save_key(folder, keys[0])
@@ -209,7 +244,7 @@ def save_key(folder: Path, key: SigningKey) -> Path:
 
 def load_key(path: Path) -> SigningKey:
     """Read one key file.  Errors: KeyFileUnsafe when others may read it, or it is no key of ours."""
-    if path.stat().st_mode & 0o077:
+    if not is_private(path.stat()):
         raise KeyFileUnsafe(f"others can read the signing key `{path.name}`; run `chmod 600` on it")
     try:
         document = json.loads(path.read_text(encoding="utf-8"))

@@ -7,7 +7,6 @@ import base64
 import json
 import os
 import secrets
-import stat
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -16,7 +15,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from datastores.errors import NotFound, StoreError, Unavailable
-from datastores.folder import fsync_folder
+from datastores.folder import fsync_folder, is_private
 
 _NONCE_BYTES = 12
 _KEY_BYTES = 32
@@ -149,7 +148,7 @@ class FileKeyProvider:
     def _load(self) -> None:
         with self._path.open("rb") as file:
             status = os.fstat(file.fileno())
-            if status.st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+            if not is_private(status):
                 raise StoreError(f"others may read the key file: run `chmod 600 {self._path}`")
             content = file.read()
         try:

@@ -1,11 +1,14 @@
 """A restart within a token's lifetime lets no revoked session back in."""
 
+import asyncio
 from datetime import timedelta
 
 import pytest
 
-from authz.identity.kept_revocations import KeptRevocations
-from authz.identity.revocation import RevokedSessions
+from authz.identity.kept_revocations import KeptRevocations, follow
+from authz.identity.revocation import TOPIC, RevokedSessions
+from datastores.events.live import Subscribers
+from datastores.events.outbox import new_event
 from tests.kit_authz.people import NOW
 
 pytestmark = pytest.mark.parametrize("unopened_facts", ["sqlite", "postgresql"], indirect=True)
@@ -52,3 +55,20 @@ async def test_what_no_token_can_need_any_more_is_not_kept(facts, unopened_facts
     assert len(await _after_restart(unopened_facts, clock)) == 1
     clock.now = NOW
     assert len(await _after_restart(unopened_facts, clock)) == 1
+
+
+async def test_another_process_hears_of_it_by_its_event_and_where_that_is_lost_by_looking(
+    facts, unopened_facts, clock
+):
+    here, there = RevokedSessions(), KeptRevocations(unopened_facts, RevokedSessions(), clock=clock)
+    kept, live = KeptRevocations(unopened_facts, here, clock=clock), Subscribers()
+    following = asyncio.create_task(follow(changes := live.add([TOPIC], None), kept, every_s=0.01))
+    for payload in ({"session_id": "odd"}, {"session_id": "told", "revoked_at_utc": NOW.isoformat()}):
+        live.dispatch(new_event(TOPIC, key="k", payload=payload, at_utc=NOW))
+    await there.apply_event({"session_id": "lost", "revoked_at_utc": NOW.isoformat()})
+    async with asyncio.timeout(20):
+        while not (_refuses(here, clock, "told") and _refuses(here, clock, "lost")):
+            await asyncio.sleep(0.005)
+    assert not _refuses(here, clock, "another")
+    await changes.aclose()
+    await following

@@ -91,3 +91,29 @@ def test_a_key_shows_nothing_private_when_printed(tmp_path, clock):
 def test_a_ring_without_keys_is_refused():
     with pytest.raises(ValueError, match="at least one key"):
         KeyRing([])
+
+
+def test_what_another_process_signs_with_a_newer_key_is_believed_at_once(tmp_path, clock):
+    ours = open_key_ring(tmp_path, clock=clock)
+    clock.forward(days=30)
+    theirs = open_key_ring(tmp_path, clock=clock)
+    token = TokenIssuer(TERMS, theirs, clock=clock).issue(Subject(id="ann"))
+    assert TokenVerifier(TERMS, ours, clock=clock).verify(token).id == "ann"
+    assert ours.signing_key.kid != theirs.signing_key.kid
+    assert [key["kid"] for key in ours.jwks()["keys"]] == [theirs.signing_key.kid, ours.signing_key.kid]
+
+
+def test_an_added_key_that_others_can_read_is_not_believed(tmp_path, clock):
+    ours = open_key_ring(tmp_path, clock=clock)
+    clock.forward(days=30)
+    theirs = open_key_ring(tmp_path, clock=clock)
+    (tmp_path / f"signing-{theirs.signing_key.kid}.jwk").chmod(0o644)
+    assert ours.find(theirs.signing_key.kid) is None
+
+
+def test_a_folder_that_cannot_be_written_keeps_its_old_key(tmp_path, clock, monkeypatch):
+    old = open_key_ring(tmp_path, clock=clock).signing_key.kid
+    clock.forward(days=90)
+    monkeypatch.setattr("authz.identity.keys.os.access", lambda *_: False)
+    assert open_key_ring(tmp_path, clock=clock).signing_key.kid == old
+    assert len(list(tmp_path.iterdir())) == 1

@@ -15,7 +15,7 @@ import pytest
 
 from datastores.blobs.files import FileBlobs
 from datastores.errors import SchemaTooNew, StoreError, Unavailable
-from datastores.folder import FOLDER_VERSION, DataFolder
+from datastores.folder import FOLDER_VERSION, DataFolder, is_private
 from datastores.relational.sqlite import SqliteRelational
 from datastores.vault.keys import FileKeyProvider
 
@@ -132,3 +132,24 @@ def test_parts_of_one_platform_share_a_folder_each_once_and_prepare_in_turn(tmp_
     with pytest.raises(Unavailable, match="in use by process"):
         training.claim(beside="training")
     whole.release()
+
+
+@pytest.mark.parametrize(
+    ("mode", "owner", "us", "private"),
+    [
+        (0o600, 10_001, 10_001, True),
+        (0o400, 0, 0, True),
+        (0o440, 0, 10_001, True),  # as a cluster lays a secret before a program: root's, for its group
+        (0o440, 0, 0, False),
+        (0o440, 10_001, 10_001, False),
+        (0o444, 0, 10_001, False),
+        (0o460, 0, 10_001, False),
+        (0o604, 10_001, 10_001, False),
+    ],
+)
+def test_who_may_read_a_file_of_secrets(
+    mode: int, owner: int, us: int, private: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: us)
+    status = os.stat_result((0o100000 | mode, 1, 1, 1, owner, 10_001, 0, 0, 0, 0))
+    assert is_private(status) is private
