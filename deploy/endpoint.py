@@ -40,7 +40,8 @@ def published_supergraph() -> str:
 
 def config_of(settings: Settings) -> RouterConfig:
     """The router's settings for this platform: each caller reads the schema that their rights can reach;
-    partners run registered documents alone, within a budget, and read no schema at all."""
+    partners run registered documents alone, within a budget, and read no schema at all. Subgraphs of the
+    platform word their errors for clients, and mask their faults themselves: all of them are shown."""
     partner = ClientClass(
         roles=(Role.PARTNER.value,),
         safelist=Safelist.IDS_ONLY,
@@ -50,7 +51,9 @@ def config_of(settings: Settings) -> RouterConfig:
     )
     return RouterConfig(
         drain_ms_max=round(settings.drain_timeout_s * 1_000),
+        introspection=True,
         introspection_by_caller=True,
+        expose_subgraph_errors=True,
         client_classes={"partner": partner},
         demand=DemandControl(mode=Demand.ENFORCE, measure_answers=False),
     )

@@ -36,6 +36,14 @@ POLL_S = 2.0
 FILE_BYTES_MAX = 64_000_000
 
 
+Introspection = Annotated[
+    bool | None, typer.Option(help="answer `__schema` and `__type`, whatever the settings say")
+]
+Development = Annotated[
+    bool, typer.Option("--dev", help="for development: introspection, subgraphs' errors as they are, plans")
+]
+
+
 def register(app: typer.Typer) -> None:
     """Add the command to `app`."""
     app.command(name="router")(router_command)
@@ -62,7 +70,8 @@ def router_command(
             "--poll", help="load the supergraph, the manifest and the policies anew when they change"
         ),
     ] = False,
-    introspection: Annotated[bool, typer.Option(help="answer `__schema` and `__type`")] = True,
+    introspection: Introspection = None,
+    dev: Development = False,
     jwks: Annotated[
         list[str] | None,
         typer.Option(
@@ -97,7 +106,7 @@ def router_command(
     files = _Files(
         supergraph=supergraph, config=config, persisted=persisted, hooks=hooks, jwks=tuple(jwks or ()),
         revocations=revocations, forwarded=tuple(forward_header or ()), introspection=introspection,
-        poll=poll, policies=policies,
+        poll=poll, policies=policies, dev=dev,
     )  # fmt: skip
     _serve(files, environment, host=host, port=port, workers=workers)
 
@@ -113,7 +122,8 @@ class _Files:
     jwks: tuple[str, ...]
     revocations: str | None
     forwarded: tuple[str, ...]
-    introspection: bool
+    introspection: bool | None
+    dev: bool
     poll: bool
     policies: Path | None
 
@@ -123,7 +133,9 @@ class _Files:
         from deploy.named_policies import policies_in
         from router.edge.persisted import Registered
 
-        settings = _settings(self.config, list(self.forwarded), introspection=self.introspection)
+        settings = _settings(
+            self.config, list(self.forwarded), introspection=self.introspection, dev=self.dev
+        )
         source = self.source(environment)
         sdl = read_supergraph_text(source)
         return _Read(
@@ -307,13 +319,19 @@ def read_text_file(path: Path, what: str) -> str:
         fail(f"cannot read the {what} `{path}`: it is not UTF-8 text")
 
 
-def _settings(path: Path | None, forwarded: list[str], *, introspection: bool) -> RouterConfig:
+def _settings(
+    path: Path | None, forwarded: list[str], *, introspection: bool | None, dev: bool
+) -> RouterConfig:
+    """The settings of the file with what the command line says besides."""
     from deploy.config_command import read_settings
     from router.config import RouterConfig
 
     config = RouterConfig() if path is None else read_settings(path)
     names = tuple(dict.fromkeys([*config.forward_headers, *(name.strip().lower() for name in forwarded)]))
-    return replace(config, forward_headers=names, introspection=config.introspection and introspection)
+    config = replace(config, forward_headers=names)
+    if dev:
+        config = replace(config, introspection=True, expose_subgraph_errors=True, expose_query_plan=True)
+    return config if introspection is None else replace(config, introspection=introspection)
 
 
 def _callers(

@@ -146,13 +146,14 @@ class RouterConfig:
 
     `trusted_preflight_headers`: one of them proves that a browser asked for permission first.
     `introspection_by_caller`: each caller reads the schema that their rights can reach, and errors
-    suggest nothing. `compression` is for those without a proxy in front: it costs more than all other
-    work on an answer.
+    suggest nothing. Subgraphs' errors are shown where all of them are exposed, or where their code says that
+    they were worded for clients; the others are masked under the request's trace id. `compression` is for
+    those without a proxy in front: it costs more than all other work on an answer.
     `shared_queries`: equal queries of one caller that are under way together are answered once.
     `override_labels`: named labels of `@override` that are on; `percent(n)` labels need no setting.
     """
 
-    introspection: Annotated[bool, "answer `__schema` and `__type`"] = True
+    introspection: Annotated[bool, "answer `__schema` and `__type`; `stadion router --dev` does"] = False
     introspection_by_caller: Annotated[
         bool, "each caller reads the schema that their rights can reach; no suggestions"
     ] = False
@@ -165,12 +166,30 @@ class RouterConfig:
     compression_codings: Annotated[
         tuple[str, ...], "codings of compressed answers, the most wanted first: `zstd`, `br`, `gzip`"
     ] = WRITTEN
-    expose_subgraph_errors: Annotated[bool, "show subgraphs' messages and extensions to clients"] = True
+    expose_subgraph_errors: Annotated[
+        bool, "show all of subgraphs' errors to clients; `stadion router --dev` does"
+    ] = False
+    exposed_error_codes: Annotated[
+        tuple[str, ...], "subgraphs' errors with one of these codes are shown whatever else is"
+    ] = (
+        "BAD_CURSOR",
+        "BAD_INPUT",
+        "BAD_PAGE",
+        "CONFLICT",
+        "FORBIDDEN",
+        "FORBIDDEN_ARGUMENT",
+        "FORBIDDEN_FIELD",
+        "NOT_FOUND",
+        "REGION_UNAVAILABLE",
+        "SUBSCRIPTION_EXPIRED",
+        "UNAUTHENTICATED",
+    )
     expose_query_plan: Annotated[
         bool, "tell plans to those who send the header `Apollo-Expose-Query-Plan: true` (or `dry-run`)"
     ] = False
     error_extensions: Annotated[
-        tuple[str, ...], "members of subgraphs' error extensions that clients see; none: all"
+        tuple[str, ...], "members of subgraphs' error extensions that clients see; none: all, "
+        "of errors that are shown for their code `code` and `obligation`"
     ] = ()  # fmt: skip
     null_reasons: Annotated[bool, "tell which fetch left which null, in `extensions.nullReasons`"] = False
     forward_headers: Annotated[tuple[str, ...], "request headers handed on to subgraphs, lower case"] = ()

@@ -35,6 +35,7 @@ from router.directives import (
 from router.errors import ClientError, PlanTooComplex
 from router.execution import (
     CompiledPlan,
+    ErrorsShown,
     ExecutionOptions,
     GraphQLResponse,
     IncrementalFormat,
@@ -121,7 +122,11 @@ class Router:
         self._transport = transport
         self._rights = rights
         self._rules = config.authorization.directives
-        self._error_extensions = frozenset(config.error_extensions) or None
+        self._errors_shown = ErrorsShown(
+            all_=config.expose_subgraph_errors,
+            codes=frozenset(config.exposed_error_codes),
+            extensions=frozenset(config.error_extensions) or None,
+        )
         self._gate = gate_of(config)
         self._planners = ThreadPoolExecutor(max_workers=1, thread_name_prefix="planner")
 
@@ -226,8 +231,7 @@ class Router:
             forwarded={**request.headers, "traceparent": traceparent_of(trace_id)}
             if (trace_id := request_trace_id.get())
             else request.headers,
-            expose_subgraph_errors=self.config.expose_subgraph_errors,
-            error_extensions=self._error_extensions,
+            errors=self._errors_shown,
             null_reasons=self.config.null_reasons,
         )
 

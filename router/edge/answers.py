@@ -10,10 +10,12 @@ from typing import Any
 import orjson
 
 from router.edge.negotiation import Wire
+from router.error_lines import ErrorLines
 from router.errors import ClientError, masked
 from router.telemetry import errors_count
 
 log = logging.getLogger("stadion.router.answers")
+lines = ErrorLines(log)
 
 NO_GRAPHQL_REQUEST = frozenset({"BAD_REQUEST", "BATCHING_NOT_SUPPORTED", "BATCH_PROCESSING_FAILED"})
 """Codes of requests that are not well-formed: 400 under every media type."""
@@ -51,6 +53,7 @@ def answer_of_failure(failure: BaseException, trace_id: str) -> Answer:
     """A refusal in its own words; anything else logged whole and masked under its trace id."""
     if isinstance(failure, ClientError):
         errors_count.add(1, {"code": failure.code})
+        lines.say(logging.INFO, "request %s was refused: %s", trace_id, failure.code)
         return Answer({"errors": failure.all_to_graphql()}, failure.http_status, failure.code)
     log.error("request %s failed", trace_id, exc_info=failure)
     errors_count.add(1, {"code": "INTERNAL_SERVER_ERROR"})

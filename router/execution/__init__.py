@@ -4,10 +4,11 @@ from router.execution.compiled import CompiledPlan, compile_plan
 from router.execution.execute import execute, subscribe
 from router.execution.incremental import IncrementalFormat, execute_incrementally
 from router.execution.response import GraphQLResponse
-from router.execution.run import ExecutionOptions
+from router.execution.run import ErrorsShown, ExecutionOptions
 
 __all__ = [
     "CompiledPlan",
+    "ErrorsShown",
     "ExecutionOptions",
     "GraphQLResponse",
     "IncrementalFormat",

@@ -20,20 +20,32 @@ ERRORS_MAX: Final = 1_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ErrorsShown:
+    """What clients see of subgraphs' errors: `all_` of them, or those with one of `codes`; the others are
+    masked. `extensions` are the members of theirs that are shown; None: all, of errors that are shown for
+    their code alone `code` and `obligation`."""
+
+    all_: bool = True
+    codes: frozenset[str] = frozenset()
+    extensions: frozenset[str] | None = None
+
+
+ALL_SHOWN: Final = ErrorsShown()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ExecutionOptions:
     """How a plan is run.
 
     `deadline_s` is a point of `clock`'s time that all fetches share; each gets the smaller of
-    `subgraph_timeout_s` and what is left. `forwarded` are headers that go to every subgraph. With
-    `expose_subgraph_errors` off, subgraphs' messages and extensions stay in the log; on, clients see those
-    `error_extensions`, None: all. With `null_reasons` on, the answer says which fetch left which null.
+    `subgraph_timeout_s` and what is left. `forwarded` are headers that go to every subgraph; `errors` is what
+    clients see of subgraphs' errors. With `null_reasons` on, the answer says which fetch left which null.
     """
 
     deadline_s: float | None = None
     subgraph_timeout_s: float | None = 30.0
     forwarded: Mapping[str, str] = field(default_factory=dict)
-    expose_subgraph_errors: bool = True
-    error_extensions: frozenset[str] | None = None
+    errors: ErrorsShown = ALL_SHOWN
     null_reasons: bool = False
     clock: Callable[[], float] = time.monotonic
 

@@ -202,8 +202,30 @@ async def test_requests_over_the_limit_are_shed() -> None:
         assert response.headers["retry-after"] == "1"
 
 
+async def test_a_router_as_it_comes_tells_nothing_of_its_subgraphs_faults(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with running(RouterConfig()) as router:
+        _, body, response = await router.post({"query": "{ broken }"})
+    (error,) = body["errors"]
+    assert error["message"] == "subgraph errors are not shown"
+    assert error["path"] == ["broken"]
+    trace_id = response.headers["stadion-trace-id"]
+    assert error["extensions"] == {"service": "only", "traceId": trace_id}
+    assert [one for one in caplog.messages if "kaput" in one and trace_id in one]
+
+
+async def test_a_refusal_is_in_the_log_by_its_code_alone(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "stadion.router.answers")
+    async with running(RouterConfig()) as router:
+        _, _, response = await router.post({"query": "{ hunter2 }"})
+    trace_id = response.headers["stadion-trace-id"]
+    assert f"request {trace_id} was refused: GRAPHQL_VALIDATION_FAILED" in caplog.messages
+    assert "hunter2" not in caplog.text
+
+
 async def test_introspection_that_is_off_answers_nothing_and_suggests_nothing() -> None:
-    async with running(RouterConfig(introspection=False)) as router:
+    async with running(RouterConfig()) as router:
         for text in (
             "{ __schema { types { name } } }",
             '{ hello ... on Query { x: __type(name: "Query") { name } } }',

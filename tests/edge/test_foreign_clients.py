@@ -10,6 +10,7 @@ from gql.transport.aiohttp import AIOHTTPTransport
 from gql.transport.exceptions import TransportQueryError
 from gql.transport.websockets import WebsocketsTransport
 
+from router.config import RouterConfig
 from tests.kit_edge.running import Running, running
 
 pytestmark = pytest.mark.timeout(20)
@@ -21,9 +22,11 @@ async def router():
         yield it
 
 
-async def test_gql_reads_the_schema_validates_and_asks(router: Running) -> None:
-    transport = AIOHTTPTransport(url=router.url)
-    async with Client(transport=transport, fetch_schema_from_transport=True) as session:
+async def test_gql_reads_the_schema_validates_and_asks() -> None:
+    async with (
+        running(RouterConfig(introspection=True)) as router,
+        Client(transport=AIOHTTPTransport(url=router.url), fetch_schema_from_transport=True) as session,
+    ):
         request = gql("query($n: String) { hello(name: $n) }")
         request.variable_values = {"n": "gql"}
         assert await session.execute(request) == {"hello": "hello gql"}

@@ -43,6 +43,9 @@ async def subgraph() -> AsyncIterator[tuple[str, asyncio.Event, asyncio.Event, l
             asked.set()
             await gate.wait()
             return JSONResponse({"data": {"slow": "at last"}})
+        if "broken" in (await request.json())["query"]:
+            told = {"message": "kaput", "extensions": {"code": "KAPUT", "stack": "x.py"}}
+            return JSONResponse({"data": {"broken": None}, "errors": [told]})
         return JSONResponse({"data": {"hello": "there"}})
 
     answering = Starlette(routes=[Route("/graphql", answer, methods=["POST"])])
@@ -93,6 +96,26 @@ async def test_a_supergraph_file_is_served_over_http(tmp_path: Path) -> None:
             assert answer == {"data": {"hello": "there"}}
             assert seen[-1]["x-tenant"] == "blue"
             assert "x-other" not in seen[-1]
+
+
+async def test_in_development_the_schema_subgraphs_errors_and_plans_are_told(tmp_path: Path) -> None:
+    file, settings = tmp_path / "supergraph.graphql", tmp_path / "router.yaml"
+    async with subgraph() as (url, _, _, _), aiohttp.ClientSession() as http:
+        file.write_text(supergraph_of("type Query { hello: String broken: String }", url=url))
+        async with started(file, "--dev") as (_, router):
+            told = await ask(http, router, '{ __type(name: "Query") { name } }')
+            assert told == {"data": {"__type": {"name": "Query"}}}
+            (error,) = (await ask(http, router, "{ broken }"))["errors"]
+            assert error["message"] == "kaput"
+            plan = await ask(http, router, "{ hello }", **{"apollo-expose-query-plan": "true"})
+            assert plan["extensions"]
+        settings.write_text("exposed_error_codes: [KAPUT]\n")
+        async with started(file, "--config", str(settings)) as (_, router):
+            refused = await ask(http, router, '{ __type(name: "Query") { name } }')
+            assert refused["errors"][0]["extensions"]["code"] == "INTROSPECTION_DISABLED"
+            (error,) = (await ask(http, router, "{ broken }"))["errors"]
+            assert error["message"] == "kaput"
+            assert error["extensions"] == {"code": "KAPUT", "service": "only"}
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

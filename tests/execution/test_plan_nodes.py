@@ -9,7 +9,7 @@ import pytest
 
 from authz.identity.subject import ANONYMOUS
 from router.errors import PlanInvariantBroken, SubgraphCallFailed
-from router.execution import ExecutionOptions, compile_plan, execute, subscribe
+from router.execution import ErrorsShown, ExecutionOptions, compile_plan, execute, subscribe
 from router.execution.transports.in_process import InProcessTransport
 from router.operation.model import AllowedOperation, OperationKind
 from router.planner.plan import (
@@ -173,7 +173,7 @@ async def test_a_hidden_subgraph_error_keeps_only_its_code() -> None:
     error = {"message": "SELECT * FROM x", "extensions": {"code": "FORBIDDEN_FIELD", "trace": "x.py"}}
     other = {"message": "y", "extensions": {"code": "SOMETHING_OF_ITS_OWN"}}
     transport = ScriptedTransport(catalog=[{"data": {"items": None}, "errors": [error, other]}])
-    options = ExecutionOptions(expose_subgraph_errors=False)
+    options = ExecutionOptions(errors=ErrorsShown(all_=False))
     answer = await run_plan("{items{sku}}", root(), transport, options=options)
     assert [it["extensions"] for it in answer.errors] == [
         {"code": "FORBIDDEN_FIELD", "service": "catalog"},
@@ -189,7 +189,7 @@ async def test_a_hidden_subgraph_error_is_in_the_log_whole_under_the_trace_id_th
     try:
         error = {"message": "SELECT * FROM x", "extensions": {"trace": "x.py"}}
         transport = ScriptedTransport(catalog=[{"data": {"items": None}, "errors": [error]}])
-        options = ExecutionOptions(expose_subgraph_errors=False)
+        options = ExecutionOptions(errors=ErrorsShown(all_=False))
         answer = await run_plan("{items{sku}}", root(), transport, options=options)
     finally:
         request_trace_id.reset(token)
@@ -214,7 +214,7 @@ async def test_clients_see_those_extensions_that_are_let_through(
     error = {"message": "no", "extensions": {"code": "A", "stack": "x.py", "service": "forged"}}
     bare = {"message": "no", "extensions": "none"}
     transport = ScriptedTransport(catalog=[{"data": {"items": None}, "errors": [error, bare]}])
-    options = ExecutionOptions(error_extensions=allowed)
+    options = ExecutionOptions(errors=ErrorsShown(extensions=allowed))
     answer = await run_plan("{items{sku}}", root(), transport, options=options)
     assert [one["extensions"] for one in answer.errors] == [told, {"service": "catalog"}]
     assert [one["message"] for one in answer.errors] == ["no", "no"]
