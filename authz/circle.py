@@ -7,89 +7,203 @@ instant it was begun at until the next of its facts begins or ends.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from datetime import datetime
 from typing import TypeAlias, TypeVar
 
 from authz.classes import Relation
+from authz.facts.gathered import Gathered, Kin, Link, links_of
 from authz.facts.model import ConsentFact, RelationshipFact
 from authz.facts.store import UNRELATED, Standing
 from authz.policies.case import Party
 
-Likeness: TypeAlias = tuple[tuple[Relation, frozenset[str]], ...]
-"""All that conditions can tell of an owner without consents: its relations with their scopes.
+Likeness: TypeAlias = tuple[Link, ...]
+"""All that conditions can tell of an owner without consents: its relations with their scopes, in one order.
 
 INVARIANT: whatever a party or a condition looks at of an owner's facts is in here, or its owners have none.
 """
-
-
+STRANGERS: Likeness = ()
+NOBODY: frozenset[str] = frozenset()
 F = TypeVar("F", RelationshipFact, ConsentFact)
 
 
 class Alike:
-    """Owners of one likeness: a decision about any of them is one about all."""
+    """Owners of one likeness: a decision about any of them is one about all. `standing` is that of any."""
 
-    __slots__ = ("likeness", "owners", "party")
+    __slots__ = ("likeness", "owners", "party", "standing")
 
-    def __init__(self, likeness: Likeness) -> None:
+    def __init__(self, likeness: Likeness, standing: Standing) -> None:
         self.likeness = likeness
+        self.standing = standing
         self.owners: set[str] = set()
         self.party: Party | None = None
 
 
 class Circle:
-    """One subject's; it grows by the owners that are asked about. `own_id` is who is like nobody else."""
+    """One subject's; it grows by the owners that are asked about. `own_id` is who is like nobody else.
 
-    __slots__ = ("_by_likeness", "alike", "begun_at_utc", "groups", "own_id", "standings", "until_utc")
+    `single` are owners who stand alone. With `everybody`, who is not in it is a stranger, save `unsettled`.
+    """
+
+    __slots__ = (
+        "_by_likeness",
+        "alike",
+        "begun_at_utc",
+        "everybody",
+        "groups",
+        "own_id",
+        "single",
+        "strangers",
+        "unsettled",
+        "until_utc",
+    )
 
     def __init__(self, own_id: str | None, now: datetime) -> None:
         self.own_id = own_id
         self.begun_at_utc = now
         self.until_utc: datetime | None = None
-        self.standings: dict[str, Standing] = {}
+        self.single: dict[str, Standing] = {}
         self.alike: dict[str, Alike] = {}
         self.groups: list[Alike] = []
+        self.everybody = False
+        self.unsettled: AbstractSet[str] = NOBODY
         self._by_likeness: dict[Likeness, Alike] = {}
+        self.strangers = self._group(STRANGERS)
+
+    def __len__(self) -> int:
+        return len(self.alike) + len(self.single)
 
     def holds_at(self, now: datetime) -> bool:
         """Whether no fact has begun or ended since, as far as is known."""
         return self.begun_at_utc <= now and (self.until_utc is None or now < self.until_utc)
 
+    def alike_of(self, owner_id: str | None) -> Alike | None:
+        """The group of this owner; None where it stands alone, or is not known."""
+        if owner_id is None:
+            return None
+        found = self.alike.get(owner_id)
+        return self.strangers if found is None and self._is_stranger(owner_id) else found
+
+    def knows(self, owner_id: str) -> bool:
+        """Whether facts about this owner were looked at."""
+        return owner_id in self.alike or owner_id in self.single or self._is_stranger(owner_id)
+
+    def standing(self, owner_id: str | None) -> Standing:
+        """What is in force between the subject and this owner, or an owner of its group."""
+        alone = self.single.get(owner_id or "")
+        if alone is not None:
+            return alone
+        alike = self.alike_of(owner_id)
+        return UNRELATED if alike is None else alike.standing
+
+    def unknown_among(self, owner_ids: AbstractSet[str]) -> AbstractSet[str]:
+        """Those about whom facts are still to be looked at."""
+        if self.everybody:
+            return {each for each in owner_ids & {*self.unsettled, self.own_id} if not self.knows(each or "")}
+        missing = owner_ids - self.alike.keys()
+        return missing - self.single.keys() if missing else missing
+
+    def not_strangers(self, owner_ids: AbstractSet[str]) -> AbstractSet[str]:
+        """Those to whom the subject is something, and those who are not known."""
+        return {each for each in owner_ids if self.alike_of(each) is not self.strangers}
+
     def know(self, owner_ids: Iterable[str], loaded: Mapping[str, Standing], now: datetime) -> None:
         """Take these owners in, whom `loaded` leaves out as strangers; what was known of one first counts."""
         for owner_id in owner_ids:
-            if owner_id in self.standings:
+            if owner_id in self.alike or owner_id in self.single:
                 continue
             standing = loaded.get(owner_id)
             if standing is None:
-                self.standings[owner_id] = UNRELATED
-                self._join(owner_id, ())
+                self._join(owner_id, STRANGERS, UNRELATED)
             else:
                 self._know(owner_id, standing, now)
 
+    def gather(self, told: Gathered, now: datetime) -> None:
+        """Take in what was told by relation; what was known of an owner first counts."""
+        apart = {*told.single, *told.unsettled, *self.alike, *self.single}
+        owners = [(kin, set(kin.owner_ids)) for kin in told.kins]
+        # One by one: who is so in several ways, and oneself.
+        twice = _repeated([each for _, each in owners]) | ({self.own_id} if self.own_id else set())
+        several: dict[str, list[Kin]] = {}
+        for kin, all_of_it in owners:
+            self._ends(kin.until_utc, now)
+            for owner_id in all_of_it & twice:
+                several.setdefault(owner_id, []).append(kin)
+            mine = all_of_it - twice - apart
+            self._join_all((kin.link,), mine if told.everybody else mine & told.asked, now)
+        for owner_id, kins in several.items():
+            if owner_id not in apart and (told.everybody or owner_id in told.asked):
+                standing = _standing([kin.link for kin in kins], now)
+                self._join(owner_id, links_of(standing.relations), standing)
+        self.know(told.single, told.single, now)
+        if told.everybody:
+            self.everybody, self.unsettled = True, told.unsettled
+        self.know(told.asked & {self.own_id or ""} if told.everybody else told.asked, {}, now)
+
+    def _is_stranger(self, owner_id: str) -> bool:
+        return (
+            self.everybody
+            and owner_id not in self.alike
+            and owner_id not in self.single
+            and owner_id not in self.unsettled
+            and owner_id != self.own_id
+        )
+
     def _know(self, owner_id: str, standing: Standing, now: datetime) -> None:
         relations = self._in_force(standing.relations, now)
-        consents = self._in_force(standing.consents, now)
-        self.standings[owner_id] = Standing(relations, consents)
-        if consents:
-            return
-        likeness = tuple([(fact.relation, fact.scopes) for fact in relations])
+        in_force = Standing(relations, self._in_force(standing.consents, now))
         # An emergency is judged by its times too, which no other owner's need have.
-        if not any(relation is Relation.BREAK_GLASS for relation, _ in likeness):
-            self._join(owner_id, likeness)
+        emergency = any(fact.relation is Relation.BREAK_GLASS for fact in relations)
+        if in_force.consents or emergency or owner_id == self.own_id:
+            self.single[owner_id] = in_force
+        else:
+            self._join(owner_id, links_of(relations), in_force)
 
-    def _join(self, owner_id: str, likeness: Likeness) -> None:
+    def _join(self, owner_id: str, likeness: Likeness, standing: Standing) -> None:
         if owner_id == self.own_id:
+            self.single[owner_id] = standing
             return
-        group = self._by_likeness.get(likeness)
-        if group is None:
-            group = self._by_likeness[likeness] = Alike(likeness)
-            self.groups.append(group)
+        group = self._group(likeness, standing)
         group.owners.add(owner_id)
         self.alike[owner_id] = group
+
+    def _join_all(self, likeness: Likeness, owner_ids: set[str], now: datetime) -> None:
+        group = self._by_likeness.get(likeness) or self._group(likeness, _standing(likeness, now))
+        group.owners |= owner_ids
+        self.alike.update(dict.fromkeys(owner_ids, group))
+
+    def _group(self, likeness: Likeness, standing: Standing = UNRELATED) -> Alike:
+        group = self._by_likeness.get(likeness)
+        if group is None:
+            group = self._by_likeness[likeness] = Alike(likeness, standing)
+            self.groups.append(group)
+        return group
 
     def _in_force(self, facts: Sequence[F], now: datetime) -> tuple[F, ...]:
         for fact in facts:
             for instant in (fact.valid_from_utc, fact.valid_until_utc):
-                if instant is not None and now < instant and (self.until_utc or instant) >= instant:
-                    self.until_utc = instant
+                self._ends(instant, now)
         return tuple([fact for fact in facts if fact.in_force(now)])
+
+    def _ends(self, instant: datetime | None, now: datetime) -> None:
+        if instant is not None and now < instant and (self.until_utc or instant) >= instant:
+            self.until_utc = instant
+
+
+def _repeated(sets: Sequence[AbstractSet[str]]) -> set[str]:
+    """Who is in more than one of them."""
+    if len(sets) < 2:
+        return set()
+    seen: set[str] = set()
+    twice: set[str] = set()
+    for each in sets:
+        twice |= seen & each
+        seen |= each
+    return twice
+
+
+def _standing(links: Iterable[Link], now: datetime) -> Standing:
+    """Facts in force that say as much as these links."""
+    return Standing(
+        tuple([RelationshipFact("", relation, "", scopes, now, None, 0) for relation, scopes in links])
+    )

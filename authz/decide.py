@@ -8,12 +8,14 @@ from collections.abc import Set as AbstractSet
 from copy import copy
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import cast
 
-from authz.circle import Alike, Circle
+from authz.circle import NOBODY, Alike, Circle
 from authz.classes import Action, DataClass, Purpose, Relation, Role
 from authz.explanation import Explanation, RuleTrace, traced
+from authz.facts.gathered import GATHERED_MIN
 from authz.facts.model import ConsentFact
-from authz.facts.store import OWNERS_PER_BATCH_MAX, UNRELATED, Facts, Standing
+from authz.facts.store import OWNERS_PER_BATCH_MAX, Facts, Standing
 from authz.facts.supposed import SupposedFacts
 from authz.identity.keys import Clock, now_utc
 from authz.identity.subject import Subject
@@ -50,7 +52,6 @@ CIRCLES_MAX = 256
 CIRCLE_OWNERS_MAX = 20_000
 """How many owners a subject's circle may have grown by and still be remembered for the next request."""
 FEW = 4
-NOBODY: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +126,7 @@ class Authorizer:
             known is not None
             and known.generation == generation
             and elapsed_s - known.since_s <= self._remember_s
-            and len(known.circle.standings) <= CIRCLE_OWNERS_MAX
+            and len(known.circle) <= CIRCLE_OWNERS_MAX
             and known.circle.holds_at(now)
         ):
             return known.circle
@@ -172,7 +173,6 @@ class RequestAuthorizer:
         self._actor_id = actor_of(subject)
         self._circle = circle
         self._parties: dict[str | None, Party] = {}
-        self._alike: dict[tuple[bool, bool, frozenset[Relation]], Party] = {}
         self._decisions: dict[Question, Decision] = {}
         self._shared: dict[tuple[object, ...], Decision] = {}
         self._opens: dict[Question, dict[Alike, bool]] = {}
@@ -184,13 +184,15 @@ class RequestAuthorizer:
         Errors: Unavailable where the facts are not to be had: then nothing is decided.
         """
         await self.load_owners(question.owner_id for question in questions)
-        alike = self._circle.alike
-        return [
-            self._alike_or_own(question, alike[question.owner_id])
-            if question.owner_id in alike
-            else self._decisions.get(question) or self._decide(question)
-            for question in questions
-        ]
+        alike_of, decisions = self._circle.alike_of, []
+        for question in questions:
+            alike = alike_of(question.owner_id)
+            decisions.append(
+                self._decisions.get(question) or self._decide(question)
+                if alike is None
+                else self._alike_or_own(question, alike)
+            )
+        return decisions
 
     def _alike_or_own(self, question: Question, alike: Alike) -> Decision:
         """The decision about any owner of this standing, whose row says the same."""
@@ -209,10 +211,10 @@ class RequestAuthorizer:
     ) -> list[Decision]:
         """`decide` about rows of which nothing counts but their owner: once for owners of equal standing."""
         await self.load_owners(owner_ids)
-        groups, shared = self._circle.alike, self._shared
+        alike_of, shared = self._circle.alike_of, self._shared
         decisions = []
         for owner_id in owner_ids:
-            alike = groups.get(owner_id)
+            alike = alike_of(owner_id)
             key = None if alike is None else (alike, data_class, action)
             decision = None if key is None else shared.get(key)
             if decision is None:
@@ -225,8 +227,13 @@ class RequestAuthorizer:
 
     def unloaded_among(self, owner_ids: AbstractSet[str | None]) -> AbstractSet[str | None]:
         """Those about whom `decide_now` cannot answer yet."""
-        missing = owner_ids - self._circle.standings.keys()
-        return {each for each in missing if self._unknown(each)} if missing else missing
+        if not self.subject.authenticated:
+            # Nobody has facts about an anonymous caller.
+            return NOBODY
+        people = {each for each in owner_ids if each is not None} if None in owner_ids else owner_ids
+        missing = self._circle.unknown_among(cast("AbstractSet[str]", people))
+        # One's own rows need no facts.
+        return missing - {self.subject.id} if missing and self._acts_for_itself else missing
 
     def closed_among(self, owner_ids: AbstractSet[str], like: Question) -> AbstractSet[str]:
         """Those owners of whom it is not known at once that what `like` asks is open to the subject, whole.
@@ -234,37 +241,41 @@ class RequestAuthorizer:
         `like` asks about a row whose owner does not count. Nobody waits: an owner who is not loaded, oneself
         and whoever is like nobody else are among them, and their decisions are asked one by one.
         """
-        opens = self._opens.get(like)
-        if opens is None:
-            opens = self._opens[like] = {}
+        circle = self._circle
         if len(owner_ids) <= FEW:
-            alike = self._circle.alike
-            return {each for each in owner_ids if not self._is_open(alike.get(each), like, opens)}
-        for group in self._circle.groups:
-            if group.owners.isdisjoint(owner_ids) or not self._is_open(group, like, opens):
+            return {each for each in owner_ids if not self._is_open(circle.alike_of(each), each, like)}
+        for group in circle.groups:
+            if group.owners.isdisjoint(owner_ids):
+                continue
+            if not self._is_open(group, next(iter(group.owners)), like):
                 continue
             if owner_ids <= group.owners:
                 return NOBODY
             owner_ids = owner_ids - group.owners
+        if circle.everybody and owner_ids:
+            strangers = owner_ids - (rest := circle.not_strangers(owner_ids))
+            if strangers and self._is_open(circle.strangers, next(iter(strangers)), like):
+                return rest
         return owner_ids
 
-    def _is_open(self, alike: Alike | None, like: Question, opens: dict[Alike, bool]) -> bool:
+    def _is_open(self, alike: Alike | None, owner_id: str, like: Question) -> bool:
+        """Whether `like` is open, whole, about these owners, of whom `owner_id` is one."""
         if alike is None:
             return False
+        opens = self._opens.get(like)
+        if opens is None:
+            opens = self._opens[like] = {}
         known = opens.get(alike)
         if known is None:
-            decision = self._alike_decision(alike, like)
+            decision = self._alike_decision(alike, owner_id, like)
             known = opens[alike] = decision.allowed and decision.mask is None
         return known
 
-    def _alike_decision(self, alike: Alike, like: Question) -> Decision:
+    def _alike_decision(self, alike: Alike, owner_id: str, like: Question) -> Decision:
         """The decision about any of these owners; what it needs of one is only made where it counts."""
         asked = classed_by_labels(like) if like.labels else like
-        party = alike.party
-        if party is None:
-            party = alike.party = self._party(next(iter(alike.owners)))
-        cell = self._table.cell(party, asked)
-        return cell.always or cell.decide(self._case(replace(asked, owner_id=next(iter(alike.owners)))))
+        cell = self._table.cell(self._party(owner_id), asked)
+        return cell.always or cell.decide(self._case(replace(asked, owner_id=owner_id)))
 
     def decide_now(self, question: Question) -> Decision | None:
         """The decision, or None where the owner's facts are not loaded yet."""
@@ -277,11 +288,21 @@ class RequestAuthorizer:
 
     async def load_owners(self, owner_ids: Iterable[str | None]) -> None:
         """Make `decide_now` able to answer about these owners."""
-        missing = [each for each in dict.fromkeys(owner_ids) if each is not None and self._unknown(each)]
+        missing = list(self.unloaded_among(set(owner_ids)))
         for start in range(0, len(missing), OWNERS_PER_BATCH_MAX):
-            batch = missing[start : start + OWNERS_PER_BATCH_MAX]
+            batch = cast("list[str]", missing[start : start + OWNERS_PER_BATCH_MAX])
+            if len(batch) >= GATHERED_MIN and await self._gathered(batch):
+                continue
             loaded = await self._facts.load(self._actor_id or "", batch)
             self._circle.know(batch, loaded, self._now)
+
+    async def _gathered(self, batch: Sequence[str]) -> bool:
+        """Take in all that the subject is to anybody, where the facts can tell it at once."""
+        gather = getattr(self._facts, "gather", None)
+        told = None if gather is None else await gather(self._actor_id or "", batch, self._now)
+        if told is not None:
+            self._circle.gather(told, self._now)
+        return told is not None
 
     async def explain(self, question: Question) -> Explanation:
         """The decision, and every rule that speaks to this subject about it with what it lacks."""
@@ -338,7 +359,7 @@ class RequestAuthorizer:
         return standings
 
     def _is_something_to(self, owner_id: str) -> bool:
-        known = self._circle.standings[owner_id]
+        known = self._circle.standing(owner_id)
         if any(fact.relation is Relation.BLOCKED for fact in known.relations):
             return False
         return bool(known.relations) or any(each.decision == "permit" for each in known.consents)
@@ -351,28 +372,30 @@ class RequestAuthorizer:
         return decision
 
     def _case(self, question: Question) -> Case:
-        standing = self._circle.standings.get(question.owner_id or "", UNRELATED)
+        standing = self._circle.standing(question.owner_id)
         return Case(self.subject, question, standing.relations, standing.consents, self._now)
 
     def _unknown(self, owner_id: str | None) -> bool:
         return (
             owner_id is not None
-            and owner_id not in self._circle.standings
-            # One's own rows need no facts, and nobody has facts about an anonymous caller.
-            and self.subject.authenticated
-            and not (owner_id == self.subject.id and self._actor_id == self.subject.id)
+            and not self._circle.knows(owner_id)
+            and bool(self.unloaded_among({owner_id}))
         )
 
+    @property
+    def _acts_for_itself(self) -> bool:
+        return self._actor_id == self.subject.id
+
     def _party(self, owner_id: str | None) -> Party:
+        alike = self._circle.alike_of(owner_id)
+        if alike is not None:
+            if alike.party is None:
+                alike.party = party_of(self.subject, owner_id, alike.standing.relations)
+            return alike.party
         known = self._parties.get(owner_id)
         if known is None:
-            facts = self._circle.standings.get(owner_id or "", UNRELATED).relations
-            # Owners of the same relations are the same party: most lists have two or three.
-            kind = (owner_id is None, owner_id == self.subject.id, frozenset(fact.relation for fact in facts))
-            alike = self._alike.get(kind)
-            if alike is None:
-                alike = self._alike[kind] = party_of(self.subject, owner_id, facts)
-            known = self._parties[owner_id] = alike
+            relations = self._circle.standing(owner_id).relations
+            known = self._parties[owner_id] = party_of(self.subject, owner_id, relations)
         return known
 
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection
 
+from authz.facts.gathered import Gathered
+from authz.facts.gathering import gather
 from authz.facts.model import ConsentFact, RelationshipFact
 from authz.facts.store import Standing, check_batch, fact_of
 from authz.facts.tables import forget_person, put_facts, read_standings, read_subject, read_subjects_of
@@ -16,6 +19,7 @@ from datastores.relational.port import Relational
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 VERSION_TABLE = "authz_schema_version"
+APART_MAX = 1_024
 
 
 class RelationalFacts:
@@ -27,6 +31,8 @@ class RelationalFacts:
     def __init__(self, relational: Relational) -> None:
         self._relational = relational
         self.generation = 0
+        # Subjects that are something to too many to be gathered: not tried again soon.
+        self._apart: set[str] = set()
 
     async def open(self) -> None:
         """Bring the tables to what this program knows.  Errors: SchemaTooNew."""
@@ -63,6 +69,20 @@ class RelationalFacts:
         return await self._relational.read(
             lambda connection: read_standings(connection, subject_id, owner_ids)
         )
+
+    async def gather(self, subject_id: str, owner_ids: Sequence[str], now: datetime) -> Gathered | None:
+        """What the subject is to these owners and, if that is not too much, to everybody; see `Gathered`.
+
+        None where that is for `load` to tell, a part of the owners at a time.
+        """
+        if subject_id in self._apart:
+            return None
+        told = await self._relational.read(lambda connection: gather(connection, subject_id, owner_ids, now))
+        if told is None:
+            if len(self._apart) >= APART_MAX:
+                self._apart.clear()
+            self._apart.add(subject_id)
+        return told
 
     async def relations(
         self, subject_id: str, owner_ids: Sequence[str]

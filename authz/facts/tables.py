@@ -56,7 +56,8 @@ authz_facts = Table(
     Column("valid_from_utc", UtcDateTime, nullable=False),
     Column("valid_until_utc", UtcDateTime, nullable=True),
     Column("version", BigInteger, nullable=False),
-    # A block counts both ways, so it is also looked for from the blocked side.
+    # A block counts both ways, so it is also looked for from the blocked side. SQLite has an index more, of
+    # all that `gather` reads (0005_gathering).
     Index("authz_facts_by_object", "object_id", "relation"),
 )
 
@@ -74,7 +75,7 @@ authz_consents = Table(
     Column("valid_until_utc", UtcDateTime, nullable=True),
     Column("version", BigInteger, nullable=False),
     Index("authz_consents_by_patient", "patient_id", "actor_id"),
-    Index("authz_consents_by_actor", "actor_id"),
+    Index("authz_consents_by_actor", "actor_id", "patient_id"),
 )
 """A consent may move from one patient to another only by a newer version of the same id."""
 
@@ -221,20 +222,31 @@ def _consents(connection: Connection, where: ColumnElement[bool]) -> Iterator[Co
 def _fact(row: Sequence[Any]) -> RelationshipFact:
     """A row of ours: its shape was looked at when it came."""
     subject_id, relation, object_id, scopes, valid_from_utc, valid_until_utc, version = row
+    return RelationshipFact(
+        subject_id,
+        relation_of(relation),
+        object_id,
+        scopes_of(scopes),
+        valid_from_utc,
+        valid_until_utc,
+        version,
+    )
+
+
+def relation_of(kept: str) -> Relation:
+    """The relation of a row.  Errors: FactInvalid for one that a newer program wrote."""
     try:
-        known = Relation(relation)
+        return Relation(kept)
     except ValueError as error:
         raise FactInvalid(
             f"`authz_facts` holds a relation that this program does not know: {error}"
         ) from error
-    return RelationshipFact(
-        subject_id, known, object_id, _words(scopes), valid_from_utc, valid_until_utc, version
-    )
 
 
 @lru_cache(maxsize=4_096)
-def _words(scopes: str) -> frozenset[str]:
-    return frozenset(json.loads(scopes))
+def scopes_of(kept: str) -> frozenset[str]:
+    """The scopes of a row."""
+    return frozenset(json.loads(kept))
 
 
 def _consent(row: RowMapping) -> ConsentFact:

