@@ -5,10 +5,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 from authz.classes import Relation
 from authz.facts.model import RelationshipFact
@@ -46,6 +46,21 @@ class Gathered:
     everybody: bool
     asked: frozenset[str]
     unsettled: frozenset[str] = frozenset()
+
+
+class GathersFacts(Protocol):
+    """What an adapter of `Facts` may do besides."""
+
+    def gathers(self, subject_id: str) -> bool:
+        """Whether `gather` can be expected to tell something of this subject."""
+        ...
+
+    async def gather(self, subject_id: str, owner_ids: Sequence[str], now: datetime) -> Gathered | None:
+        """What the subject is to these owners and, if that is not too much, to everybody.
+
+        None where that is for `load` to tell, some owners at a time.
+        """
+        ...
 
 
 def links_of(facts: Iterable[RelationshipFact]) -> tuple[Link, ...]:

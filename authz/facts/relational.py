@@ -70,13 +70,12 @@ class RelationalFacts:
             lambda connection: read_standings(connection, subject_id, owner_ids)
         )
 
-    async def gather(self, subject_id: str, owner_ids: Sequence[str], now: datetime) -> Gathered | None:
-        """What the subject is to these owners and, if that is not too much, to everybody; see `Gathered`.
+    def gathers(self, subject_id: str) -> bool:
+        """See `GathersFacts.gathers`."""
+        return subject_id not in self._apart
 
-        None where that is for `load` to tell, a part of the owners at a time.
-        """
-        if subject_id in self._apart:
-            return None
+    async def gather(self, subject_id: str, owner_ids: Sequence[str], now: datetime) -> Gathered | None:
+        """See `GathersFacts.gather`."""
         told = await self._relational.read(lambda connection: gather(connection, subject_id, owner_ids, now))
         if told is None:
             if len(self._apart) >= APART_MAX:

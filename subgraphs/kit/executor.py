@@ -20,6 +20,7 @@ from graphql import (
     GraphQLOutputType,
     VariableNode,
     Visitor,
+    get_nullable_type,
     is_composite_type,
     visit,
 )
@@ -28,7 +29,7 @@ from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 
 from subgraphs.kit.declines import Declines
 from subgraphs.kit.fence import Fence
-from subgraphs.kit.guard import FieldGuard
+from subgraphs.kit.guard import Among, FieldGuard
 from subgraphs.kit.owners import Asked
 from subgraphs.kit.projection import Grouped, Notes, Projection, Projector, owned_below
 from subgraphs.kit.settled import Settled
@@ -200,7 +201,7 @@ class SelectionExecutor(StrawberryGraphQLCoreExecutionContext):
         if whole is not None:
             return whole
         if isinstance(items, Settled) and items.supposed is not None:
-            return self._unsupposed(item_type, items, place, readers)
+            return self._unsupposed(item_type, items, place)
         guard: FieldGuard = self.context_value.guard
         completed: list[Any] = []
         pending: list[int] = []
@@ -227,20 +228,23 @@ class SelectionExecutor(StrawberryGraphQLCoreExecutionContext):
         item_type: GraphQLOutputType,
         items: Settled,
         place: _Place,
-        readers: Mapping[type, _Here | None],
     ) -> Any:
-        """The list, once all its owners are looked at: they are not one, or something else was odd."""
+        """The list, once all its objects are looked at: they are not as supposed, or one was odd."""
         selections, guard = self._selections, self.context_value.guard
         assert selections is not None  # noqa: S101 - `_worth` has looked
         settled, asked = selections.fence.settle(list(items), guard, items.needs)
-        if not asked:
+
+        def complete(settled: Any) -> Any:
+            named = cast(Composite, get_nullable_type(item_type))
+            readers = self._readers_of(named, place.details, settled)
             return self._list(item_type, settled, place, readers)
+
+        if not asked:
+            return complete(settled)
 
         async def later() -> Any:
             await guard.prepare(asked)
-            completed = self._list(
-                item_type, selections.fence.settle(settled, guard, items.needs)[0], place, readers
-            )
+            completed = complete(selections.fence.settle(settled, guard, items.needs)[0])
             return await completed if self.is_awaitable(completed) else completed
 
         return later()
@@ -342,12 +346,17 @@ def _read_all(
     projection: Projection, items: Sequence[Any], guard: FieldGuard, notes: Notes
 ) -> list[dict[str, Any]]:
     answers: list[dict[str, Any]]
-    if projection.needs and isinstance(items, Settled) and items.supposed is not None:
-        read = projection.read_same.function or projection.read_same.compiled()
-        answers = read(items, guard.open, guard.seen, notes, items.supposed)
-    else:
+    supposed = items.supposed if isinstance(items, Settled) else None
+    if supposed is None:
         read = projection.read_all.function or projection.read_all.compiled()
         answers = read(items, guard.open, guard.seen, notes)
+    elif isinstance(supposed, Among):
+        read = projection.read_among.function or projection.read_among.compiled()
+        among = (cast(Settled, items).cls, supposed.kind, supposed.owner_ids)
+        answers = read(items, guard.open, guard.seen, notes, *among)
+    else:
+        read = projection.read_same.function or projection.read_same.compiled()
+        answers = read(items, guard.open, guard.seen, notes, cast(Settled, items).cls, supposed)
     return answers
 
 

@@ -128,10 +128,6 @@ class Fence:
         async def arrives(pending: Awaitable[Any], info: GraphQLResolveInfo[Any]) -> Any:
             return await self.prepare(await pending, info, target)
 
-        async def decides(value: Any, asked: Asking, guard: FieldGuard, needs: frozenset[Need]) -> Any:
-            await guard.prepare(asked)
-            return self.settle(value, guard, needs)[0]
-
         def resolve_prepared(source: Any, info: GraphQLResolveInfo[Any], **arguments: Any) -> Any:
             value = resolve(source, info, **arguments)
             if value is None:
@@ -141,9 +137,21 @@ class Fence:
             guard: FieldGuard = info.context.guard
             needs = self.needs(info, target)
             settled, asked = self.settle(value, guard, needs, supposing=True)
-            return decides(value, asked, guard, needs) if asked else settled
+            return self._settled_later(value, asked, guard, needs) if asked else settled
 
         return resolve_prepared
+
+    async def _settled_later(
+        self, value: Any, asked: Asking, guard: FieldGuard, needs: frozenset[Need]
+    ) -> Any:
+        """`value`, of whose objects some are not decided yet, once they are."""
+        await guard.prepare(asked)
+        settled, asked = self.settle(value, guard, needs, supposing=True)
+        if asked:
+            # What was told of everybody leaves out a few.
+            await guard.prepare(asked)
+            settled, _ = self.settle(value, guard, needs)
+        return settled
 
     async def prepare(self, value: Any, info: GraphQLResolveInfo[Any], target: GraphQLNamedType) -> Any:
         """Decide at once what `info` selects on the objects of `value` (one object, or a list): the value to
@@ -151,10 +159,7 @@ class Fence:
         guard: FieldGuard = info.context.guard
         needs = self.needs(info, target)
         settled, asked = self.settle(value, guard, needs, supposing=True)
-        if not asked:
-            return settled
-        await guard.prepare(asked)
-        return self.settle(value, guard, needs)[0]
+        return await self._settled_later(value, asked, guard, needs) if asked else settled
 
     def settle(
         self, value: Any, guard: FieldGuard, needs: frozenset[Need], *, supposing: bool = False

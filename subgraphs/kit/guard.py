@@ -6,11 +6,11 @@ import asyncio
 from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 from authz.question import Decision
 from authz.trail import AUDITED
-from subgraphs.kit.owners import NOT_A_ROW, Asked, Need, Owner, owner_id_of, question_of
+from subgraphs.kit.owners import NOT_A_ROW, Asked, Need, Owner, RowKind, owner_id_of, question_of
 from subgraphs.kit.owners import RowAccess as RowAccess  # noqa: PLC0414 - domains know it from here
 from subgraphs.kit.trail import Decides as Decides  # noqa: PLC0414 - domains know it from here
 from subgraphs.kit.trail import DecidesTogether, Trail
@@ -19,8 +19,17 @@ Needs: TypeAlias = dict[tuple[tuple[int, ...], str], frozenset[Need]]
 """(ids of a field's nodes, type) → what is read below; lives as long as the document whose nodes they are."""
 FEW = 4
 _PLAIN = frozenset({str, RowAccess, type(None)})
+_LIKE_OTHERS = frozenset({str, RowAccess})
 _MANY = ({str}, {RowAccess})
 """Of what owners many may be open at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Among:
+    """Objects of one kind that belong to any of these owners."""
+
+    kind: RowKind
+    owner_ids: AbstractSet[str]
 
 
 class NotPlain(Exception):
@@ -34,7 +43,17 @@ class FieldGuard:
     leaves a record, with the record's set of fields: fields look there first.
     """
 
-    __slots__ = ("_batch", "_verdicts", "authenticated", "decisions", "needs", "open", "seen", "trail")
+    __slots__ = (
+        "_batch",
+        "_verdicts",
+        "_widely",
+        "authenticated",
+        "decisions",
+        "needs",
+        "open",
+        "seen",
+        "trail",
+    )
 
     def __init__(
         self,
@@ -51,6 +70,7 @@ class FieldGuard:
         self.seen: list[dict[Owner, set[str]]] = []
         self._verdicts: dict[Need, dict[Owner, Decision]] = {}
         self._batch: _Batch | None = None
+        self._widely = False
 
     def places(self, count: int) -> None:
         """Make room for so many needs, all closed."""
@@ -82,6 +102,24 @@ class FieldGuard:
             await self.prepare((asked,))
             found = self.known(asked)
         return found
+
+    def open_among(self, owner: Owner, needs: AbstractSet[Need]) -> Among | None:
+        """Objects like this owner's that may be read whole, as far as is known at once, his among them; None
+        where they are not, or reading leaves records."""
+        if not self.decisions.together or owner.__class__ not in _LIKE_OTHERS:
+            return None
+        if any(need[0] in AUDITED for need in needs):
+            return None
+        kind = NOT_A_ROW if owner.__class__ is str else cast(RowAccess, owner).kind
+        opened = self.decisions.open_owners([kind.like(need) for need in needs])
+        return Among(kind, opened) if owner_id_of(owner) in opened else None
+
+    def asks_widely(self, owner: Owner) -> bool:
+        """Whether what is not known of this owner had better be asked of everybody, and then will be."""
+        if not self.decisions.together or owner.__class__ not in _LIKE_OTHERS or not self.decisions.gathers:
+            return False
+        self._widely = bool(self.decisions.unloaded_among({owner_id_of(owner)}))
+        return self._widely
 
     def open_up(self, need: Need, place: int, owners: AbstractSet[Any]) -> set[Owner]:
         """Note whose objects may be read whole; the owners about whom nothing is decided yet.
@@ -165,7 +203,8 @@ class FieldGuard:
     async def _decide(self, asked: list[Asked]) -> None:
         if self.decisions.together:
             # What is loaded is decided where it is looked up, and most of it for many owners at once.
-            await self.decisions.load_owners({owner_id_of(owner) for owner, _ in asked})
+            widely, self._widely = self._widely, False
+            await self.decisions.load_owners({owner_id_of(owner) for owner, _ in asked}, everybody=widely)
             return
         decisions = await self.decisions.decide([question_of(each) for each in asked])
         for (owner, need), decision in zip(asked, decisions, strict=True):

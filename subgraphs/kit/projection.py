@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from graphql import (
     GraphQLAbstractType,
@@ -34,7 +34,7 @@ from authz.trail import AUDITED
 from subgraphs.kit.classification import definition_of
 from subgraphs.kit.fence import Fence
 from subgraphs.kit.leaves import BUILT_IN, declined, members, serialiser
-from subgraphs.kit.owners import Need, owner_of, told_by
+from subgraphs.kit.owners import ROW_ACCESS, Need, owner_of, told_by
 from subgraphs.kit.settled import flat
 
 Opened: TypeAlias = Sequence[AbstractSet[Any]]
@@ -49,6 +49,23 @@ Grouped: TypeAlias = Mapping[str, Sequence[Any]]
 Subfields: TypeAlias = Callable[[GraphQLObjectType, Sequence[Any]], "Grouped | None"]
 
 LEVELS_MAX = 12
+
+
+class Supposed(NamedTuple):
+    """A guess about all objects of a list, as the line that declines whom it is wrong about, by what `k`
+    tells."""
+
+    arguments: str
+    by_owner: str
+    by_row: str
+
+
+# One owner's rows name that owner by one object or by equal ones.
+_ONE_OWNER = "if k is not w and k != w: declined()"
+_SAME = Supposed("w", _ONE_OWNER, _ONE_OWNER)
+_AMONG = Supposed(
+    "kind, w", "if k not in w: declined()", "if k.kind is not kind or k.owner_id not in w: declined()"
+)
 
 
 class Compiled:
@@ -85,8 +102,9 @@ class Projection:
     `read(object, opened, seen, notes)` gives the answer's object, with None at the names of `rest`, which
     stay with the ordinary execution; `notes` hold once it is not declined. `read_all` is `read` for a list of
     objects whose `needs` are proven: they are not looked at, and reading is noted by `audited` (need →
-    coordinates). `read_same(objects, opened, seen, notes, owner)` is `read_all` where they are proven for
-    this owner, and declines anybody else's. Errors: any exception declines.
+    coordinates). `read_same(objects, opened, seen, notes, cls, owner)` is `read_all` where they are proven
+    for this owner, `read_among(…, cls, kind, owners)` for these, and declines anything else. Errors: any
+    exception declines.
     """
 
     type_name: str
@@ -94,6 +112,7 @@ class Projection:
     read: Compiled
     read_all: Compiled
     read_same: Compiled
+    read_among: Compiled
     rest: tuple[str, ...]
     needs: frozenset[Need]
     audited: Mapping[Need, frozenset[str]]
@@ -155,7 +174,8 @@ class Projector:
             tuple(details[0].node.name.value for details in grouped.values()),
             writer.reader(),
             writer.list_reader(),
-            writer.list_reader(same=True),
+            writer.list_reader(_SAME),
+            writer.list_reader(_AMONG),
             tuple(rest),
             frozenset(writer.needs),
             {need: frozenset(names) for need, names in writer.audited.items()},
@@ -279,14 +299,17 @@ class _Writer:
         body = [*self._identified(), *self._admission(), *self._lines, f"return {{{', '.join(self._items)}}}"]
         return Compiled("o, opened, seen, notes", body, self.type.name, self._names)
 
-    def list_reader(self, *, same: bool = False) -> Compiled:
-        """The function of a list."""
+    def list_reader(self, supposed: Supposed | None = None) -> Compiled:
+        """The function of a list, which looks at each whether it is as `supposed`."""
+        looked = [] if supposed is None else ["if o.__class__ is not c: declined()"]
         told = self._told()
-        # Most lists are one owner's, whom their rows name by one object or by equal ones.
-        owned = [f"k = o.{told}", "if k is not w and k != w: declined()"] if same else []
-        each = [*self._identified(), *owned, *self._lines, f"add({{{', '.join(self._items)}}})"]
+        if supposed is not None and told is None:
+            looked.append("declined()")
+        elif supposed is not None:
+            looked += [f"k = o.{told}", supposed.by_row if told == ROW_ACCESS else supposed.by_owner]
+        each = [*looked, *self._identified(), *self._lines, f"add({{{', '.join(self._items)}}})"]
         loop = ["found = []", "add = found.append", "for o in objects:", *(f"    {line}" for line in each)]
-        arguments = "objects, opened, seen, notes" + (", w" if same else "")
+        arguments = "objects, opened, seen, notes" + (f", c, {supposed.arguments}" if supposed else "")
         return Compiled(arguments, [*loop, "return found"], self.type.name, self._names)
 
     def _identified(self) -> list[str]:

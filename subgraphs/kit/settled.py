@@ -11,7 +11,7 @@ from itertools import chain
 from typing import Any
 
 from authz.trail import AUDITED
-from subgraphs.kit.guard import FieldGuard, NotPlain
+from subgraphs.kit.guard import Among, FieldGuard, NotPlain
 from subgraphs.kit.owners import Asked, Need, Owner, owner_of, owners_among, told_by
 
 _NONE_ASKED: frozenset[Asked] = frozenset()
@@ -23,13 +23,16 @@ class Settled(list[Any]):
     """A list of objects of one class. For every one of them `proven` may be read whole, and reading them
     belongs to `records`, sets of fields by need.
 
-    Where `supposed` is not None, that holds for the objects of this owner, and only they may be read by it.
+    Where `supposed` is not None, that holds for objects of this class and owner, or of those that it names:
+    who reads looks at each, and at nothing else first.
     It is a copy that nobody else has, so that what is proven stays so; what is made of it proves nothing.
     """
 
     __slots__ = ("cls", "needs", "proven", "records", "supposed")
 
-    def __init__(self, objects: Sequence[Any], cls: type, needs: frozenset[Need], supposed: Owner) -> None:
+    def __init__(
+        self, objects: Sequence[Any], cls: type, needs: frozenset[Need], supposed: Among | Owner
+    ) -> None:
         super().__init__(objects)
         self.cls = cls
         self.needs = needs
@@ -47,18 +50,18 @@ def settle(
     supposing: bool = False,
 ) -> tuple[Any, AbstractSet[Asked]]:
     """Note whose objects in `value` (one, or a list) are open whole: the value to go on with, and what is
-    not decided yet. `supposing` that all are one owner's looks at the first only; who reads, looks again."""
+    not decided yet. `supposing` that all are like the first looks at it only; who reads, looks again."""
     if value is None or not needs:
         return value, _NONE_ASKED
     if not isinstance(value, list | tuple):
         return value, _owners_settled((value,), value.__class__, guard, needs, places)[1]
+    if supposing and len(value) >= GUESSED_MIN:
+        supposed, asked = _supposed(value, value[0].__class__, guard, needs, places)
+        if supposed is not None or asked:
+            return supposed or value, asked
     classes = {each.__class__ for each in value}
     if len(classes) == 1:
         (cls,) = classes
-        if supposing and len(value) >= GUESSED_MIN:
-            supposed = _supposed(value, cls, guard, needs, places)
-            if supposed is not None:
-                return supposed, _NONE_ASKED
         owners, asked = _owners_settled(value, cls, guard, needs, places)
         if owners is None or asked:
             return value, asked
@@ -95,13 +98,25 @@ def _owners_settled(
 
 def _supposed(
     value: Sequence[Any], cls: type, guard: FieldGuard, needs: frozenset[Need], places: Mapping[Need, int]
-) -> Settled | None:
-    """The list as if all were the first one's owner's; None where that alone is not open."""
+) -> tuple[Settled | None, AbstractSet[Asked]]:
+    """The list as if all were like the first one, and whom to ask about first; nothing where that is not
+    open."""
+    attribute = None if cls is type(None) or issubclass(cls, Exception) else told_by(cls)
+    if attribute is None:
+        return None, _NONE_ASKED
+    owner: Owner = getattr(value[0], attribute)
+    if guard.asks_widely(owner):
+        return None, {(owner, need) for need in needs}
+    among = guard.open_among(owner, needs)
+    if among is not None:
+        settled = Settled(value, cls, needs, among)
+        settled.proven = needs
+        return settled, _NONE_ASKED
     owners, asked = _owners_settled(value[:1], cls, guard, needs, places)
     if asked or owners is None:
-        return None
+        return None, _NONE_ASKED
     settled = _proven(Settled(value, cls, needs, next(iter(owners))), owners, guard, places)
-    return settled if settled.proven == needs else None
+    return (settled if settled.proven == needs else None), _NONE_ASKED
 
 
 def _proven(settled: Settled, owners: set[Any], guard: FieldGuard, places: Mapping[Need, int]) -> Settled:

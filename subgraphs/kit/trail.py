@@ -7,7 +7,7 @@ record is written in the transaction of its first change (`TrailedWrites`), or a
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -59,8 +59,13 @@ class DecidesTogether(Decides, Protocol):
         """Whether the rest may be asked."""
         ...
 
-    async def load_owners(self, owner_ids: Iterable[str | None]) -> None:
-        """Make `decide_now` able to answer about these owners."""
+    @property
+    def gathers(self) -> bool:
+        """Whether `load_owners` may tell of everybody at once."""
+        ...
+
+    async def load_owners(self, owner_ids: Iterable[str | None], *, everybody: bool = False) -> None:
+        """Make `decide_now` able to answer about these owners, and about `everybody` where that can be."""
         ...
 
     def decide_now(self, question: Question) -> Decision | None:
@@ -73,6 +78,10 @@ class DecidesTogether(Decides, Protocol):
 
     def closed_among(self, owner_ids: AbstractSet[str], like: Question) -> AbstractSet[str]:
         """Those of whom it is not known at once that what `like` asks is open, whole."""
+        ...
+
+    def open_owners(self, likes: Collection[Question]) -> AbstractSet[str]:
+        """Those of whom it is known at once that all of `likes` are open, whole; there may be more."""
         ...
 
 
@@ -238,9 +247,14 @@ class TrailedDecisions:
         noted one by one."""
         return not self.trail.acting and hasattr(self.decisions, "closed_among")
 
-    async def load_owners(self, owner_ids: Iterable[str | None]) -> None:
+    @property
+    def gathers(self) -> bool:
+        """See `DecidesTogether.gathers`."""
+        return cast(DecidesTogether, self.decisions).gathers
+
+    async def load_owners(self, owner_ids: Iterable[str | None], *, everybody: bool = False) -> None:
         """See `DecidesTogether.load_owners`."""
-        await cast(DecidesTogether, self.decisions).load_owners(owner_ids)
+        await cast(DecidesTogether, self.decisions).load_owners(owner_ids, everybody=everybody)
 
     def decide_now(self, question: Question) -> Decision | None:
         """See `DecidesTogether.decide_now`."""
@@ -253,6 +267,10 @@ class TrailedDecisions:
     def closed_among(self, owner_ids: AbstractSet[str], like: Question) -> AbstractSet[str]:
         """See `DecidesTogether.closed_among`."""
         return cast(DecidesTogether, self.decisions).closed_among(owner_ids, like)
+
+    def open_owners(self, likes: Collection[Question]) -> AbstractSet[str]:
+        """See `DecidesTogether.open_owners`."""
+        return cast(DecidesTogether, self.decisions).open_owners(likes)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.decisions, name)
