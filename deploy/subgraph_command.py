@@ -61,7 +61,11 @@ async def _serve(name: str, listening: socket.socket, settings: Settings) -> Non
     if name not in SUBGRAPHS:
         fail(f"there is no subgraph `{name}`: choose one of {', '.join(SUBGRAPHS)}")
     async with claimed_platform(settings, serving=name) as running:
-        app = subgraph_app(running.subgraphs[name], keys=[call_key(internal_secret(running))])
+        app = subgraph_app(
+            running.subgraphs[name],
+            keys=[call_key(internal_secret(running))],
+            ready=running.stores.rows()[name].ready,
+        )
         if name == "accounts":
             kept = KeptRevocations(running.stores.facts_rows, RevokedSessions())
             key = call_key(internal_secret(running))

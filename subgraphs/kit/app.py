@@ -100,6 +100,7 @@ def subgraph_app(
             Route("/graphql", edge.post, methods=["POST"]),
             WebSocketRoute("/graphql", edge.socket),
             Route("/health/live", live),
+            Route("/health/startup", live),  # the port is open only after the start
             Route("/health/ready", is_ready),
         ]
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,9 @@ from pydantic import SecretStr
 from datastores.cache.opening import open_cache
 from deploy.settings import Settings
 from deploy.stores import stores_of
+from tests.servers.absent import absent
+from tests.servers.deploy_tools import hadolint
+from tests.servers.programs import ServerAbsent
 
 ROOT = Path(__file__).parents[2]
 DOCKER = ROOT / "deploy" / "docker"
@@ -117,3 +121,18 @@ def test_the_dockerfile_installs_from_the_lock_and_runs_as_nobody_special() -> N
     assert all((ROOT / name).exists() for name in named)
     kept = (DOCKER / "Dockerfile.dockerignore").read_text().splitlines()
     assert named == {line[1:] for line in kept if line.startswith("!")}
+
+
+def test_the_dockerfile_is_free_of_what_a_linter_of_dockerfiles_finds(tmp_path: Path) -> None:
+    try:
+        program = hadolint()
+    except ServerAbsent as why:
+        absent(why)
+    checked = subprocess.run(
+        [program, "--no-color", DOCKER / "Dockerfile"], capture_output=True, text=True, check=False
+    )
+    assert (checked.returncode, checked.stdout) == (0, "")
+    broken = tmp_path / "Dockerfile"
+    broken.write_text((DOCKER / "Dockerfile").read_text().replace("WORKDIR /src", "WORKDIR src"))
+    told = subprocess.run([program, "--no-color", broken], capture_output=True, text=True, check=False)
+    assert (told.returncode, "DL3000" in told.stdout) == (1, True)
