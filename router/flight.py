@@ -22,6 +22,11 @@ class Flight(Generic[Answered]):
             self._waited = asyncio.get_running_loop().create_future()
         return self._waited
 
+    @property
+    def shared(self) -> bool:
+        """Whether somebody has waited for it besides its maker."""
+        return self._waited is not None
+
     def landed(self, answered: Answered) -> None:
         """Tell those who wait what came."""
         if self._waited is not None:

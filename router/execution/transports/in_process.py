@@ -1,16 +1,25 @@
-"""The subgraph port inside one process: no HTTP and no JSON; values pass as they are."""
+"""The subgraph port inside one process: no HTTP and no JSON; values pass as they are.
+
+Equal queries of one caller that are under way together are executed once, as they are over HTTP.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing
+from copy import deepcopy
 from typing import Any, Protocol
+
+import orjson
 
 from authz.identity.subject import Subject
 from router.errors import SubgraphCallFailed
 from router.execution.transport import SubgraphRequest, SubgraphResponse
 from router.execution.transports.answers import read_answer
+from router.execution.transports.measures import SERVICE, shared_fetches_count
+from router.execution.transports.under_way import FetchesUnderWay
+from router.operation.model import OperationKind
 
 
 class LocalSubgraph(Protocol):
@@ -35,23 +44,42 @@ class LocalSubgraph(Protocol):
 class InProcessTransport:
     """Calls subgraphs as objects, by name, with the Subject itself."""
 
-    __slots__ = ("_subgraphs",)
+    __slots__ = ("_subgraphs", "_under_way")
 
     def __init__(self, subgraphs: Mapping[str, LocalSubgraph]) -> None:
         self._subgraphs = dict(subgraphs)
+        self._under_way: FetchesUnderWay[Mapping[str, Any]] = FetchesUnderWay()
 
     async def fetch(self, request: SubgraphRequest) -> SubgraphResponse:
         """As the port says; past `timeout_s` the call is cancelled."""
         subgraph = self._subgraph(request.service)
-        call = subgraph.execute(request.query, request.variables, request.operation_name, request.subject)
-        if request.timeout_s is None:
-            return read_answer(request.service, await call)
         try:
-            async with asyncio.timeout(request.timeout_s):
-                answered = await call
+            if request.kind is not OperationKind.QUERY:
+                answered = await self._mutated(subgraph, request)
+            else:
+                answered = await self._shared(subgraph, request)
         except TimeoutError:
             raise SubgraphCallFailed(request.service, "timed out") from None
         return read_answer(request.service, answered)
+
+    async def _mutated(self, subgraph: LocalSubgraph, request: SubgraphRequest) -> Mapping[str, Any]:
+        self._under_way.mutated()
+        try:
+            return await _executed(subgraph, request)
+        finally:
+            self._under_way.mutated()
+
+    async def _shared(self, subgraph: LocalSubgraph, request: SubgraphRequest) -> Mapping[str, Any]:
+        variables = _told(request.variables)
+        if variables is None or request.timeout_s is None:
+            return await _executed(subgraph, request)
+        return await self._under_way.answer(
+            (request.service, request.query, request.operation_name, variables, request.subject),
+            lambda: _executed(subgraph, request),
+            timeout_s=request.timeout_s,
+            shared=lambda: shared_fetches_count.add(1, {SERVICE: request.service}),
+            copied=_copied,
+        )
 
     async def subscribe(self, request: SubgraphRequest) -> AsyncIterator[SubgraphResponse]:
         """As the port says; `timeout_s` does not bound a stream."""
@@ -69,3 +97,29 @@ class InProcessTransport:
         if subgraph is None:
             raise SubgraphCallFailed(service, "is not part of this process")
         return subgraph
+
+
+async def _executed(subgraph: LocalSubgraph, request: SubgraphRequest) -> Mapping[str, Any]:
+    """Errors: TimeoutError past `timeout_s`."""
+    call = subgraph.execute(request.query, request.variables, request.operation_name, request.subject)
+    if request.timeout_s is None:
+        return await call
+    async with asyncio.timeout(request.timeout_s):
+        return await call
+
+
+def _told(variables: dict[str, Any]) -> bytes | None:
+    """Variables as a part of a key; None for what is no JSON, such as a file."""
+    try:
+        return orjson.dumps(variables) if variables else b""
+    except TypeError:
+        return None
+
+
+def _copied(answer: Any) -> Any:
+    """The same answer once more: objects and lists are the executor's to change, all else is not."""
+    if answer.__class__ is dict:
+        return {name: _copied(value) for name, value in answer.items()}
+    if answer.__class__ is list:
+        return [_copied(value) for value in answer]
+    return deepcopy(answer) if isinstance(answer, Mapping | list) else answer

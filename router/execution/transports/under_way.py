@@ -46,8 +46,11 @@ class FetchesUnderWay(Generic[Answered]):
         *,
         timeout_s: float,
         shared: Callable[[], None],
+        copied: Callable[[Answered], Answered] | None = None,
     ) -> Answered:
         """What `make` gives, or what an equal fetch under way was given; `shared` is told of the latter.
+
+        `copied` makes an answer for each who shares one, where callers change what they are given.
 
         Errors: those of `make`; TimeoutError where another's fetch takes longer than this one may.
         """
@@ -65,7 +68,7 @@ class FetchesUnderWay(Generic[Answered]):
                     continue  # that one had less time: its failure need not be ours
                 raise
             shared()
-            return answered
+            return answered if copied is None else copied(answered)
         flight = self._under_way[key] = _Fetch(until_s)
         try:
             answered = await make()
@@ -74,5 +77,6 @@ class FetchesUnderWay(Generic[Answered]):
             flight.failed(failure)
             raise
         del self._under_way[key]
-        flight.landed(answered)
+        # Its maker goes on, and may change it, before those who wait get to see it.
+        flight.landed(copied(answered) if copied is not None and flight.shared else answered)
         return answered
