@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import parse_qs, urlencode, urlsplit, urlunsplit
 
 from redis import exceptions
@@ -15,9 +15,22 @@ from redis.asyncio.retry import Retry
 from redis.backoff import FullJitterBackoff
 
 from datastores.config import StoreUrlProblem
+from datastores.deadlines import Deadlines
 from datastores.errors import Unavailable
 
+T = TypeVar("T")
 _REFUSALS = ("MISCONF", "LOADING", "MASTERDOWN", "NOREPLICAS", "OOM", "READONLY")
+_UNAVAILABLE = (
+    exceptions.ConnectionError,
+    exceptions.TimeoutError,
+    exceptions.ClusterError,
+    exceptions.OutOfMemoryError,
+    exceptions.ReadOnlyError,
+    exceptions.ClusterDownError,
+    OSError,
+    TimeoutError,
+)
+_DRIVER_ERRORS = (*_UNAVAILABLE, exceptions.ResponseError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +56,7 @@ def redis_client(url: str, limits: RedisLimits) -> Any:
     if parts.scheme not in ("redis", "rediss") or not parts.hostname:
         raise StoreUrlProblem("a Redis URL looks like `redis://:password@host:6379/0` or `rediss://…`")
     options = parse_qs(parts.query)
-    is_cluster = options.pop("cluster", ["false"])[-1] == "true"
+    options.pop("cluster", None)
     bare = urlunsplit(parts._replace(query=urlencode(options, doseq=True)))
     backoff = FullJitterBackoff(cap=limits.backoff_max_s, base=limits.backoff_first_s)
     settings: dict[str, Any] = {
@@ -53,11 +66,16 @@ def redis_client(url: str, limits: RedisLimits) -> Any:
         "retry": Retry(backoff, limits.retries_max),
     }
     try:
-        if is_cluster:
+        if is_cluster(url):
             return RedisCluster.from_url(bare, **settings)
         return Redis.from_url(bare, **settings)
     except (ValueError, TypeError):
         raise StoreUrlProblem("the Redis URL has a part that is not understood") from None
+
+
+def is_cluster(url: str) -> bool:
+    """Whether the URL names a cluster: keys of one call then lie on several servers."""
+    return parse_qs(urlsplit(url).query).get("cluster", ["false"])[-1] == "true"
 
 
 def place_of(url: str) -> str:
@@ -71,37 +89,35 @@ class RedisTurns:
 
     def __init__(self, place: str, limits: RedisLimits) -> None:
         self._place = place
-        self._timeout_s = limits.turn_timeout_s
+        self._deadlines = Deadlines(limits.turn_timeout_s)
         self._turns = asyncio.Semaphore(limits.connections_max)
 
-    @asynccontextmanager
-    async def turn(self) -> AsyncIterator[None]:
-        """One exchange with the server, its wait included. Errors: Unavailable."""
-        with unavailable_where_redis_is(self._place):
-            async with asyncio.timeout(self._timeout_s), self._turns:
-                yield
+    async def take(self, exchange: Callable[[], Awaitable[T]]) -> T:
+        """What `exchange` gives, in a turn of its own, the wait for it included.  Errors: Unavailable."""
+        try:
+            with self._deadlines:
+                async with self._turns:
+                    return await exchange()
+        except _DRIVER_ERRORS as error:
+            raise _translated(error, self._place) from None
 
 
 @contextmanager
 def unavailable_where_redis_is(place: str) -> Iterator[None]:
     """Turns what the driver says of a server that is away, starting, full or read-only into Unavailable."""
-    away = (
-        exceptions.ConnectionError,
-        exceptions.TimeoutError,
-        exceptions.ClusterError,
-        OSError,
-        TimeoutError,
-    )
-    full = (exceptions.OutOfMemoryError, exceptions.ReadOnlyError, exceptions.ClusterDownError)
     try:
         yield
-    except (*away, *full) as error:
-        raise Unavailable(f"Redis at {place} is unavailable: {type(error).__name__}") from None
-    except exceptions.ResponseError as error:
-        told = _told_by_redis(error)
-        if told.startswith(_REFUSALS):
-            raise Unavailable(f"Redis at {place} refuses: {told.split()[0]}") from None
-        raise exceptions.ResponseError(told) from None
+    except _DRIVER_ERRORS as error:
+        raise _translated(error, place) from None
+
+
+def _translated(error: Exception, place: str) -> Exception:
+    if isinstance(error, _UNAVAILABLE):
+        return Unavailable(f"Redis at {place} is unavailable: {type(error).__name__}")
+    told = _told_by_redis(error)
+    if told.startswith(_REFUSALS):
+        return Unavailable(f"Redis at {place} refuses: {told.split()[0]}")
+    return exceptions.ResponseError(told)
 
 
 def _told_by_redis(error: Exception) -> str:

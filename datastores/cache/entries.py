@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple, Protocol
 
 _HEADER = struct.Struct(">Bdf")
+_HEADER_BYTES = _HEADER.size
 _FORMAT = 1
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """A value with the moment it ends and what it cost to make."""
 
     value: bytes
@@ -26,10 +25,19 @@ class Entry:
     @staticmethod
     def unpacked(content: bytes) -> Entry | None:
         """The entry in `content`; None where another program or version wrote it."""
-        if len(content) < _HEADER.size or content[0] != _FORMAT:
+        if len(content) < _HEADER_BYTES:
             return None
-        _, expires_at_s, cost_s = _HEADER.unpack_from(content)
-        return Entry(content[_HEADER.size :], expires_at_s, cost_s)
+        written_as, expires_at_s, cost_s = _HEADER.unpack_from(content)
+        return Entry(content[_HEADER_BYTES:], expires_at_s, cost_s) if written_as == _FORMAT else None
+
+
+def values_of(packed: Iterable[tuple[str, bytes | None]]) -> dict[str, bytes]:
+    """The values of packed entries by key, without those that another program or version wrote."""
+    return {
+        key: content[_HEADER_BYTES:]
+        for key, content in packed
+        if content and content[0] == _FORMAT and len(content) >= _HEADER_BYTES
+    }
 
 
 class Entries(Protocol):
@@ -49,6 +57,10 @@ class Entries(Protocol):
 
     async def read(self, keys: Sequence[str]) -> Mapping[str, Entry]:
         """The entries that are there and have not ended."""
+        ...
+
+    async def read_values(self, keys: Sequence[str]) -> Mapping[str, bytes]:
+        """The values of the same entries: who reads many does not ask when each ends."""
         ...
 
     async def write(self, entries: Mapping[str, Entry], *, ttl_s: float) -> None:

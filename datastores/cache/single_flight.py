@@ -70,7 +70,7 @@ class SharedCache:
         _check_keys(keys)
         if not keys:
             return {}
-        return {key: entry.value for key, entry in (await self._entries.read(keys)).items()}
+        return await self._entries.read_values(keys)
 
     async def set_many(self, values: Mapping[str, bytes], *, ttl_s: float) -> None:
         """Keep `values` for `ttl_s`."""
@@ -202,9 +202,9 @@ def _tell_of_failed_renewal(task: asyncio.Task[bytes]) -> None:
 
 
 def _check_keys(keys: Sequence[str] | Mapping[str, bytes]) -> None:
-    for key in keys:
-        if not 0 < len(key.encode()) <= KEY_BYTES_MAX:
-            raise ValueError(f"a cache key has 1 to {KEY_BYTES_MAX} bytes")
+    sizes_bytes = set(map(len, keys if "".join(keys).isascii() else map(str.encode, keys)))
+    if sizes_bytes and not 0 < min(sizes_bytes) <= max(sizes_bytes) <= KEY_BYTES_MAX:
+        raise ValueError(f"a cache key has 1 to {KEY_BYTES_MAX} bytes")
 
 
 def _check_value(value: bytes) -> None:
