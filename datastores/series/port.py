@@ -7,9 +7,9 @@ Times are whole milliseconds since 1970 in UTC.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from operator import eq
+from operator import eq, lt
 from typing import NamedTuple, Protocol, overload
 
 MINUTE_MS = 60_000
@@ -120,8 +120,11 @@ class Series(Protocol):
         """Give back resources."""
         ...
 
-    async def append(self, samples: Sequence[Sample]) -> Appended:
-        """Keep `samples`, at most 100 000, in any order; of two at one moment in a call the last is kept."""
+    async def append(self, samples: Sequence[Sample] | Mapping[str, Points]) -> Appended:
+        """Keep `samples`, at most 100 000, in any order; of two at one moment in a call the last is kept.
+
+        Points by series, as `read` gives them, are kept without a `Sample` made of each.
+        """
         ...
 
     async def read(
@@ -158,18 +161,46 @@ class Series(Protocol):
         ...
 
 
-def check_samples(series_ids: Sequence[str], times_ms: Sequence[int], values: Sequence[float]) -> None:
-    """ValueError for what no series can keep."""
-    if len(times_ms) > SAMPLES_MAX:
+def columns_of(samples: Sequence[Sample] | Mapping[str, Points]) -> dict[str, Points]:
+    """`samples` by series and in order, of each moment the last one.  Errors: ValueError for what no series
+    can keep."""
+    columns = samples if isinstance(samples, Mapping) else _by_series(samples)
+    if sum(map(len, columns.values())) > SAMPLES_MAX:
         raise ValueError(f"one append has at most {SAMPLES_MAX} samples")
-    check_ids(set(series_ids))
-    if min(times_ms) < 0 or max(times_ms) >= AT_MS_MAX:
+    check_ids(columns.keys())
+    return {series_id: _in_order(points) for series_id, points in columns.items() if len(points)}
+
+
+def _by_series(samples: Sequence[Sample]) -> dict[str, Points]:
+    if not samples:
+        return {}
+    series_ids, times_ms, values = zip(*samples, strict=True)
+    if series_ids.count(series_ids[0]) == len(series_ids):
+        return {series_ids[0]: Points(times_ms, values)}
+    columns: dict[str, tuple[list[int], list[float]]] = {}
+    for series_id, at_ms, value in samples:
+        own_times_ms, own_values = columns.setdefault(series_id, ([], []))
+        own_times_ms.append(at_ms)
+        own_values.append(value)
+    return {series_id: Points(*own) for series_id, own in columns.items()}
+
+
+def _in_order(points: Points) -> Points:
+    times_ms, values = points.times_ms, points.values
+    if len(times_ms) != len(values):
+        raise ValueError("points have as many times as values")
+    if not all(map(lt, times_ms, times_ms[1:])):
+        last = sorted(dict(zip(times_ms, values, strict=True)).items())
+        points = Points(*zip(*last, strict=True))
+    if points.times_ms[0] < 0 or points.times_ms[-1] >= AT_MS_MAX:
         raise ValueError("the time of a sample is in milliseconds since 1970 and before 2100")
-    if not all(map(math.isfinite, values)):
+    # A sum is finite only where all that it sums up is; where it overflows, each is looked at.
+    if not math.isfinite(sum(values)) and not all(map(math.isfinite, values)):
         raise ValueError("the value of a sample is a finite number")
+    return points
 
 
-def check_ids(series_ids: Sequence[str] | set[str]) -> None:
+def check_ids(series_ids: Collection[str]) -> None:
     """ValueError for an id out of bounds, or too many of them."""
     if len(series_ids) > SERIES_MAX:
         raise ValueError(f"one call has at most {SERIES_MAX} series")

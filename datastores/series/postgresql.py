@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import sys
+from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from itertools import repeat
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from datastores.series.port import Points
-from datastores.series.tables import Row, Span, samples
+from datastores.series.tables import Span, samples
 
 # Two processes must neither sum up one bucket from different samples nor make one partition twice.
 _READ_COMMITTED = sa.text("SET TRANSACTION ISOLATION LEVEL READ COMMITTED")
@@ -50,12 +54,15 @@ _FROM_ROLLUPS = sa.text(
         more=" AND one.width_ms = :from_width",
     )
 )
-# As two arrays a series: a row for each sample costs many times more than the sample.
+# Two columns a series, each as one value in the binary form of its type: a row for each sample costs many
+# times more than the sample, and elements of an array are decoded one by one. The inner order holds, for the
+# limit keeps the server from aggregating in parallel.
 _READ = sa.text(
-    "SELECT one.key, array_agg(point.at_ms ORDER BY point.at_ms), array_agg(point.value ORDER BY point.at_ms)"
-    " FROM unnest(CAST(:keys AS int[])) AS one(key)"
-    " CROSS JOIN LATERAL (SELECT at_ms, value FROM series_samples WHERE key = one.key"
-    " AND at_ms >= :start AND at_ms < :end ORDER BY at_ms LIMIT :limit) AS point GROUP BY one.key"
+    "SELECT series_names.name, points.times, points.numbers FROM series_names CROSS JOIN LATERAL"
+    " (SELECT string_agg(int8send(at_ms), '') AS times, string_agg(float8send(value), '') AS numbers"
+    " FROM (SELECT at_ms, value FROM series_samples WHERE key = series_names.key"
+    " AND at_ms >= :start AND at_ms < :end ORDER BY at_ms LIMIT :limit) AS ordered) AS points"
+    " WHERE series_names.name = ANY(CAST(:names AS text[])) AND points.times IS NOT NULL"
 )
 _PARTITIONS = sa.text(
     "SELECT relname FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid"
@@ -86,10 +93,16 @@ def retain_alone(connection: Connection) -> None:
     connection.execute(_ALONE)
 
 
-def insert(connection: Connection, rows: Sequence[Row]) -> None:
-    """Put samples; at a moment that has one already the new value stays."""
-    keys, times, values = zip(*rows, strict=True)
-    connection.execute(_INSERT, {"keys": keys, "times": times, "values": values})
+def insert(connection: Connection, columns: Mapping[int, Points]) -> None:
+    """Put samples by key; at a moment that has one already the new value stays."""
+    keys: list[int] = []
+    times_ms: list[int] = []
+    values: list[float] = []
+    for key, points in columns.items():
+        keys += repeat(key, len(points))
+        times_ms += points.times_ms
+        values += points.values
+    connection.execute(_INSERT, {"keys": keys, "times": times_ms, "values": values})
 
 
 def roll_up(connection: Connection, width_ms: int, from_ms: int | None, spans: Sequence[Span]) -> None:
@@ -103,14 +116,22 @@ def roll_up(connection: Connection, width_ms: int, from_ms: int | None, spans: S
 
 
 def first_points(
-    connection: Connection, keys: Sequence[int], start_ms: int, end_ms: int, limit: int
-) -> Mapping[int, Points]:
-    """The first `limit` samples of each series in a range."""
-    bounds = {"start": start_ms, "end": end_ms, "limit": limit}
+    connection: Connection, series_ids: Sequence[str], start_ms: int, end_ms: int, limit: int
+) -> Mapping[str, Points]:
+    """The first `limit` samples in a range of each series that has some."""
+    asked = {"names": list(series_ids), "start": start_ms, "end": end_ms, "limit": limit}
     return {
-        key: Points(times_ms, values)
-        for key, times_ms, values in connection.execute(_READ, {"keys": list(keys), **bounds})
+        name: Points(_column("q", times_ms), _column("d", values))
+        for name, times_ms, values in connection.execute(_READ, asked)
     }
+
+
+def _column(code: str, sent: bytes) -> array[Any]:
+    """The numbers that the server has sent, most significant byte first."""
+    column = array(code, sent)
+    if sys.byteorder == "little":
+        column.byteswap()
+    return column
 
 
 def drop_samples(connection: Connection, before_ms: int) -> None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from bisect import bisect_left
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from itertools import repeat
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
@@ -26,11 +26,11 @@ from datastores.series.port import (
     Sample,
     check_ids,
     check_range,
-    check_samples,
+    columns_of,
     first_step_ms,
     width_for,
 )
-from datastores.series.tables import SCHEMA, Row, SeriesSql, Span, horizon, names, rollups, samples
+from datastores.series.tables import SCHEMA, SeriesSql, Span, horizon, names, rollups, samples
 
 T = TypeVar("T")
 _NAMES_PER_STATEMENT = 500
@@ -64,30 +64,30 @@ class RelationalSeries:
         """Close the store."""
         await self._rows.close()
 
-    async def append(self, samples: Sequence[Sample]) -> Appended:
+    async def append(self, samples: Sequence[Sample] | Mapping[str, Points]) -> Appended:
         """Keep `samples` and what they change in the rollups, in one transaction."""
         if not samples:
             return Appended(0, 0)
-        series_ids, times_ms, values = zip(*samples, strict=True)
-        check_samples(series_ids, times_ms, values)
-        last = _last_of_moments(series_ids, times_ms, values)
+        columns = columns_of(samples)
         async with self._turn():
             if self._partitioned:
-                await self._make_room(set(times_ms))
-            from_ms = await self._rows.write(lambda c: self._append(c, last))
-        too_old = sum(1 for at_ms in times_ms if at_ms < from_ms) if from_ms else 0
-        return Appended(len(samples) - too_old, too_old)
+                await self._make_room(columns)
+            from_ms = await self._rows.write(lambda c: self._append(c, columns))
+        return _counted(samples, from_ms)
 
     async def read(
         self, series_ids: Sequence[str], *, start_ms: int, end_ms: int, limit: int = 10_000
     ) -> Mapping[str, Points]:
         """The first `limit` samples of each series in the range."""
         check_range(start_ms, end_ms, limit=limit)
+        check_ids(series_ids)
+        wanted = list(dict.fromkeys(series_ids))
 
-        def work(connection: Connection, keys: Sequence[int]) -> Mapping[int, Points]:
-            return self._sql.first_points(connection, keys, start_ms, end_ms, limit)
+        def work(connection: Connection) -> Mapping[str, Points]:
+            return self._sql.first_points(connection, wanted, start_ms, end_ms, limit)
 
-        return await self._by_name(series_ids, work, Points())
+        found = await self._rows.read(work)
+        return {series_id: found.get(series_id) or Points() for series_id in wanted}
 
     async def buckets(
         self, series_ids: Sequence[str], *, start_ms: int, end_ms: int, step_ms: int, offset_ms: int = 0
@@ -168,26 +168,19 @@ class RelationalSeries:
 
         await self._rows.write(work)
 
-    def _append(self, connection: Connection, last: Mapping[str, Mapping[int, float]]) -> int:
+    def _append(self, connection: Connection, columns: Mapping[str, Points]) -> int:
         """Put the samples and sum up what they touch; from when on samples are kept."""
-        series_ids = sorted(last)
+        series_ids = sorted(columns)
         self._sql.take_turns(connection, series_ids)
         from_ms = _horizon(connection, _SAMPLES)
-        for some in _portions(series_ids):
-            made = insert(connection, names).values([{"name": name} for name in some])
-            connection.execute(made.on_conflict_do_nothing())
         keys = _keys(connection, series_ids)
-        rows: list[Row] = []
-        touched: set[tuple[int, int]] = set()
-        smallest = WIDTHS_MS[0]
-        for name, points in last.items():
-            if from_ms:
-                points = {at_ms: value for at_ms, value in points.items() if at_ms >= from_ms}
-            key = keys[name]
-            rows += zip(repeat(key), points, points.values())
-            touched |= {(key, start_ms) for start_ms in {at_ms - at_ms % smallest for at_ms in points}}
-        if rows:
-            self._sql.insert(connection, rows)
+        if new := [{"name": name} for name in series_ids if name not in keys]:
+            connection.execute(insert(connection, names).on_conflict_do_nothing(), new)
+            keys = _keys(connection, series_ids)
+        kept = {keys[name]: _from(points, from_ms) for name, points in columns.items()}
+        touched = {(key, at_ms) for key, points in kept.items() for at_ms in _starts(points, WIDTHS_MS[0])}
+        if touched:
+            self._sql.insert(connection, kept)
             smaller_ms = None
             for width_ms in WIDTHS_MS:
                 touched = {(key, at_ms - at_ms % width_ms) for key, at_ms in touched}
@@ -208,9 +201,10 @@ class RelationalSeries:
         finally:
             self._appending.release()
 
-    async def _make_room(self, times_ms: Iterable[int]) -> None:
-        """Partitions for the months of `times_ms`, in a transaction of their own before the samples."""
-        months = {postgresql.month_of(at_ms) for at_ms in {at_ms - at_ms % DAY_MS for at_ms in times_ms}}
+    async def _make_room(self, columns: Mapping[str, Points]) -> None:
+        """Partitions for the months of `columns`, in a transaction of their own before the samples."""
+        days = {at_ms for points in columns.values() for at_ms in _starts(points, DAY_MS)}
+        months = set(map(postgresql.month_of, days))
         missing = months - self._months
         if missing:
             from_ms = await self._rows.read(lambda c: _horizon(c, _SAMPLES))
@@ -236,16 +230,26 @@ class RelationalSeries:
         return await self._rows.read(read)
 
 
-def _last_of_moments(
-    series_ids: Sequence[str], times_ms: Sequence[int], values: Sequence[float]
-) -> dict[str, dict[int, float]]:
-    """By series and moment, the last sample that was given of it."""
-    if series_ids.count(series_ids[0]) == len(series_ids):
-        return {series_ids[0]: dict(zip(times_ms, values, strict=True))}
-    last: dict[str, dict[int, float]] = {}
-    for series_id, at_ms, value in zip(series_ids, times_ms, values, strict=True):
-        last.setdefault(series_id, {})[at_ms] = value
-    return last
+def _counted(samples: Sequence[Sample] | Mapping[str, Points], from_ms: int) -> Appended:
+    columns = samples.values() if isinstance(samples, Mapping) else (samples,)
+    count = sum(map(len, columns))
+    if not from_ms:
+        return Appended(count, 0)
+    too_old = sum(1 for points in columns for point in points if point.at_ms < from_ms)
+    return Appended(count - too_old, too_old)
+
+
+def _from(points: Points, from_ms: int) -> Points:
+    return points[bisect_left(points.times_ms, from_ms) :] if from_ms else points
+
+
+def _starts(points: Points, width_ms: int) -> Iterator[int]:
+    """Where the steps of `width_ms` begin that have points."""
+    times_ms, at = points.times_ms, 0
+    while at < len(times_ms):
+        start_ms = times_ms[at] - times_ms[at] % width_ms
+        yield start_ms
+        at = bisect_left(times_ms, start_ms + width_ms, at)
 
 
 def _parts(

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain, repeat
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from datastores.series.port import Points
-from datastores.series.tables import Row, Span, names, samples
+from datastores.series.tables import Span, names, samples
 
-_INSERT = (
-    "INSERT INTO series_samples (key, at_ms, value) VALUES (?, ?, ?)"
-    " ON CONFLICT (key, at_ms) DO UPDATE SET value = excluded.value WHERE value <> excluded.value"
-)
+_INTO = "INSERT INTO series_samples (key, at_ms, value) VALUES "
+_UPSERT = " ON CONFLICT (key, at_ms) DO UPDATE SET value = excluded.value WHERE value <> excluded.value"
+_INSERT = f"{_INTO}(?, ?, ?){_UPSERT}"
+# A statement for each sample costs three times as much as a hundred samples in one.
+_AT_ONCE = 100
+_INSERT_MANY = f"{_INTO}{', '.join(f'(?1, ?{2 * n}, ?{2 * n + 1})' for n in range(1, _AT_ONCE + 1))}{_UPSERT}"
 _PUT = (
     "INSERT INTO series_rollups (width_ms, key, start_ms, count, total, low, high)"
     " SELECT ?1, key, {at} / ?1 * ?1 AS start, {sums} WHERE key = ?2 AND {at} >= ?3 AND {at} < ?4{more}"
@@ -30,8 +34,8 @@ _FROM_ROLLUPS = _PUT.format(
     more=" AND width_ms = ?5",
 )
 _READ = (
-    "SELECT at_ms, value FROM series_samples WHERE key = ? AND at_ms >= ? AND at_ms < ?"
-    " ORDER BY at_ms LIMIT ?"
+    "SELECT at_ms, value FROM series_samples WHERE key = (SELECT key FROM series_names WHERE name = ?)"
+    " AND at_ms >= ? AND at_ms < ? ORDER BY at_ms LIMIT ?"
 )
 
 
@@ -43,9 +47,18 @@ def retain_alone(connection: Connection) -> None:
     """Nothing to do: SQLite has one writer at a time."""
 
 
-def insert(connection: Connection, rows: Sequence[Row]) -> None:
-    """Put samples; at a moment that has one already the new value stays."""
-    connection.exec_driver_sql(_INSERT, rows if isinstance(rows, list) else list(rows))
+def insert(connection: Connection, columns: Mapping[int, Points]) -> None:
+    """Put samples by key; at a moment that has one already the new value stays."""
+    cursor = _cursor(connection)
+    left: list[tuple[int, int, float]] = []
+    for key, points in columns.items():
+        whole = len(points) - len(points) % _AT_ONCE
+        pairs: list[Any] = list(chain.from_iterable(zip(points.times_ms, points.values, strict=True)))
+        for at in range(0, 2 * whole, 2 * _AT_ONCE):
+            cursor.execute(_INSERT_MANY, (key, *pairs[at : at + 2 * _AT_ONCE]))
+        left += zip(repeat(key), pairs[2 * whole :: 2], pairs[2 * whole + 1 :: 2])
+    cursor.executemany(_INSERT, left)
+    cursor.close()
 
 
 def roll_up(connection: Connection, width_ms: int, from_ms: int | None, spans: Sequence[Span]) -> None:
@@ -57,15 +70,16 @@ def roll_up(connection: Connection, width_ms: int, from_ms: int | None, spans: S
 
 
 def first_points(
-    connection: Connection, keys: Sequence[int], start_ms: int, end_ms: int, limit: int
-) -> Mapping[int, Points]:
-    """The first `limit` samples of each series in a range."""
-    found = {}
-    for key in keys:
-        # The driver's own cursor: a row object of SQLAlchemy's for each sample costs more than the query.
-        cursor: Any = connection.exec_driver_sql(_READ, (key, start_ms, end_ms, limit)).cursor
-        rows = cursor.fetchall()
-        found[key] = Points(*zip(*rows, strict=True)) if rows else Points()
+    connection: Connection, series_ids: Sequence[str], start_ms: int, end_ms: int, limit: int
+) -> Mapping[str, Points]:
+    """The first `limit` samples in a range of each series."""
+    cursor, found = _cursor(connection), {}
+    for series_id in series_ids:
+        # Streamed into one flat list: a row kept for each sample would be looked at by the garbage collector.
+        rows = cursor.execute(_READ, (series_id, start_ms, end_ms, limit))
+        flat = list(chain.from_iterable(rows))
+        found[series_id] = Points(flat[::2], flat[1::2])
+    cursor.close()
     return found
 
 
@@ -73,3 +87,10 @@ def drop_samples(connection: Connection, before_ms: int) -> None:
     """Remove all samples before a time: series by series, which is how they lie in the file."""
     known = samples.c.key.in_(sa.select(names.c.key))
     connection.execute(sa.delete(samples).where(known, samples.c.at_ms < before_ms))
+
+
+def _cursor(connection: Connection) -> sqlite3.Cursor:
+    """The driver's own: SQLAlchemy's object for a row or a statement costs more than the row."""
+    driver: Any = connection.connection.driver_connection
+    cursor: sqlite3.Cursor = driver.cursor()
+    return cursor

@@ -33,8 +33,6 @@ horizon = sa.Table(
 SCHEMA = Schema(
     "series", Path(__file__).parent / "migrations", "series_version", (names, samples, rollups, horizon)
 )
-Row = tuple[int, int, float]
-"""Key of the series, time, value."""
 Span = tuple[int, int, int]
 """Key of the series, and the times from which and before which something has changed."""
 
@@ -50,8 +48,8 @@ class SeriesSql(Protocol):
         """Let nobody append before this transaction ends."""
         ...
 
-    def insert(self, connection: Connection, rows: Sequence[Row]) -> None:
-        """Put samples; at a moment that has one already the new value stays."""
+    def insert(self, connection: Connection, columns: Mapping[int, Points]) -> None:
+        """Put samples by key; at a moment that has one already the new value stays."""
         ...
 
     def roll_up(
@@ -61,9 +59,9 @@ class SeriesSql(Protocol):
         ...
 
     def first_points(
-        self, connection: Connection, keys: Sequence[int], start_ms: int, end_ms: int, limit: int
-    ) -> Mapping[int, Points]:
-        """The first `limit` samples of each series in a range."""
+        self, connection: Connection, series_ids: Sequence[str], start_ms: int, end_ms: int, limit: int
+    ) -> Mapping[str, Points]:
+        """The first `limit` samples in a range of each series; one that is not known may be left out."""
         ...
 
     def drop_samples(self, connection: Connection, before_ms: int) -> None:

@@ -26,8 +26,10 @@ from datastores.series.port import (
     Appended,
     Bucket,
     Point,
+    Points,
     Sample,
     Series,
+    columns_of,
     step_for,
     width_for,
     with_gaps,
@@ -76,6 +78,31 @@ async def test_samples_come_back_by_time_however_they_came(series: Series) -> No
         "other": (Point(START_MS, 1e300),),
         "none": (),
     }
+
+
+async def test_points_as_they_were_read_can_be_appended_as_they_are(series: Series) -> None:
+    unordered = Points([START_MS + 2_000, START_MS, START_MS + 2_000], [9.0, 1.0, 2.0])
+    dense = Points(range(START_MS, START_MS + 250_000, 1_000), [float(n) for n in range(250)])
+    assert await series.append({"a": unordered, "b": dense, "none": Points()}) == Appended(253, 0)
+    whole_day = {"start_ms": START_MS, "end_ms": START_MS + DAY_MS}
+    found = await series.read(["a", "b", "none"], **whole_day)
+    assert found == {"a": (Point(START_MS, 1.0), Point(START_MS + 2_000, 2.0)), "b": dense, "none": ()}
+    assert await series.append(found) == Appended(252, 0)
+    assert await series.read(["a", "b", "none"], **whole_day) == found
+    assert [b.samples for b in await whole(series, "b", MINUTE_MS)] == [60, 60, 60, 60, 10]
+    assert await whole(series, "b", DAY_MS) == (Bucket(START_MS, 250, sum(dense.values), 0.0, 249.0),)
+    for wrong in (
+        Points([START_MS], []),
+        Points([-1], [1.0]),
+        Points([AT_MS_MAX], [1.0]),
+        Points([START_MS, START_MS + 1], [1.0, float("nan")]),
+        Points([START_MS, START_MS + 1], [float("inf"), float("-inf")]),
+        Points(range(SAMPLES_MAX + 1), [0.0] * (SAMPLES_MAX + 1)),
+    ):
+        with pytest.raises(ValueError):
+            await series.append({"a": wrong})
+    huge = Points([START_MS, START_MS + 1], [1.7e308, 1.7e308])  # finite, though their sum is not
+    assert columns_of({"huge": huge}) == {"huge": huge}
 
 
 async def test_the_first_of_a_range_are_read_and_the_rest_from_there(series: Series) -> None:
