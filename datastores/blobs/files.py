@@ -11,6 +11,7 @@ import stat
 import time
 from collections.abc import AsyncIterable, AsyncIterator, Callable
 from pathlib import Path
+from typing import TypeVar
 
 from datastores.blobs.incoming import IncomingFile, IncomingFolder
 from datastores.blobs.links import SignedLinks, Terms
@@ -28,6 +29,7 @@ from datastores.blobs.port import (
 from datastores.errors import Conflict, NotFound, Unavailable
 from datastores.folder import fsync_folder
 
+T = TypeVar("T")
 _CHUNK_BYTES = 256 * 1024
 _WRITE_BYTES = 1024 * 1024
 _NO_LINKS = "links to files need an address under which they are served: give `links`"
@@ -69,16 +71,12 @@ class FileBlobs:
     async def put(self, key: str, content: AsyncIterable[bytes], *, size_bytes_max: int) -> Blob:
         """Store; Conflict where the key exists with other bytes, ValueError past `size_bytes_max`."""
         place = self._place(key)
-        temporary = self._aside()
-        try:
-            size_bytes, sha256 = await self._receive(temporary, content, size_bytes_max)
-            blob = Blob(key, size_bytes, sha256)
-            await asyncio.to_thread(_link, temporary, place, blob)
-        except OSError as error:
-            raise _unavailable(error) from error
-        finally:
-            await asyncio.to_thread(temporary.unlink, missing_ok=True)
-        return blob
+
+        def name(aside: Path, sha256: str) -> Blob:
+            _link(aside, place, blob := Blob(key, aside.stat().st_size, sha256))
+            return blob
+
+        return await self._receive(content, size_bytes_max, name)
 
     async def get(self, key: str, *, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
         """The bytes in chunks of at most 256 KB; NotFound."""
@@ -138,16 +136,15 @@ class FileBlobs:
     ) -> None:
         """Keep what came by the link of `upload_id`. Conflict where something came before; NotAsTold where it
         has not the size or hash that its link tells."""
-        place, temporary = self._upload(upload_id), self._aside()
-        try:
-            came = Blob(upload_id, *await self._receive(temporary, content, size_bytes_max))
+        place = self._upload(upload_id)
+
+        def name(aside: Path, came_sha256: str) -> None:
+            came = Blob(upload_id, aside.stat().st_size, came_sha256)
             if size_bytes not in (None, came.size_bytes) or sha256 not in (None, came.sha256):
                 raise NotAsTold("the upload is not what its link tells")
-            await asyncio.to_thread(_link, temporary, place, came)
-        except OSError as error:
-            raise _unavailable(error) from error
-        finally:
-            await asyncio.to_thread(temporary.unlink, missing_ok=True)
+            _link(aside, place, came)
+
+        await self._receive(content, size_bytes_max, name)
 
     async def accept(
         self, upload_id: str, key: str, *, size_bytes_max: int, sha256: str | None = None
@@ -175,35 +172,41 @@ class FileBlobs:
         check_key(upload_id)
         return self._uploads / upload_id
 
-    def _aside(self) -> Path:
-        try:
-            return self._incoming.new_file()
-        except OSError as error:
-            raise _unavailable(error) from error
-
     def _signed(self) -> SignedLinks:
         if self._links is None:
             raise ValueError(_NO_LINKS)
         return self._links
 
     async def _receive(
-        self, temporary: Path, content: AsyncIterable[bytes], size_bytes_max: int
-    ) -> tuple[int, str]:
-        incoming = IncomingFile(temporary)
+        self, content: AsyncIterable[bytes], size_bytes_max: int, name: Callable[[Path, str], T]
+    ) -> T:
+        """What `name` gives for the file with all of `content`, which is on disk then, and its hash.
+
+        It runs with the last write: a journey to another thread costs as much as writing 100 kB.
+        """
         waiting: list[bytes] = []
+        waiting_bytes = size_bytes = 0
+        try:
+            incoming = IncomingFile(self._incoming.new_file())
+        except OSError as error:
+            raise _unavailable(error) from error
         try:
             async for chunk in content:
-                waiting.append(chunk)
-                incoming.size_bytes += len(chunk)
-                if incoming.size_bytes > size_bytes_max:
+                size_bytes += len(chunk)
+                if size_bytes > size_bytes_max:
                     raise ValueError(f"the content is larger than {size_bytes_max} bytes")
-                if sum(map(len, waiting)) >= _WRITE_BYTES:
-                    # A journey to another thread costs as much as writing 100 kB: not one for each chunk.
+                waiting.append(chunk)
+                waiting_bytes += len(chunk)
+                if waiting_bytes >= _WRITE_BYTES:
                     await asyncio.to_thread(incoming.append, waiting)
-                    waiting = []
-            return incoming.size_bytes, await asyncio.to_thread(incoming.finish, waiting)
+                    waiting, waiting_bytes = [], 0
+            return await asyncio.to_thread(incoming.finish, waiting, name)
+        except OSError as error:
+            raise _unavailable(error) from error
         finally:
-            incoming.close()
+            if not incoming.is_gone:
+                # To its end, also where the caller leaves a second time: else the file lies there for good.
+                await asyncio.shield(asyncio.to_thread(incoming.remove))
 
     def _open(self) -> None:
         try:

@@ -6,18 +6,20 @@ folder's own `LOCK` is held for as long as its opener lives, however that ends: 
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import os
 import secrets
 import shutil
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import TypeVar
 
-WRITE_BUFFER_BYTES = 256 * 1024
+T = TypeVar("T")
 STRAY_KEPT_S = 24 * 3600.0
 """So long a file that lies in no opener's folder is left alone: a program before this one wrote there."""
 LOCK = "LOCK"
@@ -94,32 +96,54 @@ def _sweep(entry: Path) -> None:
 
 
 class IncomingFile:
-    """A file that is being written aside. All but `close` run on another thread."""
+    """A file that is being written aside, by one thread after the other and never the event loop's.
+
+    The lock is for a caller who leaves: what removes the file must not close it under a write that goes on.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._file: BinaryIO | None = None
+        self._descriptor = -1
         self._digest = hashlib.sha256()
-        self.size_bytes = 0
+        self._lock = threading.Lock()
+        self.is_gone = False
 
-    def append(self, chunks: list[bytes]) -> BinaryIO:
+    def append(self, chunks: Sequence[bytes]) -> None:
         """Write and hash `chunks`; the file is made with the first."""
-        if self._file is None:
-            descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            self._file = os.fdopen(descriptor, "wb", buffering=WRITE_BUFFER_BYTES)
+        with self._lock:
+            self._append(chunks)
+
+    def finish(self, chunks: Sequence[bytes], name: Callable[[Path, str], T]) -> T:
+        """Write the last `chunks`, and all to the disk; then what `name` makes of the file and the hash of
+        the whole, in hex. The file is gone after it, where it has no other name."""
+        with self._lock:
+            try:
+                self._append(chunks)
+                os.fsync(self._descriptor)
+                return name(self._path, self._digest.hexdigest())
+            finally:
+                self._remove()
+
+    def remove(self) -> None:
+        """Give back the file, and take its name away; again is nothing."""
+        with self._lock:
+            self._remove()
+
+    def _append(self, chunks: Sequence[bytes]) -> None:
+        if self.is_gone:
+            raise FileNotFoundError(errno.ENOENT, "the upload was given up")
+        if self._descriptor < 0:
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+            self._descriptor = os.open(self._path, flags, 0o600)
         for chunk in chunks:
             self._digest.update(chunk)
-            self._file.write(chunk)
-        return self._file
+            # Straight to the system: a buffer of ours would be one more copy of each chunk.
+            written = os.write(self._descriptor, chunk)
+            while written < len(chunk):
+                written += os.write(self._descriptor, memoryview(chunk)[written:])
 
-    def finish(self, chunks: list[bytes]) -> str:
-        """Write the last `chunks`, and all to the disk; the hash of the whole, in hex."""
-        file = self.append(chunks)
-        file.flush()
-        os.fsync(file.fileno())
-        return self._digest.hexdigest()
-
-    def close(self) -> None:
-        """Give back the file."""
-        if self._file is not None:
-            self._file.close()
+    def _remove(self) -> None:
+        descriptor, self._descriptor, self.is_gone = self._descriptor, -1, True
+        if descriptor >= 0:
+            os.close(descriptor)
+            self._path.unlink(missing_ok=True)

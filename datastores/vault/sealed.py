@@ -13,6 +13,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
+from operator import itemgetter
 from typing import Literal, TypeVar
 
 from cryptography.exceptions import InvalidTag
@@ -37,6 +38,7 @@ _KEY_CACHED_S_MAX = 60.0
 # Above this a batch leaves the event loop: AES-GCM does about 1 MB in a millisecond.
 _INLINE_BYTES_MAX = 512 * 1024
 _REWRAP_ROWS = 200
+_VALUE = itemgetter(1)
 
 
 class SealedVault:
@@ -224,25 +226,26 @@ def _seal_all(cipher: AESGCM, patient_id: str, values: Sequence[tuple[str, bytes
 
 
 def _unseal_all(cipher: AESGCM, patient_id: str, values: Sequence[tuple[str, bytes]]) -> list[bytes]:
-    whose, decrypt, opened = _whose(patient_id), cipher.decrypt, []
+    whose, decrypt, opened, sealed = _whose(patient_id), cipher.decrypt, [], b""
     try:
         for context, sealed in values:
-            if len(sealed) < _SEALED_BYTES_MIN or sealed[0] != _FORMAT_BYTE:
-                raise _no_sealed_value(sealed)
+            if sealed[0] != _FORMAT_BYTE:
+                raise StoreError(
+                    f"a sealed value has format {sealed[0]}, which this version of Stadion does not read"
+                )
             opened.append(decrypt(sealed[1:_HEAD_BYTES], sealed[_HEAD_BYTES:], whose + context.encode()))
-    except InvalidTag:
-        raise StoreError("a sealed value was tampered with or moved to another place") from None
+    except (InvalidTag, ValueError, IndexError) as error:
+        # Looked at only now: what is whole, as nearly all is, shows so by its tag.
+        if len(sealed) < _SEALED_BYTES_MIN:
+            raise StoreError("a sealed value is cut off") from None
+        if isinstance(error, InvalidTag):
+            raise StoreError("a sealed value was tampered with or moved to another place") from None
+        raise
     return opened
 
 
 def _unseal(cipher: AESGCM, patient_id: str, context: str, sealed: bytes) -> bytes:
     return _unseal_all(cipher, patient_id, [(context, sealed)])[0]
-
-
-def _no_sealed_value(sealed: bytes) -> StoreError:
-    if len(sealed) < _SEALED_BYTES_MIN:
-        return StoreError("a sealed value is cut off")
-    return StoreError(f"a sealed value has format {sealed[0]}, which this version of Stadion does not read")
 
 
 def _whose(patient_id: str) -> bytes:
@@ -260,6 +263,6 @@ async def _off_loop_when_large(
     patient_id: str,
     values: Sequence[tuple[str, bytes]],
 ) -> list[bytes]:
-    if sum(len(value) for _, value in values) <= _INLINE_BYTES_MAX:
+    if sum(map(len, map(_VALUE, values))) <= _INLINE_BYTES_MAX:
         return work(cipher, patient_id, values)
     return await asyncio.to_thread(work, cipher, patient_id, values)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
@@ -15,7 +17,7 @@ import pytest
 
 from datastores.blobs.files import FileBlobs
 from datastores.blobs.incoming import LOCK, STRAY_KEPT_S
-from datastores.errors import Unavailable
+from datastores.errors import NotFound, Unavailable
 
 # Writes one chunk of 2 MB to the disk, says so, and goes on when it is told to.
 WRITER = """
@@ -126,3 +128,34 @@ async def test_a_store_that_is_not_open_takes_nothing(tmp_path: Path) -> None:
     await blobs.close()
     with pytest.raises(Unavailable):
         await blobs.put("l", chunks(b"x"), size_bytes_max=1)
+
+
+async def test_a_caller_who_leaves_while_a_write_goes_on_leaves_no_file_and_no_other_file_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blobs = FileBlobs(tmp_path)
+    await blobs.open()
+    writes, go_on = threading.Event(), threading.Event()
+    write = os.write
+
+    def slow_write(descriptor: int, content: bytes) -> int:
+        writes.set()
+        assert go_on.wait(30)
+        os.fstat(descriptor)  # open still: nobody has closed it under us
+        return write(descriptor, content)
+
+    async def content() -> AsyncIterator[bytes]:
+        yield b"x" * 2_000_000
+
+    monkeypatch.setattr(os, "write", slow_write)
+    putting = asyncio.create_task(blobs.put("a", content(), size_bytes_max=3_000_000))
+    assert await asyncio.to_thread(writes.wait, 30)
+    putting.cancel()
+    await asyncio.sleep(0)
+    go_on.set()
+    with pytest.raises(asyncio.CancelledError):
+        await putting
+    assert written(tmp_path) == []
+    with pytest.raises(NotFound):
+        await blobs.size_bytes("a")
+    await blobs.close()
