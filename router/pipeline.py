@@ -63,7 +63,7 @@ from router.operation.requirements import Requirement
 from router.operation.validate import validate
 from router.operation.variables import coerce
 from router.operation.visible import visible_schema
-from router.planner import plan_operation
+from router.planner import PlanTakesLong, plan_operation
 from router.planner.print_plan import PlanShown, shown_plan
 from router.snapshot import Cache, Document, Snapshot, hottest, labels_on
 from router.telemetry import (
@@ -78,7 +78,9 @@ from router.telemetry import (
 Value = TypeVar("Value")
 _plan_was_known = cache_count.series({"cache": "plans", "found": True})
 LONG_TEXT_CHARS = 8_192
-"""Longer texts are parsed and validated off the event loop."""
+"""Longer texts are parsed and validated off the event loop, and planned there."""
+STEPS_AT_ONCE_MAX = 60
+"""Steps that the search for a plan may take on the event loop: a few milliseconds."""
 DENIED_SETS_PER_DOCUMENT_MAX = 64
 VARIANTS_PER_DOCUMENT_MAX = 16
 
@@ -265,8 +267,21 @@ class Router:
         labels = labels_on(graph.labels, self.config.override_labels)
         return await graph.plans.get_or_make(
             (allowed.normal.signature, labels, hidden),
-            lambda: self._off_loop(lambda: plan_and_compile(allowed, graph, labels, hidden), long=True),
+            lambda: self._made_plan(allowed, graph, labels, hidden),
         )
+
+    async def _made_plan(
+        self,
+        allowed: AllowedOperation,
+        graph: Snapshot,
+        labels: frozenset[str],
+        hidden: frozenset[Requirement],
+    ) -> CompiledPlan:
+        """Planned here and now where most of it is known from other operations, else off the event loop."""
+        if len(allowed.normal.signature) <= LONG_TEXT_CHARS:
+            with suppress(PlanTakesLong):
+                return plan_and_compile(allowed, graph, labels, hidden, steps_max=STEPS_AT_ONCE_MAX)
+        return await self._off_loop(lambda: plan_and_compile(allowed, graph, labels, hidden), long=True)
 
     def _hidden(self, document: Document, subject: Subject, graph: Snapshot) -> frozenset[Requirement]:
         """What of the schema this caller's introspection does not tell of."""
@@ -366,12 +381,18 @@ def in_parts(document: Document, variables: Mapping[str, Any], graph: Snapshot) 
 
 
 def plan_and_compile(
-    allowed: AllowedOperation, graph: Snapshot, labels: frozenset[str], hidden: frozenset[Requirement]
+    allowed: AllowedOperation,
+    graph: Snapshot,
+    labels: frozenset[str],
+    hidden: frozenset[Requirement],
+    *,
+    steps_max: int = 0,
 ) -> CompiledPlan:
-    """plan → compile. Errors: PlanNotFound, PlanTooComplex; INTROSPECTION_DISABLED where all is hidden."""
+    """plan → compile. Errors: PlanNotFound, PlanTooComplex; INTROSPECTION_DISABLED where all is hidden;
+    PlanTakesLong as `plan_operation`."""
     began = time.perf_counter()
     with _within_the_stack(), stage("plan"):
-        plan = plan_operation(allowed.normal, graph.supergraph, override_labels=labels)
+        plan = plan_operation(allowed.normal, graph.supergraph, override_labels=labels, steps_max=steps_max)
         compiled = compile_plan(plan, allowed, graph.supergraph, visible=_visible(graph, hidden))
     plan_duration_s.record(time.perf_counter() - began)
     return compiled

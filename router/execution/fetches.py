@@ -14,7 +14,7 @@ from router.errors import SubgraphCallFailed
 from router.execution.merge import merge_object
 from router.execution.null_reasons import Why, note
 from router.execution.paths import ResponsePath, TreePath
-from router.execution.representations import Asked, Representations, identity_of
+from router.execution.representations import Asked, identity_of, representations_of
 from router.execution.rewrites import CONDITION, compile_rewrites, renamed_keys
 from router.execution.run import Run
 from router.execution.sharing import ROOT, FetchPart, SharedAnswers, Sharing, nests
@@ -25,6 +25,7 @@ from router.execution.type_facts import TypeFacts
 from router.planner.plan import Fetch, RewritePath
 
 _REPRESENTATIONS: Final = re.compile(r"_entities\s*\(\s*representations:\s*\$([_A-Za-z][_0-9A-Za-z]*)")
+_USUAL: Final = "_entities(representations: $representations)"
 _MALFORMED: Final = "SUBREQUEST_MALFORMED_RESPONSE"
 
 _NOTHING: Final[Mapping[str, Any]] = {}
@@ -153,14 +154,16 @@ class EntityFetch:
         shares = sharing is not None and len(paths) == 1 and nests(fetch)
         self.part = FetchPart(fetch, paths[0].keys, sharing if shares else None)
         self._answers = SharedAnswers(fetch.service) if shares else None
-        self._representations = Representations(fetch, facts)
+        self._representations = representations_of(fetch, facts)
         self._rewrite = compile_rewrites(fetch.output_rewrites, facts)
         self._renamed = renamed_keys(fetch.output_rewrites)
         self._objects = facts.objects
         self._variables = fetch.variable_usages
         # a client may have a variable of that name: the planner then chose another for the representations
-        named = _REPRESENTATIONS.search(fetch.operation)
-        self._representations_name = named.group(1) if named is not None else "representations"
+        self._representations_name = "representations"
+        if _USUAL not in fetch.operation:
+            named = _REPRESENTATIONS.search(fetch.operation)
+            self._representations_name = named.group(1) if named is not None else "representations"
 
     async def run(self, run: Run) -> None:
         """Fetch and merge; without anything to ask for there is no call."""

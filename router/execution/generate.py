@@ -22,7 +22,7 @@ from router.execution.shape import AnswerField, AnswerSelection, Composite
 Complete = Callable[[Any], Any]
 
 Answered: TypeAlias = list[dict[int, Any]]
-"""For each place of a shared tree the answers of its objects, by the objects' identity."""
+"""For each place of a shared tree that has any, the answers of its objects, by the objects' identity."""
 
 _REFUSED: Final[dict[str, str]] = {
     "String": "{v}.__class__ is not str",
@@ -49,6 +49,15 @@ def generate_projection(
     writer = _Writer(irregular, answered)
     entry = writer.selection(shape)
     return writer.build(entry)
+
+
+def generated_piece(selection: AnswerSelection, irregular: list[None], answered: Answered | None) -> Complete:
+    """The generated projection of a selection that several answers have; made once."""
+    at = (answered is not None, True)
+    found = selection.projections.get(at)
+    if found is None:
+        found = selection.projections[at] = generate_projection(selection, irregular, answered)
+    return found
 
 
 class _Writer:
@@ -121,11 +130,13 @@ class _Writer:
         if self._answered is not None and may_repeat(selection):
             known = self._name("known")
             self._values[known] = {}
-            self._answered.append(self._values[known])
+            self._values["answered"] = self._answered
             before = [
                 f"    answer = {known}.get(id(it))",
                 "    if answer is not None:",
                 "        return answer",
+                f"    if not {known}:",
+                f"        answered.append({known})",
             ]
             answer = f"answer = {known}[id(it)] ="
         self._lines += [
@@ -190,7 +201,11 @@ class _Writer:
             type_ = type_.of_type
         if isinstance(type_, GraphQLList):
             return self._list(type_.of_type, selection)
-        return None if selection is None else self.selection(selection)
+        if selection is None or selection.known is None:
+            return None if selection is None else self.selection(selection)
+        name = self._name("piece")
+        self._values[name] = generated_piece(selection, self._irregular, self._answered)
+        return name
 
     def _list(self, type_: GraphQLOutputType, selection: AnswerSelection | None) -> str:
         name = self._name("list")

@@ -22,10 +22,15 @@ class TreePath:
 
     def __init__(self, path: Sequence[PathStep], facts: TypeFacts) -> None:
         self._steps: tuple[_Step, ...] = tuple(
-            (step.key if isinstance(step, PathKey) else None, _with_possible(step.types, facts))
-            for step in path
+            [
+                (
+                    step.key if isinstance(step, PathKey) else None,
+                    None if step.types is None else _with_possible(step.types, facts),
+                )
+                for step in path
+            ]
         )
-        self.keys: tuple[str, ...] = tuple(key for key, _ in self._steps if key is not None)
+        self.keys: tuple[str, ...] = tuple([key for key, _ in self._steps if key is not None])
         """The path without list marks."""
         self.label: ResponsePath = self.keys
         """Where errors go that name no object."""
@@ -94,8 +99,6 @@ def _once_each(found: list[Any]) -> list[Any]:
     return list({id(it): it for it in found}.values())
 
 
-def _with_possible(types: frozenset[str] | None, facts: TypeFacts) -> frozenset[str] | None:
+def _with_possible(types: frozenset[str], facts: TypeFacts) -> frozenset[str]:
     """A filter on an abstract type lets through the type's own name and every object type of it."""
-    if types is None:
-        return None
     return types.union(*(facts.possible(name) for name in types))

@@ -7,7 +7,7 @@ Source: `federation.md` (g) 6 and 9; GraphQL specification, ResolveFieldValue an
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeAlias
 
 from graphql import (
@@ -20,7 +20,7 @@ from graphql import (
 )
 
 from router.errors import PlanInvariantBroken
-from router.execution.generate import Answered, generate_projection, may_repeat
+from router.execution.generate import Answered, generate_projection, generated_piece, may_repeat
 from router.execution.shape import AnswerField, AnswerSelection, Composite
 
 Complete: TypeAlias = Callable[[Any], Any]
@@ -38,33 +38,38 @@ class Projection:
     With `shared`, an object that stands at many places of the tree is projected once.
     """
 
-    __slots__ = ("_answered", "_project", "_runs", "irregular", "parts", "shape")
+    __slots__ = ("_answered", "_project", "_refused", "_runs", "irregular", "parts", "shape")
 
     def __init__(self, shape: AnswerSelection, *, shared: bool = False) -> None:
         self.shape = shape
-        self._answered: Answered | None = [] if shared else None
-        self.irregular: list[None] = []
-        """Grows by an item for each value that was refused or missing where none may be."""
-        self._project = _by_runtime_type(shape, self.irregular, self._answered)
+        known = shape.known
+        self._answered: Answered | None = None if not shared else [] if known is None else known.answered
+        self._refused: list[None] = [] if known is None else known.irregular
+        self.irregular: Sequence[None] = ()
+        """An item for each value that was refused or missing where none may be, in the last answer."""
+        self._project = _by_runtime_type(shape, self._refused, self._answered)
         self._runs = 0
         self.parts: dict[Any, Any] = {}
         """Projections of what is delivered later, by their shapes: kept as long as this one."""
 
     def project(self, root: dict[str, Any]) -> dict[str, Any] | None:
         """The answer's `data`. `irregular` is empty afterwards if every value was as it must be."""
-        self.irregular.clear()
+        self._refused.clear()
         self._forget()
         self._runs += 1
         if self._runs == HOT_AFTER_RUNS:
-            self._project = generate_projection(self.shape, self.irregular, self._answered)
+            self._project = generate_projection(self.shape, self._refused, self._answered)
         answer: dict[str, Any] | None = self._project(root)
+        self.irregular = tuple(self._refused)
         self._forget()
         return answer
 
     def _forget(self) -> None:
         """Objects are known by their identity, which is nobody's when the tree is gone."""
-        for known in self._answered or ():
-            known.clear()
+        if self._answered:
+            for known in self._answered:
+                known.clear()
+            self._answered.clear()
 
 
 class ItemProjection:
@@ -133,11 +138,12 @@ def _object(
     if answered is None or not may_repeat(selection):
         return project
     known: dict[int, Any] = {}
-    answered.append(known)
 
     def project_once(it: Any) -> Any:
         answer = known.get(id(it))
         if answer is None:
+            if not known:
+                answered.append(known)
             answer = known[id(it)] = project(it)
         return answer
 
@@ -208,9 +214,23 @@ def _value(
         non_null = isinstance(type_.of_type, GraphQLNonNull)
         return _list(_value(type_.of_type, selection, irregular, answered), non_null, irregular)
     if selection is not None:
+        if selection.known is not None:
+            return _piece(selection, irregular, answered)
         return _by_runtime_type(selection, irregular, answered)
     accepts = leaf_check(type_)
     return None if accepts is None else _leaf(accepts, irregular)
+
+
+def _piece(selection: AnswerSelection, irregular: list[None], answered: Answered | None) -> Complete:
+    """The projection that all answers with this selection have; generated once several have it."""
+    selection.uses += 1
+    if selection.uses >= HOT_AFTER_RUNS:
+        return generated_piece(selection, irregular, answered)
+    at = (answered is not None, False)
+    found = selection.projections.get(at)
+    if found is None:
+        found = selection.projections[at] = _by_runtime_type(selection, irregular, answered)
+    return found
 
 
 def _list(complete: Complete | None, non_null: bool, irregular: list[None]) -> Complete:

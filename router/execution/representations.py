@@ -17,6 +17,9 @@ from router.planner.plan import Fetch, RequiresField, RequiresSelection, ValueSe
 
 Representation: TypeAlias = dict[str, Any]
 
+KNOWN_MAX: Final = 1_000
+"""Representations kept for one supergraph; then it begins anew."""
+
 _MISSING: Final[Any] = object()
 _UNFIT: Final[Any] = object()
 """A value that breaks the nullability of its type: null in its place, where null may be."""
@@ -92,7 +95,7 @@ class Asked:
 
 
 class Representations:
-    """Builds the representations of one fetch, one recipe a runtime type."""
+    """Builds the representations of fetches that require the same, one recipe a runtime type."""
 
     __slots__ = ("_facts", "_only_type", "_recipes", "_requires", "_service", "_typenames")
 
@@ -202,6 +205,18 @@ class Representations:
         if any(all(non_null.get(name, True) for name in key) for key in covered):
             return ()
         return tuple(covered)
+
+
+def representations_of(fetch: Fetch, facts: TypeFacts) -> Representations:
+    """The fetch's representations; fetches of several plans that require the very same have the same."""
+    key = (id(fetch.requires), fetch.service, fetch.input_rewrites)
+    known = facts.representations.get(key)
+    if known is None:
+        if len(facts.representations) >= KNOWN_MAX:
+            facts.representations.clear()
+        # INVARIANT: it holds what is required, so nothing else has its id while it is here
+        known = facts.representations[key] = Representations(fetch, facts)
+    return known
 
 
 def identity_of(representation: Representation) -> bytes:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any, TypeAlias
+from dataclasses import dataclass, field
+from typing import TypeAlias
 
 from router.execution.data_flow import fetches_in
 from router.execution.fetches import EntityFetch, When
@@ -38,14 +38,13 @@ class Place:
     waits_for: frozenset[int]
     stage: int
     streams: frozenset[int] = frozenset()
+    joinable: Fetch | None = field(init=False)
+    """The fetch, where it can be a part of a joined one; also under conditions."""
 
-    @property
-    def joinable(self) -> Fetch | None:
-        """The fetch, where it can be a part of a joined one; also under conditions."""
+    def __post_init__(self) -> None:
         fetch, _, _ = _unwrapped(self.node)
-        if isinstance(fetch, Fetch) and fetch.requires and fetch.entity_selection:
-            return None if fetch.context_rewrites else fetch
-        return None
+        joins = isinstance(fetch, Fetch) and fetch.requires and fetch.entity_selection
+        self.joinable = fetch if isinstance(fetch, Fetch) and joins and not fetch.context_rewrites else None
 
 
 Around: TypeAlias = Callable[[Step, Sequence[Place]], Step]
@@ -151,8 +150,8 @@ def take_apart(node: PlanNode, path: Path, after: frozenset[int], into: list[Pla
 def _delay_repeats(places: list[Place]) -> None:
     """A fetch that nothing waits for goes with a later one that asks the same; often of equal entities."""
     waited_for = frozenset(it for place in places for it in place.waits_for)
-    questions = [None if (fetch := it.joinable) is None else _question(fetch) for it in places]
-    latest: dict[tuple[Any, ...], int] = {}
+    questions = [None if (fetch := it.joinable) is None else _Question(fetch) for it in places]
+    latest: dict[_Question, int] = {}
     for question, place in zip(questions, places, strict=True):
         if question is not None:
             latest[question] = max(place.stage, latest.get(question, 0))
@@ -161,16 +160,28 @@ def _delay_repeats(places: list[Place]) -> None:
             place.stage = latest[question]
 
 
-def _question(fetch: Fetch) -> tuple[Any, ...]:
-    """Equal for fetches that ask the same of the same subgraph."""
-    return (
-        fetch.service,
-        fetch.requires,
-        fetch.entity_selection,
-        fetch.declarations,
-        fetch.input_rewrites,
-        fetch.output_rewrites,
-    )
+class _Question:
+    """Equal for fetches that ask the same of the same subgraph, under the same conditions."""
+
+    __slots__ = ("_asked", "_hash")
+
+    def __init__(self, fetch: Fetch, when: When = ()) -> None:
+        self._asked = (
+            fetch.service,
+            fetch.entity_selection,
+            fetch.declarations,
+            when,
+            fetch.requires,
+            fetch.input_rewrites,
+            fetch.output_rewrites,
+        )
+        self._hash = hash(self._asked[:4])  # the others nest: they are compared where these are equal
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Question) and self._asked == other._asked
 
 
 def _groups(places: Sequence[Place]) -> list[list[int]]:
@@ -213,11 +224,11 @@ def _step(places: Sequence[Place], facts: TypeFacts, sharing: Sharing | None) ->
 
 def _by_question(places: Iterable[Place]) -> list[tuple[Fetch, list[Path], When]]:
     """Each question once, with the paths on which it is asked and the conditions under which it is."""
-    found: dict[tuple[Any, ...], tuple[Fetch, list[Path], When]] = {}
+    found: dict[_Question, tuple[Fetch, list[Path], When]] = {}
     for place in places:
         fetch, further, when = _unwrapped(place.node)
         if isinstance(fetch, Fetch):
-            one = found.setdefault((*_question(fetch), when), (fetch, [], when))
+            one = found.setdefault(_Question(fetch, when), (fetch, [], when))
             one[1].append((*place.path, *further))
     return list(found.values())
 

@@ -26,12 +26,18 @@ class SelectedKeys:
 
     leaves: set[str] = field(default_factory=set)
     below: dict[str, SelectedKeys] = field(default_factory=dict)
+    _composites: tuple[Keys, ...] | None = None
 
-    def composites(self, under: Keys = ()) -> Iterator[Keys]:
+    def composites(self) -> tuple[Keys, ...]:
         """The paths of all keys below which something is selected, parents first."""
+        if self._composites is None:
+            self._composites = tuple(self._every_composite(()))
+        return self._composites
+
+    def _every_composite(self, under: Keys) -> Iterator[Keys]:
         for key, inside in self.below.items():
             yield (*under, key)
-            yield from inside.composites((*under, key))
+            yield from inside._every_composite((*under, key))
 
 
 @lru_cache(maxsize=TEXTS_MAX)

@@ -6,9 +6,9 @@ Built from the original operation (denied fields included) for one assignment of
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, Final, TypeAlias
 from weakref import WeakKeyDictionary
 
 from graphql import (
@@ -37,6 +37,9 @@ from router.operation.model import (
 )
 
 Composite: TypeAlias = GraphQLObjectType | GraphQLInterfaceType | GraphQLUnionType
+
+KNOWN_MAX: Final = 4_000
+"""Selections whose shape is kept for one schema; then it begins anew."""
 
 Keys: TypeAlias = tuple[str, ...]
 _Kept: TypeAlias = frozenset[tuple[Keys, str, str]]
@@ -88,6 +91,29 @@ class _FieldTypes:
         return known
 
 
+class KnownShapes:
+    """What operations of one schema answer alike, by what is selected: shape and projection are made once.
+
+    While an answer is projected, `irregular` has an item for each value that was refused, and `answered` the
+    answers that are known by their objects' identity.
+    """
+
+    __slots__ = ("answered", "irregular", "selections")
+
+    def __init__(self) -> None:
+        self.selections: dict[tuple[int, str, bool], AnswerSelection] = {}
+        self.irregular: list[None] = []
+        self.answered: list[dict[int, Any]] = []
+
+
+def _known_shapes(schema: GraphQLSchema) -> KnownShapes:
+    # on the schema itself, to which they lead back, so that both go together
+    known: KnownShapes | None = vars(schema).get("_known_shapes")
+    if known is None:
+        known = vars(schema)["_known_shapes"] = KnownShapes()
+    return known
+
+
 _types: WeakKeyDictionary[GraphQLSchema, _FieldTypes] = WeakKeyDictionary()
 
 
@@ -111,18 +137,37 @@ class _Context:
     kept: _Kept | None
     denials: tuple[Denial, ...]
     late: frozenset[int] = frozenset()
+    known: KnownShapes | None = None
 
 
 class AnswerSelection:
-    """What is answered of objects at one place. The fields depend on the object's runtime type."""
+    """What is answered of objects at one place. The fields depend on the object's runtime type.
 
-    __slots__ = ("_context", "_fields", "_has_more", "_later", "_selections", "keys", "static_type")
+    `known` is set where it is part of every answer that selects the same of objects of the same type; `keys`
+    are then those of one of its places. `projections` are what was made of it, by whether objects are shared.
+    """
+
+    __slots__ = (
+        "_context",
+        "_fields",
+        "_has_more",
+        "_later",
+        "_selections",
+        "keys",
+        "known",
+        "projections",
+        "static_type",
+        "uses",
+    )
 
     def __init__(
         self, static_type: Composite, selections: Sequence[NormalSelection], keys: Keys, context: _Context
     ) -> None:
         self.static_type = static_type
         self.keys = keys
+        self.known = context.known
+        self.projections: dict[tuple[bool, bool], Callable[[Any], Any]] = {}
+        self.uses = 0
         self._selections = selections
         self._context = context
         self._fields: dict[str, tuple[AnswerField, ...]] = {}
@@ -145,7 +190,7 @@ class AnswerSelection:
         """The answer's keys for objects of this type, in the client's order."""
         known = self._fields.get(runtime_type.name)
         if known is None:
-            collected: dict[str, tuple[NormalField, list[NormalSelection]]] = {}
+            collected: dict[str, tuple[NormalField, list[Sequence[NormalSelection]]]] = {}
             self._collect(self._selections, runtime_type, collected)
             known = tuple(self._field(field, below, runtime_type) for field, below in collected.values())
             self._fields[runtime_type.name] = known
@@ -166,13 +211,13 @@ class AnswerSelection:
         self,
         selections: Sequence[NormalSelection],
         runtime_type: Composite,
-        into: dict[str, tuple[NormalField, list[NormalSelection]]],
+        into: dict[str, tuple[NormalField, list[Sequence[NormalSelection]]]],
     ) -> None:
         for it in selections:
             if it.conditions and not _included(it.conditions, self._context.truths):
                 continue
             if isinstance(it, NormalField):
-                into.setdefault(it.response_key, (it, []))[1].extend(it.selections)
+                into.setdefault(it.response_key, (it, []))[1].append(it.selections)
             elif self._applies(it.type_condition, runtime_type) and not self._is_late(it):
                 self._collect(it.selections, runtime_type, into)
 
@@ -219,7 +264,7 @@ class AnswerSelection:
         )
 
     def _field(
-        self, field: NormalField, below: Sequence[NormalSelection], runtime_type: Composite
+        self, field: NormalField, below: Sequence[Sequence[NormalSelection]], runtime_type: Composite
     ) -> AnswerField:
         keys = (*self.keys, field.response_key)
         coordinate = f"{runtime_type.name}.{field.name}"
@@ -229,7 +274,7 @@ class AnswerSelection:
         type_, named = self._context.types.of(field, runtime_type, self._context.schema)
         selection = None
         if named is not None:
-            selection = AnswerSelection(named, below, keys, self._context)
+            selection = self._below(named, below, keys)
         return AnswerField(
             field.response_key,
             coordinate,
@@ -239,6 +284,21 @@ class AnswerSelection:
             denials,
             field.stream.increment if field.stream is not None else None,
         )
+
+    def _below(
+        self, static_type: Composite, rows: Sequence[Sequence[NormalSelection]], keys: Keys
+    ) -> AnswerSelection:
+        known = self._context.known
+        if known is None or len(rows) > 1:
+            return AnswerSelection(static_type, [it for row in rows for it in row], keys, self._context)
+        at = (id(rows[0]), static_type.name, len(keys) > 1)
+        found = known.selections.get(at)
+        if found is None:
+            if len(known.selections) >= KNOWN_MAX:
+                known.selections.clear()
+            # INVARIANT: it holds the row, so no other one has its id while it is here
+            found = known.selections[at] = AnswerSelection(static_type, rows[0], keys, self._context)
+        return found
 
     def _denials(self, field: NormalField, keys: Keys) -> tuple[Denial, ...]:
         kept = self._context.kept
@@ -264,7 +324,9 @@ def answer_shape(
     if not isinstance(root, GraphQLObjectType):
         raise PlanInvariantBroken(f"root type `{allowed.original.root_type}` is not an object type")
     kept = frozenset(_kept(allowed.normal.selections, ())) if allowed.denials else None
-    context = _Context(schema, _types_of(schema), truths, kept, allowed.denials, late)
+    plain = not (late or truths or allowed.denials or "@stream" in allowed.original.signature)
+    known = _known_shapes(schema) if plain else None
+    context = _Context(schema, _types_of(schema), truths, kept, allowed.denials, late, known)
     return AnswerSelection(root, allowed.original.selections, (), context)
 
 
@@ -278,6 +340,8 @@ def _has_more(selections: Sequence[NormalSelection], late: frozenset[int]) -> bo
 
 def condition_variables(operation: NormalOperation) -> tuple[str, ...]:
     """The variables on which the answer's shape depends, each once."""
+    if " @skip(" not in operation.signature and " @include(" not in operation.signature:
+        return ()
     return tuple(dict.fromkeys(_condition_variables(operation.selections)))
 
 

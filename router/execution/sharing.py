@@ -77,7 +77,8 @@ def nests(fetch: Fetch) -> bool:
 
 def _composites(fetch: Fetch, path: Keys) -> list[Keys]:
     selected = selected_keys(fetch.entity_selection or fetch.operation)
-    return [*renamed(selected, renamed_keys(fetch.output_rewrites)).composites(path)]
+    found = renamed(selected, renamed_keys(fetch.output_rewrites)).composites()
+    return [(*path, *keys) for keys in found]
 
 
 class FetchPart:

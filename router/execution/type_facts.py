@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 from weakref import WeakKeyDictionary
 
 from schema.supergraph.field_sets import FieldSetField
@@ -24,7 +25,7 @@ class FieldShape:
 class TypeFacts:
     """Look-ups by type name. Unknown names have no facts and raise nothing: subgraphs may say anything."""
 
-    __slots__ = ("_fields", "_keys", "_possible", "_supertypes", "objects")
+    __slots__ = ("_fields", "_keys", "_possible", "_supertypes", "objects", "representations")
 
     def __init__(
         self,
@@ -42,6 +43,8 @@ class TypeFacts:
             for supertype in above:
                 possible.setdefault(supertype, set()).add(name)
         self._possible = {name: frozenset(below) for name, below in possible.items()}
+        self.representations: dict[tuple[Any, ...], Any] = {}
+        """What fetches are asked with, by what they require (`representations`)."""
         self.objects = objects
         """Names of types that objects can be at run time."""
 

@@ -37,6 +37,7 @@ from graphql import (
 )
 from graphql.utilities.type_comparators import do_types_overlap
 
+from router.operation.known_sets import FRAGMENTS_MAX, Fragments, OfSets
 from router.operation.plain_values import PlainValues, Unsure
 
 STEPS_MAX: Final = 20_000
@@ -59,10 +60,14 @@ Sets: TypeAlias = list[tuple[GraphQLCompositeType, SelectionSetNode]]
 class Acceptance:
     """What one schema's documents are looked at with: its fields by type, filled as they are met."""
 
-    __slots__ = ("_fields", "_overlaps", "boolean", "schema")
+    __slots__ = ("_fields", "_overlaps", "accepted", "boolean", "schema", "straight")
 
     def __init__(self, schema: GraphQLSchema) -> None:
         self.schema = schema
+        self.straight: set[int] = set()
+        """The numbers of fragments of which none leads to itself."""
+        self.accepted: OfSets[tuple[frozenset[str], int]] = OfSets()
+        """By type: sets without variables that are valid by themselves, the fragments and steps in each."""
         boolean = schema.get_directive("skip")
         self.boolean: Any = boolean.args["if"].type if boolean is not None else None
         self._fields: dict[str, dict[str, _Field]] = {}
@@ -109,14 +114,15 @@ def _facts(definition: GraphQLField) -> _Field:
     )
 
 
-def accepts(document: DocumentNode, schema: GraphQLSchema) -> bool:
-    """Whether the document is valid for certain; False says nothing."""
+def accepts(document: DocumentNode, schema: GraphQLSchema, fragments: Fragments | None = None) -> bool:
+    """Whether the document is valid for certain; False says nothing. `fragments` are the document's, where
+    its parts are known from other texts."""
     # on the schema itself, to which it leads back, so that both go together
     acceptance: Acceptance | None = vars(schema).get("_acceptance")
     if acceptance is None:
         acceptance = vars(schema)["_acceptance"] = Acceptance(schema)
     try:
-        _Pass(acceptance, PlainValues(schema)).document(document)
+        _Pass(acceptance, PlainValues(schema), fragments).document(document)
     except (Unsure, RecursionError):
         return False
     return True
@@ -128,6 +134,7 @@ class _Pass:
 
     acceptance: Acceptance
     values: PlainValues
+    known: Fragments | None = None
     fragments: dict[str, FragmentDefinitionNode] = field(default_factory=dict)
     spread: set[str] = field(default_factory=set)
     steps: int = 0
@@ -147,7 +154,7 @@ class _Pass:
                 raise Unsure
         if len(operations) != 1:
             raise Unsure
-        if self.fragments and _circular(self.fragments):
+        if self.fragments and not self.straight():
             raise Unsure
         operation = operations[0]
         root = self.acceptance.schema.get_root_type(operation.operation)
@@ -159,6 +166,18 @@ class _Pass:
         if len(self.spread) != len(self.fragments) or len(self.values.used) != len(self.values.variables):
             raise Unsure
 
+    def straight(self) -> bool:
+        """Whether no fragment leads to itself; looked at once for fragments of several texts."""
+        number = -1 if self.known is None else self.known.number
+        if number in self.acceptance.straight:
+            return True
+        is_straight = not _circular(self.fragments)
+        if is_straight and self.known is not None:
+            if len(self.acceptance.straight) >= FRAGMENTS_MAX:
+                self.acceptance.straight.clear()
+            self.acceptance.straight.add(number)
+        return is_straight
+
     def selections(self, sets: Sets) -> None:
         """All selections that end in one object of the answer, merged by response name."""
         found: dict[str, tuple[FieldNode, _Field, Sets | None]] = {}
@@ -167,9 +186,33 @@ class _Pass:
             self.collect(parent, selection_set, found, merged)
         for _, facts, below in found.values():
             if below is not None:
-                self.selections(below)
+                if len(below) == 1:
+                    self.alone(*below[0])
+                else:
+                    self.selections(below)
             elif facts.target is not None:
                 raise Unsure
+
+    def alone(self, parent: GraphQLCompositeType, selection_set: SelectionSetNode) -> None:
+        """Selections of objects that no other set selects on: looked at once, if no variables are there."""
+        if self.known is None:
+            self.selections([(parent, selection_set)])
+            return
+        accepted = self.acceptance.accepted
+        found = accepted.get(self.known, selection_set, parent.name)
+        if found is None:
+            before = (self.values.uses, self.steps, self.spread)
+            self.spread = set()
+            self.selections([(parent, selection_set)])
+            found = frozenset(self.spread), self.steps - before[1]
+            if self.values.uses == before[0]:
+                accepted.put(self.known, selection_set, found, parent.name)
+            self.spread = before[2]
+        else:
+            self.steps += found[1]
+            if self.steps > STEPS_MAX:
+                raise Unsure
+        self.spread |= found[0]
 
     def collect(
         self,

@@ -38,6 +38,8 @@ Truths = Mapping[str, bool]
 
 def defers(valid: ValidOperation) -> bool:
     """Whether the document has any `@defer` or `@stream` that is not switched off by a literal."""
+    if "@" not in valid.parsed.text:
+        return False
     return any(_in_force(it, {}) is not False for it in _directives(valid.parsed.document.definitions))
 
 
@@ -101,7 +103,8 @@ def _rewritten(valid: ValidOperation, truths: Truths | None) -> ValidOperation:
     document = valid.parsed.document
     refuse = valid.kind is OperationKind.SUBSCRIPTION
     definitions = tuple(_definition(it, truths, refuse=refuse) for it in document.definitions)
-    parsed = replace(valid.parsed, document=replace(document, definitions=definitions))
+    # INVARIANT: what is known of sets among the client's fragments is not true among these
+    parsed = replace(valid.parsed, document=replace(document, definitions=definitions), fragments=None)
     return replace(valid, parsed=parsed, operation=choose_operation(parsed.document, _name(valid)))
 
 

@@ -92,6 +92,8 @@ class LiftedText:
 
 def form_of(text: str) -> Form | None:
     """The text's form; None where it has no literals, too many, or names like those of lifted variables."""
+    if '"' not in text and "(" not in text:  # arguments alone have literals
+        return None
     literals: list[str] = []
 
     def take(match: re.Match[str]) -> str:

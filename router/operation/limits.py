@@ -19,6 +19,7 @@ from graphql import (
 
 from router.config import OperationLimits
 from router.errors import ClientError
+from router.operation.known_sets import Fragments, OfSets
 from router.operation.model import ValidOperation
 from router.operation.validate import fragments_of
 
@@ -35,11 +36,14 @@ class Extent:
 
 
 _PLAIN_LEAF: Final = Extent(depth=1, fields=1, root_fields=1)
+_extents: Final[OfSets[Extent]] = OfSets()
 
 
 def extent_of(valid: ValidOperation) -> Extent:
     """The whole operation's extent. INVARIANT: validation has refused fragment cycles."""
-    return _Measure(fragments_of(valid.parsed.document), {}).selection_set(valid.operation.selection_set)
+    parsed = valid.parsed
+    measure = _Measure(fragments_of(parsed.document), {}, parsed.fragments)
+    return measure.selection_set(valid.operation.selection_set)
 
 
 def check_extent(valid: ValidOperation, limits: OperationLimits) -> None:
@@ -58,10 +62,11 @@ def check_extent(valid: ValidOperation, limits: OperationLimits) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Measure:
-    """Each fragment is measured once, however often it is spread."""
+    """Each fragment is measured once, however often it is spread, and each set that other texts have too."""
 
     fragments: Mapping[str, FragmentDefinitionNode]
     measured: dict[str, Extent]
+    known: Fragments | None = None
 
     def selection_set(self, selection_set: SelectionSetNode | None) -> Extent:
         depth = fields = aliases = root_fields = directives = 0
@@ -79,7 +84,7 @@ class _Measure:
         if isinstance(selection, FieldNode):
             if selection.selection_set is None and selection.alias is None and not directives:
                 return _PLAIN_LEAF
-            inner = self.selection_set(selection.selection_set)
+            inner = self._below(selection.selection_set)
             return Extent(
                 depth=inner.depth + 1,
                 fields=inner.fields + 1,
@@ -94,6 +99,15 @@ class _Measure:
         return Extent(
             inner.depth, inner.fields, inner.aliases, inner.root_fields, inner.directives + directives
         )
+
+    def _below(self, selection_set: SelectionSetNode | None) -> Extent:
+        if self.known is None or selection_set is None:
+            return self.selection_set(selection_set)
+        found = _extents.get(self.known, selection_set)
+        if found is None:
+            found = self.selection_set(selection_set)
+            _extents.put(self.known, selection_set, found)
+        return found
 
     def _fragment(self, name: str) -> Extent:
         if name not in self.measured:

@@ -9,6 +9,8 @@ from typing import TypeAlias
 
 from graphql import DocumentNode, OperationDefinitionNode, ValueNode, VariableDefinitionNode
 
+from router.operation.known_sets import Fragments
+
 
 class OperationKind(StrEnum):
     """The three root kinds of the GraphQL specification, spelled as in operation text."""
@@ -20,11 +22,15 @@ class OperationKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ParsedOperation:
-    """A document that parses within the limits. `document_hash` is the SHA-256 of the text, hex."""
+    """A document that parses within the limits. `document_hash` is the SHA-256 of the text, hex.
+
+    `fragments` is set where equal parts of other texts are the same nodes.
+    """
 
     text: str
     document_hash: str
     document: DocumentNode
+    fragments: Fragments | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,8 @@ from graphql import (
 )
 
 from router.errors import PlanTooComplex
+from router.operation.known_selections import KnownSelections, Row, known_selections_of
+from router.operation.known_sets import Fragments
 from router.operation.model import (
     AppliedDirective,
     Argument,
@@ -43,6 +45,7 @@ from router.operation.model import (
     Stream,
     ValidOperation,
 )
+from router.operation.print_normal import print_directive
 from schema.supergraph import Supergraph, TypeKind
 
 SELECTIONS_MAX: Final = 200_000
@@ -59,6 +62,8 @@ class _Expansion:
 
     supergraph: Supergraph
     fragments: Mapping[str, FragmentDefinitionNode]
+    known: KnownSelections
+    known_fragments: Fragments | None
     selections_count: int = 0
     increments_count: int = 0
     spread: dict[tuple[str, str], tuple[int, list[NormalSelection]]] = field(default_factory=dict)
@@ -88,8 +93,9 @@ def normalize(valid: ValidOperation, supergraph: Supergraph) -> NormalOperation:
     document = valid.parsed.document
     fragments = {d.name.value: d for d in document.definitions if isinstance(d, FragmentDefinitionNode)}
     root_type = supergraph.root_types[valid.kind.value]
-    expansion = _Expansion(supergraph, fragments)
-    selections = _merged(_expand(valid.operation.selection_set, root_type, expansion))
+    known = known_selections_of(supergraph)
+    expansion = _Expansion(supergraph, fragments, known, valid.parsed.fragments)
+    selections = known.row(_merged(_expand(valid.operation.selection_set, root_type, expansion)))
     name = valid.operation.name.value if valid.operation.name else None
     variables = tuple(valid.operation.variable_definitions or ())
     declared = ",".join(print_ast(variable) for variable in variables)
@@ -99,46 +105,8 @@ def normalize(valid: ValidOperation, supergraph: Supergraph) -> NormalOperation:
         name=name,
         selections=selections,
         variables=variables,
-        signature=f"{valid.kind.value} {name or ''}({declared}){print_selections(selections)}",
+        signature=f"{valid.kind.value} {name or ''}({declared}){known.text(selections)}",
     )
-
-
-def print_selections(selections: Iterable[NormalSelection]) -> str:
-    """Canonical text of normal selections, on one line: the stage as a person reads it."""
-    return "{" + " ".join(_print_selection(selection) for selection in selections) + "}"
-
-
-def _print_selection(selection: NormalSelection) -> str:
-    conditions = "".join(
-        [f" @{'skip' if it.negated else 'include'}(if: ${it.variable})" for it in selection.conditions]
-    )
-    if isinstance(selection, NormalFragment):
-        label = f"(label: {selection.defer_label!r})" if selection.defer_label else ""
-        defer = f" @defer{label}" if selection.deferred else ""
-        return f"... on {selection.type_condition}{conditions}{defer} " + print_selections(
-            selection.selections
-        )
-    alias = "" if selection.response_key == selection.name else f"{selection.response_key}: "
-    inner = print_selections(selection.selections) if selection.selections else ""
-    if not (conditions or selection.arguments or selection.stream or selection.directives):
-        return alias + selection.name + inner
-    arguments = ", ".join(f"{a.name}: {print_ast(a.value)}" for a in selection.arguments)
-    stream = _print_stream(selection.stream) if selection.stream else ""
-    handed_on = "".join(f" {print_directive(one)}" for one in selection.directives)
-    own = selection.name + (f"({arguments})" if arguments else "")
-    return alias + own + conditions + stream + handed_on + inner
-
-
-def print_directive(directive: AppliedDirective) -> str:
-    """As in an operation's text: equal directives print equally."""
-    arguments = ", ".join(f"{a.name}: {print_ast(a.value)}" for a in directive.arguments)
-    return f"@{directive.name}({arguments})" if arguments else f"@{directive.name}"
-
-
-def _print_stream(stream: Stream) -> str:
-    count = stream.initial_count
-    label = f", label: {stream.label!r}" if stream.label else ""
-    return f" @stream(initialCount: {count if isinstance(count, int) else f'${count}'}{label})"
 
 
 def _expand(node: SelectionSetNode, parent_type: str, expansion: _Expansion) -> list[NormalSelection]:
@@ -189,11 +157,10 @@ def _field(node: FieldNode, parent_type: str, conditions: _Conditions, expansion
     inner: tuple[NormalSelection, ...] = ()
     if node.selection_set is not None:
         child_type = _child_type(parent_type, name, expansion.supergraph)
-        # A composite whose selections all vanished keeps an empty fragment: it must not look like a leaf.
-        inner = _merged(_expand(node.selection_set, child_type, expansion)) or (NormalFragment(child_type),)
+        inner = _below(node.selection_set, child_type, expansion)
     if not (node.arguments or node.directives):
         key = node.alias.value if node.alias else name
-        return NormalField(key, name, parent_type, (), conditions, inner)
+        return expansion.known.field(NormalField(key, name, parent_type, (), conditions, inner))
     return NormalField(
         response_key=node.alias.value if node.alias else name,
         name=name,
@@ -208,6 +175,22 @@ def _field(node: FieldNode, parent_type: str, conditions: _Conditions, expansion
             if one.name.value not in _OF_THE_ROUTER
         ),
     )
+
+
+def _below(node: SelectionSetNode, type_name: str, expansion: _Expansion) -> Row:
+    """What is selected below a field; expanded once for all texts with equal fragments."""
+    known, fragments = expansion.known, expansion.known_fragments
+    if fragments is not None:
+        found = known.expanded.get(fragments, node, type_name)
+        if found is not None:
+            expansion.count(found[0])
+            return found[1]
+    selections_before, increments_before = expansion.selections_count, expansion.increments_count
+    # A composite whose selections all vanished keeps an empty fragment: it must not look like a leaf.
+    row = known.row(_merged(_expand(node, type_name, expansion)) or (NormalFragment(type_name),))
+    if fragments is not None and expansion.increments_count == increments_before:
+        known.expanded.put(fragments, node, (expansion.selections_count - selections_before, row), type_name)
+    return row
 
 
 def _arguments(node: FieldNode | DirectiveNode) -> tuple[Argument, ...]:

@@ -46,12 +46,18 @@ def parse(text: str, *, limits: ParseLimits = DEFAULT_LIMITS) -> ParsedOperation
     encoded = text.encode("utf-8", "surrogatepass")
     _check_size(text, len(encoded), limits)
     try:
-        document = quick_document(text, tokens_max=limits.tokens_max) or located(text, limits)
+        quick = quick_document(text, tokens_max=limits.tokens_max)
+        document = located(text, limits) if quick is None else quick.document
     except GraphQLSyntaxError as error:
         raise _syntax_refusal(error, limits) from None
     except RecursionError:
         raise _too_deep(limits) from None
-    return ParsedOperation(text=text, document_hash=hashlib.sha256(encoded).hexdigest(), document=document)
+    return ParsedOperation(
+        text=text,
+        document_hash=hashlib.sha256(encoded).hexdigest(),
+        document=document,
+        fragments=None if quick is None else quick.fragments,
+    )
 
 
 def located(text: str, limits: ParseLimits = DEFAULT_LIMITS) -> DocumentNode:

@@ -38,11 +38,12 @@ class Unsure(Exception):
 
 @dataclass(slots=True)
 class PlainValues:
-    """The values of one operation: its variables, and which of them were met."""
+    """The values of one operation: its variables, which of them were met, and how often any was."""
 
     schema: GraphQLSchema
     variables: dict[str, tuple[GraphQLInputType, bool]] = field(default_factory=dict)
     used: set[str] = field(default_factory=set)
+    uses: int = 0
 
     def declare(self, definition: VariableDefinitionNode) -> None:
         """A variable: its name once, its type an input, its default of that type.  Errors: Unsure."""
@@ -104,6 +105,7 @@ class PlainValues:
         if declared is None:
             raise Unsure
         self.used.add(name)
+        self.uses += 1
         if declared is expected:
             return
         if isinstance(expected, GraphQLNonNull) and not isinstance(declared, GraphQLNonNull):

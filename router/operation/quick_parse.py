@@ -2,327 +2,167 @@
 
 `quick_document` gives the tree that graphql-core's parser gives, without locations but those of variables'
 definitions, or None: comments, escapes in strings, block strings, several operations and whatever is no
-document are left to that parser (`tests/operation/test_quick_parse.py`). Equal names and leaves are one node.
+document are left to that parser (`tests/operation/test_quick_parse.py`). Parts that are equal in different
+texts are one node.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from typing import Any, Final, TypeVar
+from dataclasses import dataclass
+from typing import Final
 
 from graphql import (
-    ArgumentNode,
-    BooleanValueNode,
     DefinitionNode,
-    DirectiveNode,
     DocumentNode,
-    EnumValueNode,
-    FieldNode,
-    FloatValueNode,
     FragmentDefinitionNode,
-    FragmentSpreadNode,
-    InlineFragmentNode,
-    IntValueNode,
-    ListValueNode,
-    NamedTypeNode,
-    NameNode,
-    NullValueNode,
-    ObjectFieldNode,
-    ObjectValueNode,
     OperationDefinitionNode,
-    OperationType,
-    SelectionNode,
     SelectionSetNode,
-    StringValueNode,
-    ValueNode,
-    VariableDefinitionNode,
-    VariableNode,
-    parse,
 )
 
-NODES_KEPT_MAX: Final = 4_096
+from router.operation.known_sets import Fragments, KnownParts
+from router.operation.token_reader import IGNORED, TOKEN, Reader, Unsure, make_room
 
-_IGNORED: Final = " \t\n\r,\ufeff"
-_TOKEN: Final = re.compile(
-    rf"[{_IGNORED}]*("
-    r"[_A-Za-z][_0-9A-Za-z]*|[!$&()\[\]{}:=@|]|\.\.\."
-    r'|"[^"\\\x00-\x1f\x7f-\x9f\ud800-\udfff]*"(?!")'
-    r"|-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?(?![_0-9A-Za-z.])"
-    r"|[\s\S]+)"
-)
-"""The last alternative takes all that is left: such a text does not end as a document does."""
-_OPERATIONS: Final = {it.value: it for it in OperationType}
-_NOT_LINE_ENDS: Final = re.compile(r"[^\n\r]")
-
-Node = TypeVar("Node")
-_names: dict[str, NameNode] = {}
-_leaves: dict[str, FieldNode] = {}
+_BRACE: Final = re.compile(r"[{}]")
+_OUTSIDE: Final = -1
+_known = KnownParts()
 
 
-class _Unsure(Exception):
-    """Not plain."""
+@dataclass(frozen=True, slots=True)
+class QuickDocument:
+    """A document's tree; `fragments` where its parts may be known from other texts."""
+
+    document: DocumentNode
+    fragments: Fragments | None = None
 
 
-def quick_document(text: str, *, tokens_max: int) -> DocumentNode | None:
+def quick_document(text: str, *, tokens_max: int) -> QuickDocument | None:
     """The tree of a plain document of so many tokens at most (0: of any number); None says nothing."""
     if "#" in text:
         return None
-    body = text.rstrip(_IGNORED)
-    tokens = _TOKEN.findall(body)
+    body = text.rstrip(IGNORED)
+    make_room()
+    return (_in_parts(body, tokens_max) if _has_parts(body) else None) or _whole(body, tokens_max)
+
+
+def _whole(body: str, tokens_max: int) -> QuickDocument | None:
+    tokens = TOKEN.findall(body)
     if not tokens or tokens[-1] != "}" or len(tokens) > tokens_max > 0:
         return None
-    if len(_names) > NODES_KEPT_MAX or len(_leaves) > NODES_KEPT_MAX:
-        _names.clear()
-        _leaves.clear()
     try:
-        return DocumentNode(definitions=_Reader(tokens, body).definitions())
-    except (_Unsure, IndexError):
+        definitions = Reader(tokens, body).definitions()
+    except (Unsure, IndexError):
         return None
+    if sum(isinstance(it, OperationDefinitionNode) for it in definitions) != 1:
+        return None
+    return QuickDocument(DocumentNode(definitions=definitions))
 
 
-class _Reader:
-    """One document being read; `at` is the next token.  Errors of its methods: _Unsure, IndexError."""
+def _has_parts(body: str) -> bool:
+    """Whether every brace is a token of its own, and every name is one for Python too."""
+    return '"' not in body and body.isascii()
 
-    __slots__ = ("_text", "at", "tokens")
 
-    def __init__(self, tokens: list[str], text: str) -> None:
-        self.tokens = tokens
-        self.at = 0
-        self._text = text
+def _in_parts(body: str, tokens_max: int) -> QuickDocument | None:
+    """The document, of whose parts equal ones are read once; None where braces alone do not tell parts."""
+    braces = _braces(body)
+    if braces is None:
+        return None
+    parts = _Parts(body, braces)
+    definitions: list[DefinitionNode] = []
+    at = 0
+    try:
+        for opening in braces.inside[_OUTSIDE]:
+            definitions.append(parts.definition(at, opening))
+            at = braces.ends[opening] + 1
+    except (Unsure, IndexError):
+        return None
+    fragments = [it for it in definitions if isinstance(it, FragmentDefinitionNode)]
+    if at != len(body) or len(definitions) != len(fragments) + 1 or parts.tokens_count > tokens_max > 0:
+        return None
+    return QuickDocument(DocumentNode(definitions=tuple(definitions)), _known.fragments_of(fragments))
 
-    def definitions(self) -> tuple[DefinitionNode, ...]:
-        """All definitions, of which one is an operation."""
-        found: list[DefinitionNode] = []
-        operations_count = 0
-        while self.at < len(self.tokens):
-            keyword = self.tokens[self.at]
-            if keyword == "fragment":
-                found.append(self._fragment())
-                continue
-            operations_count += 1
-            if keyword == "{":
-                selection_set = self._selection_set()
-                found.append(_operation(OperationType.QUERY, None, None, None, selection_set))
-            elif keyword in _OPERATIONS:
-                found.append(self._named_operation(_OPERATIONS[keyword]))
-            else:
-                raise _Unsure
-        if operations_count != 1:
-            raise _Unsure
-        return tuple(found)
 
-    def _named_operation(self, kind: OperationType) -> OperationDefinitionNode:
-        begin = self.at
-        self.at += 1
-        name = None if self.tokens[self.at] in {"(", "@", "{"} else self._name()
-        variables: tuple[VariableDefinitionNode, ...] | None = None
-        if self.tokens[self.at] == "(":
-            self._pass_brackets()
-            variables = self._variables(begin, self.at)
-        directives = self._directives()
-        return _operation(kind, name, variables, directives, self._selection_set())
+@dataclass(slots=True)
+class _Braces:
+    """Where each brace ends, and which others begin directly inside."""
 
-    def _pass_brackets(self) -> None:
-        depth = 0
-        while True:
-            token = self.tokens[self.at]
-            depth += (token == "(") - (token == ")")  # noqa: S105  # a token of GraphQL
-            self.at += 1
-            if not depth:
-                return
+    ends: dict[int, int]
+    inside: dict[int, list[int]]
 
-    def _variables(self, begin: int, end: int) -> tuple[VariableDefinitionNode, ...]:
-        """The definitions with their locations, which errors in variables' values name."""
-        starts = [match.start(1) for match in _TOKEN.finditer(self._text)]
-        before = _NOT_LINE_ENDS.sub(" ", self._text[: starts[begin]])
-        head = f"{before}{self._text[starts[begin] : starts[end]]}{{a}}"
-        try:
-            operation = parse(head).definitions[0]
-        except Exception as error:
-            raise _Unsure from error
-        if not isinstance(operation, OperationDefinitionNode) or not operation.variable_definitions:
-            raise _Unsure
-        return operation.variable_definitions
 
-    def _fragment(self) -> FragmentDefinitionNode:
-        self.at += 1
-        if self.tokens[self.at] == "on":
-            raise _Unsure
-        name = self._name()
-        condition = self._type_condition()
-        directives = self._directives()
-        return FragmentDefinitionNode(
-            name=name,
-            variable_definitions=(),
-            type_condition=condition,
-            directives=directives,
-            selection_set=self._selection_set(),
-        )
-
-    def _type_condition(self) -> NamedTypeNode:
-        if self.tokens[self.at] != "on":
-            raise _Unsure
-        self.at += 1
-        return NamedTypeNode(name=self._name())
-
-    def _name(self) -> NameNode:
-        token = self.tokens[self.at]
-        if not token.isidentifier():
-            raise _Unsure
-        self.at += 1
-        return _names.get(token) or _name_of(token)
-
-    def _expect(self, token: str) -> None:
-        if self.tokens[self.at] != token:
-            raise _Unsure
-        self.at += 1
-
-    def _selection_set(self) -> SelectionSetNode:
-        self._expect("{")
-        tokens = self.tokens
-        found: list[SelectionNode] = []
-        while (token := tokens[self.at]) != "}":
-            if token == "...":  # noqa: S105  # a token of GraphQL
-                found.append(self._spread())
-            elif not token.isidentifier():
-                raise _Unsure
-            elif tokens[self.at + 1] in _AFTER_FIELD:
-                found.append(self._field(token))
-            else:
-                self.at += 1
-                found.append(_leaves.get(token) or _leaf_of(token))
-        if not found:
-            raise _Unsure
-        self.at += 1
-        return _made(SelectionSetNode, selections=tuple(found))
-
-    def _field(self, token: str) -> FieldNode:
-        """A field with more than its name."""
-        name, alias = self._name(), None
-        if self.tokens[self.at] == ":":
-            self.at += 1
-            alias, name = name, self._name()
-        arguments = self._arguments() if self.tokens[self.at] == "(" else None
-        directives = self._directives()
-        return _made(
-            FieldNode,
-            alias=alias,
-            name=name,
-            arguments=arguments,
-            directives=directives,
-            selection_set=self._selection_set() if self.tokens[self.at] == "{" else None,
-        )
-
-    def _spread(self) -> FragmentSpreadNode | InlineFragmentNode:
-        self.at += 1
-        token = self.tokens[self.at]
-        if token.isidentifier() and token != "on":  # noqa: S105  # a token of GraphQL
-            name = self._name()
-            if self.tokens[self.at] == "(":
-                raise _Unsure
-            return FragmentSpreadNode(name=name, arguments=None, directives=self._directives())
-        condition = self._type_condition() if token == "on" else None  # noqa: S105
-        directives = self._directives()
-        selection_set = self._selection_set()
-        return InlineFragmentNode(
-            type_condition=condition, directives=directives, selection_set=selection_set
-        )
-
-    def _directives(self) -> tuple[DirectiveNode, ...] | None:
-        if self.tokens[self.at] != "@":
+def _braces(body: str) -> _Braces | None:
+    found = _Braces({}, {_OUTSIDE: []})
+    open_now = [_OUTSIDE]
+    for match in _BRACE.finditer(body):
+        at = match.start()
+        if match[0] == "{":
+            found.inside[open_now[-1]].append(at)
+            found.inside[at] = []
+            open_now.append(at)
+        elif len(open_now) == 1:
             return None
-        found: list[DirectiveNode] = []
-        while self.tokens[self.at] == "@":
-            self.at += 1
-            name = self._name()
-            arguments = self._arguments() if self.tokens[self.at] == "(" else None
-            found.append(DirectiveNode(name=name, arguments=arguments))
-        return tuple(found)
-
-    def _arguments(self) -> tuple[ArgumentNode, ...]:
-        self._expect("(")
-        found: list[ArgumentNode] = []
-        while self.tokens[self.at] != ")":
-            name = self._name()
-            self._expect(":")
-            found.append(ArgumentNode(name=name, value=self._value()))
-        if not found:
-            raise _Unsure
-        self.at += 1
-        return tuple(found)
-
-    def _value(self) -> ValueNode:
-        token = self.tokens[self.at]
-        self.at += 1
-        first = token[0]
-        if first == "$":
-            return VariableNode(name=self._name())
-        if first == '"':
-            return StringValueNode(value=token[1:-1], block=False)
-        if first == "[":
-            return ListValueNode(values=self._until("]", self._value))
-        if first == "{":
-            return ObjectValueNode(fields=self._until("}", self._object_field))
-        if first == "-" or first.isdigit():
-            is_int = token.lstrip("-").isdigit()
-            return IntValueNode(value=token) if is_int else FloatValueNode(value=token)
-        if not token.isidentifier():
-            raise _Unsure
-        if token in {"true", "false"}:
-            return BooleanValueNode(value=token == "true")  # noqa: S105  # a token of GraphQL
-        return NullValueNode() if token == "null" else EnumValueNode(value=token)  # noqa: S105
-
-    def _until(self, end: str, read: Callable[[], Node]) -> tuple[Node, ...]:
-        found: list[Node] = []
-        while self.tokens[self.at] != end:
-            found.append(read())
-        self.at += 1
-        return tuple(found)
-
-    def _object_field(self) -> ObjectFieldNode:
-        name = self._name()
-        self._expect(":")
-        return ObjectFieldNode(name=name, value=self._value())
+        else:
+            found.ends[open_now.pop()] = at
+    return found if len(open_now) == 1 else None
 
 
-_AFTER_FIELD: Final = frozenset({":", "(", "@", "{"})
+@dataclass(slots=True)
+class _Parts:
+    """One document being read by its parts.  Errors of its methods: Unsure, IndexError."""
+
+    body: str
+    braces: _Braces
+    tokens_count: int = 0
+
+    def definition(self, begin: int, opening: int) -> DefinitionNode:
+        """What stands from `begin` to the end of the brace."""
+        end = self.braces.ends[opening] + 1
+        head = self.body[begin:opening].strip(IGNORED)
+        is_fragment = head.startswith("fragment")
+        text = f"{head}{self.body[opening:end]}" if is_fragment else ""
+        known = _known.fragments.get(text)
+        if known is not None:
+            self.tokens_count += known[1]
+            return known[0]
+        before, tokens = self.tokens_count, TOKEN.findall(head) if head else []
+        _check_closed(tokens)
+        self.tokens_count += len(tokens)
+        selections = self.selections(opening, keep=is_fragment)
+        tokens.append("{")
+        reader = Reader(tokens, self.body, {len(tokens) - 1: selections}, (begin, opening + 1))
+        (definition,) = reader.definitions()
+        if isinstance(definition, FragmentDefinitionNode):
+            _known.add_fragment(text, definition, self.tokens_count - before)
+        return definition
+
+    def selections(self, opening: int, *, keep: bool = True) -> SelectionSetNode:
+        """The selection set that begins there; read where it was not before."""
+        end = self.braces.ends[opening] + 1
+        text = self.body[opening:end]
+        known = _known.sets.get(text)
+        if known is not None:
+            self.tokens_count += known[1]
+            return known[0]
+        before, at = self.tokens_count, opening
+        tokens: list[str] = []
+        inner: dict[int, SelectionSetNode] = {}
+        for below in self.braces.inside[opening]:
+            tokens += TOKEN.findall(self.body[at:below].rstrip(IGNORED))
+            _check_closed(tokens)
+            inner[len(tokens)] = self.selections(below)
+            tokens.append("{")
+            self.tokens_count -= 1  # counted with what is inside
+            at = self.braces.ends[below] + 1
+        tokens += TOKEN.findall(self.body[at:end])
+        self.tokens_count += len(tokens)
+        node = Reader(tokens, self.body, inner).only_selections()
+        if keep:
+            _known.add_set(text, node, self.tokens_count - before)
+        return node
 
 
-def _operation(
-    kind: OperationType,
-    name: NameNode | None,
-    variables: tuple[VariableDefinitionNode, ...] | None,
-    directives: tuple[DirectiveNode, ...] | None,
-    selection_set: SelectionSetNode,
-) -> OperationDefinitionNode:
-    return OperationDefinitionNode(
-        operation=kind,
-        name=name,
-        variable_definitions=variables,
-        directives=directives,
-        selection_set=selection_set,
-    )
-
-
-def _name_of(name: str) -> NameNode:
-    node = _names[name] = NameNode(value=name)
-    return node
-
-
-def _leaf_of(name: str) -> FieldNode:
-    node = _leaves[name] = FieldNode(
-        alias=None,
-        name=_names.get(name) or _name_of(name),
-        arguments=None,
-        directives=None,
-        selection_set=None,
-    )
-    return node
-
-
-def _made(kind: type[Node], **members: Any) -> Node:
-    """A node without its constructor, which sets one member after the other by name."""
-    node = object.__new__(kind)
-    node.__dict__.update(members)
-    return node
+def _check_closed(tokens: list[str]) -> None:
+    """Errors: Unsure where what follows stands in an argument: no selection set, but an object."""
+    if tokens.count("(") != tokens.count(")"):
+        raise Unsure

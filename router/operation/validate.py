@@ -41,7 +41,8 @@ def validate(
     Errors: `ValidationFailed` with one entry a problem, `UnknownOperationName`.
     """
     schema = executable_schema(api_schema)
-    problems = () if accepts(parsed.document, schema) else _problems(parsed, schema, suggestions=suggestions)
+    accepted = accepts(parsed.document, schema, parsed.fragments)
+    problems = () if accepted else _problems(parsed, schema, suggestions=suggestions)
     if problems:
         raise ValidationFailed(
             [

@@ -3,17 +3,41 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Final
 
 from router.errors import PlanTooComplex
-from router.planner.groups import FetchGroup, FetchGroups, SelectionTree
+from router.planner.groups import FetchGroup, FetchGroups, Path, SelectionTree, TreeField
 from router.planner.limits import PlannerLimits
-from router.planner.plan import PathKey, PathList, PathStep, ValueSetter
+from router.planner.plan import PathKey, PathList, ValueSetter
 from router.planner.selections import Conditions, Field, Fragment, SelectionPool, joined
 from router.planner.tree import AbstractPlan, ChildPlan, NodePlan, Resolved, Visit, VisitKind
 from schema.query_graph import QueryGraph
 from schema.supergraph import FieldJoin
 
-Path = tuple[PathStep, ...]
+HERE: Final = PathKey("")
+"""Where the object is that a plan was grouped for by itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Grouped:
+    """What a child plan adds, wherever it stands: selections to the object's own request, and requests.
+
+    The requests' paths begin with HERE; the id 0 stands for the object's own request.
+    """
+
+    tree: SelectionTree
+    groups: tuple[FetchGroup, ...]
+    touched: frozenset[int]
+
+
+def grouped(tree: SelectionTree, groups: FetchGroups, touched: set[int]) -> Grouped:
+    """The groups of one child plan, never to be changed again."""
+    tree.share()
+    own = tuple(group for group in groups if group.id)
+    for group in own:
+        group.tree.share()
+        group.representation.is_shared = True
+    return Grouped(tree, own, frozenset(touched))
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +61,7 @@ class Grouping:
     pool: SelectionPool
     limits: PlannerLimits
     groups: FetchGroups
+    known: dict[tuple[int, bool], tuple[ChildPlan, Grouped]] | None = None
 
     def group_root(self, plan: NodePlan, root_type: str) -> None:
         """Open the groups of an operation's root.  Errors: PlanTooComplex past `fetches_max`."""
@@ -135,11 +160,54 @@ class Grouping:
         )
         if resolved.child is None or entry.below is None or join is None:
             return touched
-        if self._is_narrowed(field, join):
+        is_narrowed = self._is_narrowed(field, join)
+        below = (*path, PathKey(field.key), *(PathList(),) * join.type.list_depth)
+        if self.known is not None and not together:
+            known = self._known(self.known, resolved.child, join.type.name, is_narrowed=is_narrowed)
+            return touched | self._graft(known, place.group, entry, below)
+        entry.below = entry.below.own()
+        if is_narrowed:
             entry.below.add_typename()
-        below = (*path, PathKey(field.key), *(PathList() for _ in range(join.type.list_depth)))
         inner = _Place(place.group, entry.below, under=together)
         return touched | self._child(resolved.child, inner, entry.below, below)
+
+    def _known(
+        self,
+        memory: dict[tuple[int, bool], tuple[ChildPlan, Grouped]],
+        plan: ChildPlan,
+        type_name: str,
+        *,
+        is_narrowed: bool,
+    ) -> Grouped:
+        """The groups of a child plan by themselves; made once, because plans are remembered too."""
+        found = memory.get((id(plan), is_narrowed))
+        if found is None:
+            groups = FetchGroups()
+            parent, tree = groups.open(plan.graph, VisitKind.LOCAL, (), type_name), SelectionTree(type_name)
+            if is_narrowed:
+                tree.add_typename()
+            alone = Grouping(self.graph, self.pool, self.limits, groups, memory)
+            touched = alone._child(plan, _Place(parent, tree), tree, (HERE,))
+            found = memory[id(plan), is_narrowed] = plan, grouped(tree, groups, touched)
+        return found[1]
+
+    def _graft(self, known: Grouped, group: FetchGroup, entry: TreeField, path: Path) -> set[int]:
+        """Put the groups of a child plan where the child is."""
+        if len(self.groups) + len(known.groups) > self.limits.fetches_max:
+            raise PlanTooComplex(f"the operation needs more than {self.limits.fetches_max} requests")
+        if entry.below is None or not entry.below.fields:
+            entry.below = known.tree
+        else:
+            entry.below = entry.below.own()
+            entry.below.merge(known.tree)
+        *above, last = path
+
+        def placed(inner: Path) -> Path:
+            here = inner[0].types
+            return (*above, last if here is None else replace(last, types=here), *inner[1:])
+
+        ids = self.groups.graft(known.groups, group, placed)
+        return {ids[one] for one in known.touched}
 
     def _arguments(self, field: Field, group: FetchGroup) -> str:
         """The client's arguments, and those that this subgraph takes from objects above."""

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import NamedTuple, TypeAlias
 
 from router.planner.contexts import ContextValue
-from router.planner.plan import PathKey, PathStep, ValueSetter
+from router.planner.plan import KeyRenamer, PathKey, PathStep, ValueSetter
 from router.planner.representation import Representation
 from router.planner.selections import Conditions, Field
 from router.planner.tree import VisitKind
 from schema.supergraph import TypeRef
+
+Path: TypeAlias = tuple[PathStep, ...]
+
+
+class Printed(NamedTuple):
+    """A tree as text, the variables in it, and the renames that its answer needs, on paths from the tree."""
+
+    text: str
+    variables: tuple[str, ...]
+    renames: tuple[KeyRenamer, ...]
 
 
 @dataclass(eq=False, slots=True)
@@ -26,6 +37,19 @@ class TreeField:
     below: SelectionTree | None = None
     directives: str = ""
 
+    def copy(self) -> TreeField:
+        """A field that can be changed without changing this one; what is below stays as it is."""
+        return TreeField(
+            self.key,
+            self.name,
+            self.arguments,
+            self.variables,
+            self.conditions,
+            self.type,
+            self.below,
+            self.directives,
+        )
+
     def tell(self, directives: str, variables: tuple[str, ...]) -> None:
         """Hand these directives on too, and the variables in them."""
         if directives and directives not in self.directives:
@@ -35,10 +59,31 @@ class TreeField:
 
 @dataclass(eq=False, slots=True)
 class SelectionTree:
-    """What a request selects on one type; `fields` is keyed by (type condition or "", key, conditions)."""
+    """What a request selects on one type; `fields` is keyed by (type condition or "", key, conditions).
+
+    A shared tree is part of several plans and never changed; `printed` is its text, by subgraph.
+    """
 
     type_name: str
     fields: dict[tuple[str, str, Conditions], TreeField] = field(default_factory=dict)
+    is_shared: bool = False
+    printed: dict[str, Printed] = field(default_factory=dict)
+
+    def own(self) -> SelectionTree:
+        """The tree, to be changed: a copy of a shared one."""
+        return self.copy() if self.is_shared else self
+
+    def copy(self) -> SelectionTree:
+        """A tree that can be changed without changing this one."""
+        return SelectionTree(self.type_name, {slot: entry.copy() for slot, entry in self.fields.items()})
+
+    def share(self) -> None:
+        """From now on it is not changed any more, nor is what is below."""
+        if not self.is_shared:
+            self.is_shared = True
+            for entry in self.fields.values():
+                if entry.below is not None:
+                    entry.below.share()
 
     def add(
         self,
@@ -81,9 +126,10 @@ class SelectionTree:
         for slot, theirs in other.fields.items():
             ours = self.fields.get(slot)
             if ours is None:
-                self.fields[slot] = theirs
+                self.fields[slot] = theirs.copy() if other.is_shared else theirs
                 continue
             if ours.below is not None and theirs.below is not None:
+                ours.below = ours.below.own()
                 ours.below.merge(theirs.below)
             ours.tell(theirs.directives, theirs.variables)
 
@@ -150,6 +196,23 @@ class FetchGroups:
         self.groups[group.id] = group
         self._next_id += 1
         return group
+
+    def graft(
+        self, known: Collection[FetchGroup], below: FetchGroup, place: Callable[[Path], Path]
+    ) -> dict[int, int]:
+        """Add groups that were grouped by themselves, in an object that `below` is the request of; `place`
+        gives their paths. Returns their ids here by their ids there, where 0 is that request."""
+        first = self._next_id - 1
+        ids = {0: below.id}
+        for one in known:
+            ids[one.id] = first + one.id
+        for one in known:
+            group = self.open(one.graph, one.kind, place(one.path), one.tree.type_name)
+            group.tree, group.representation = one.tree, one.representation
+            group.rewrites = list(one.rewrites)
+            group.depends_on = {ids[it] for it in one.depends_on}
+            group.conditions, group.occasions = one.conditions, one.occasions
+        return ids
 
     def adopt(self, group: FetchGroup, renamed: dict[int, int]) -> None:
         """Take over a group of another set; `renamed` maps that set's ids to this one's and grows."""

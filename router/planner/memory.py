@@ -8,19 +8,21 @@ the planner's own fields would go by other response keys.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from router.operation.model import NormalField, NormalSelection
-from router.planner.response_keys import ResponseKeys, printed_arguments
+from router.planner.arguments import printed_arguments
+from router.planner.response_keys import ResponseKeys
 from router.planner.selections import SelectionPool
 from schema.query_graph import QueryGraph
 from schema.supergraph import Supergraph
 from schema.supergraph.field_sets import FieldSet
 
 if TYPE_CHECKING:
+    from router.planner.grouping import Grouped
     from router.planner.search import State
     from router.planner.tree import ChildPlan
 
@@ -71,35 +73,57 @@ class Memory:
     leaves_counts: dict[tuple[str, str, int], int] = field(default_factory=dict)
     lacking: dict[tuple[str, str, int], bool] = field(default_factory=dict)
     sole_graphs: dict[int, frozenset[str]] = field(default_factory=dict)
+    grouped: dict[tuple[int, bool], tuple[ChildPlan, Grouped]] = field(default_factory=dict)
 
 
 class MemoryOfGraph:
     """The memory of one query graph, for one planning run at a time."""
 
-    __slots__ = ("_lock", "_memory", "_names", "_supergraph")
+    __slots__ = ("_fitting", "_lock", "_memory", "_names", "_supergraph")
 
     def __init__(self, graph: QueryGraph) -> None:
         self._supergraph = graph.supergraph
         self._names = frozenset(_internal_names(graph.supergraph))
         self._lock = threading.Lock()
         self._memory: Memory | None = None
+        self._fitting: dict[int, tuple[NormalSelection, ...]] = {}
+        """Selections that were found to fit, by their `id`."""
 
     @contextmanager
     def lent(self, selections: tuple[NormalSelection, ...]) -> Iterator[Memory | None]:
         """The memory for planning these; None where it is in use or cannot help."""
-        fits = not self._supergraph.contexts and _fits(selections, self._names)
+        fits = not self._supergraph.contexts and self._fits(selections)
         if not fits or not self._lock.acquire(blocking=False):
             yield None
             return
         if self._memory is None:
-            self._memory = Memory(SelectionPool(self._supergraph))
+            self._memory = Memory(SelectionPool(self._supergraph, remembers=True))
             self._memory.pool.keys = _OwnNames()
+            self._fitting.clear()
         try:
             yield self._memory
         finally:
             if max(self._memory.pool.size, len(self._memory.plans)) > ENTRIES_MAX:
                 self._memory = None
             self._lock.release()
+
+    def _fits(self, selections: tuple[NormalSelection, ...]) -> bool:
+        """Whether nothing is deferred, and no name of the planner's fields is used for something else."""
+        return all(self._one_fits(one) for one in selections)
+
+    def _one_fits(self, one: NormalSelection) -> bool:
+        if isinstance(one, NormalField):
+            key = one.response_key
+            if key in self._names and (key != one.name or printed_arguments(one)):
+                return False
+        elif one.deferred:
+            return False
+        below = one.selections
+        if below and id(below) not in self._fitting:
+            if not self._fits(below):
+                return False
+            self._fitting[id(below)] = below
+        return True
 
 
 def memory_of(graph: QueryGraph) -> MemoryOfGraph:
@@ -108,21 +132,6 @@ def memory_of(graph: QueryGraph) -> MemoryOfGraph:
     if known is None:
         known = vars(graph).setdefault("_memory", MemoryOfGraph(graph))
     return known
-
-
-def _fits(selections: Iterable[NormalSelection], names: frozenset[str]) -> bool:
-    """Whether nothing is deferred, and no name of the planner's fields is the client's for something else."""
-    waiting = list(selections)
-    while waiting:
-        one = waiting.pop()
-        if isinstance(one, NormalField):
-            key = one.response_key
-            if key in names and (key != one.name or printed_arguments(one)):
-                return False
-        elif one.deferred:
-            return False
-        waiting.extend(one.selections)
-    return True
 
 
 def _internal_names(supergraph: Supergraph) -> Iterator[str]:

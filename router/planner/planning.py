@@ -23,7 +23,7 @@ from router.planner.node_builder import NO_GRAPH, NodeBuilder
 from router.planner.node_search import weigh
 from router.planner.passes import run_passes
 from router.planner.plan import Defer, DeferredPart, PlanNode, QueryPlan, Subscription
-from router.planner.search import Search, State
+from router.planner.search import PlanTakesLong, Search, State
 from router.planner.selections import Deferral, Field, Fragment, Item, SelectionPool, Selections
 from router.planner.to_plan import PlanWriter, sequence
 from router.planner.tree import NodePlan, Visit, VisitKind, print_choice
@@ -62,19 +62,23 @@ def plan_operation(
     *,
     limits: PlannerLimits = DEFAULT_LIMITS,
     override_labels: frozenset[str] = frozenset(),
+    steps_max: int = 0,
 ) -> QueryPlan:
     """The plan that answers the operation with the fewest requests found within the limits. Deterministic.
 
     `override_labels` are the labels of `@override` that are on for this request.
-    Errors: PlanNotFound where a field cannot be reached, PlanTooComplex past a limit.
+    Errors: PlanNotFound where a field cannot be reached, PlanTooComplex past a limit; PlanTakesLong after
+    `steps_max` steps of the search, if that is not 0: what was found until then is remembered.
     """
     graph = query_graph_of(supergraph, override_labels)
     asked = _without_introspection(operation.selections)
     if limits == DEFAULT_LIMITS:
         with memory_of(graph).lent(asked) as memory, suppress(NotAlike):
             if memory is not None:
-                return _explained(_remembering(graph, memory), operation, asked, override_labels).plan
-    search = Search(graph, _pool(operation, supergraph, asked), limits)
+                remembering = _remembering(graph, memory)
+                remembering.steps_max = steps_max
+                return _explained(remembering, operation, asked, override_labels).plan
+    search = Search(graph, _pool(operation, supergraph, asked), limits, steps_max=steps_max)
     return _explained(search, operation, asked, override_labels).plan
 
 
@@ -191,7 +195,8 @@ def _coordinates(items: tuple[Item, ...]) -> list[str]:
 
 def _groups(search: Search, choice: NodePlan, root_type: str) -> FetchGroups:
     groups = FetchGroups()
-    Grouping(search.graph, search.pool, search.limits, groups).group_root(choice, root_type)
+    known = search.memory.grouped if search.memory is not None else None
+    Grouping(search.graph, search.pool, search.limits, groups, known).group_root(choice, root_type)
     connect_contexts(groups)
     run_passes(groups)
     return groups
@@ -226,6 +231,7 @@ def _adjacent(groups: tuple[FetchGroups, ...]) -> list[FetchGroups]:
         before = next(iter(last)) if last is not None and len(last) == 1 else None
         if before is not None and before.graph == first.graph:
             # INVARIANT: the subgraph runs a mutation's fields in order, so joining keeps the order.
+            before.tree = before.tree.own()
             before.tree.merge(first.tree)
             renamed = {first.id: before.id}
             for group in list(one)[1:]:
@@ -244,4 +250,4 @@ def _subscription(writer: PlanWriter, groups: FetchGroups) -> PlanNode:
     return Subscription(primary=primary, rest=writer.node(groups))
 
 
-__all__ = ["Explanation", "explain_operation", "plan_operation", "query_graph_of"]
+__all__ = ["Explanation", "PlanTakesLong", "explain_operation", "plan_operation", "query_graph_of"]

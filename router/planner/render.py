@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from router.planner.groups import SelectionTree, TreeField
+from router.planner.groups import Printed, SelectionTree, TreeField
 from router.planner.plan import KeyRenamer, RewritePath
 from router.planner.selections import Conditions
 from schema.query_graph import QueryGraph
@@ -25,7 +25,27 @@ class Rendering:
 
     def selection(self, tree: SelectionTree, path: RewritePath = ()) -> str:
         """The tree as a selection set, braces included."""
+        if not tree.is_shared or self.hoisted:
+            return self._selection(tree, path)
+        known = tree.printed.get(self.subgraph)
+        if known is None:
+            alone = Rendering(self.graph, self.subgraph)
+            text = alone._selection(tree, ())
+            known = Printed(text, tuple(alone.variables), tuple(alone.renames))
+            tree.printed[self.subgraph] = known
+        self.variables.update(dict.fromkeys(known.variables))
+        for rename in known.renames:
+            placed = KeyRenamer((*path, *rename.path), rename.new_key)
+            if placed not in self.renames:
+                self.renames.append(placed)
+        return known.text
+
+    def _selection(self, tree: SelectionTree, path: RewritePath) -> str:
         aliases = self._aliases(tree, path)
+        if aliases and tree.type_name == ENTITY:
+            tree = tree.copy()
+            for condition in {slot[0]: None for slot in tree.fields}:
+                tree.add_typename(condition)
         by_condition: dict[str, dict[str, TreeField]] = {}
         for slot, entry in tree.fields.items():
             text = self._field(entry, aliases.get(slot), self._below(path, slot[0], entry, aliases.get(slot)))
@@ -103,9 +123,6 @@ class Rendering:
                 rename = KeyRenamer((*path, f"... on {condition}", alias), key)
                 if rename not in self.renames:
                     self.renames.append(rename)
-        if aliases and tree.type_name == ENTITY:
-            for condition in {slot[0] for slot in tree.fields}:
-                tree.add_typename(condition)
         return aliases
 
 

@@ -50,9 +50,20 @@ class Representation:
     """The representations of one group, by the type of the object they are made from."""
 
     by_type: dict[str, _Sent] = field(default_factory=dict)
+    is_shared: bool = False
+    _made: tuple[RequiresSelection, ...] | None = None
+
+    def own(self) -> Representation:
+        """These, to be changed: a copy of shared ones."""
+        if not self.is_shared:
+            return self
+        copy = Representation()
+        copy.merge(self)
+        return copy
 
     def add(self, type_name: str, field_set: FieldSet, pool: SelectionPool, supergraph: Supergraph) -> None:
         """Send `field_set` for objects of `type_name`, with `__typename`."""
+        self._made = None
         sent = self.by_type.setdefault(type_name, _Sent())
         sent.add_typename()
         _fill(sent, field_set, type_name, pool, supergraph)
@@ -66,12 +77,17 @@ class Representation:
 
     def merge(self, other: Representation) -> None:
         """Send what `other` sends too."""
+        self._made = None
         for name, theirs in other.by_type.items():
             self.by_type.setdefault(name, _Sent()).merge(theirs)
 
     def selections(self) -> tuple[RequiresSelection, ...]:
         """One fragment a type."""
-        return tuple(RequiresFragment(name, sent.selections()) for name, sent in self.by_type.items())
+        if self._made is None:
+            self._made = tuple(
+                RequiresFragment(name, sent.selections()) for name, sent in self.by_type.items()
+            )
+        return self._made
 
 
 def _fill(

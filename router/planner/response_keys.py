@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TypeAlias
 
-from graphql import print_ast
-
 from router.operation.model import NormalField, NormalSelection
+from router.planner.arguments import printed_arguments
 
 _Asked: TypeAlias = tuple[str, str]
 """A field's name and its arguments as printed."""
@@ -54,9 +53,3 @@ class ResponseKeys:
         while f"_{name}_{number}" in self._asked or f"_{name}_{number}" in self._own.values():
             number += 1
         return f"_{name}_{number}"
-
-
-def printed_arguments(selection: NormalField) -> str:
-    """The field's arguments with parentheses; empty without arguments."""
-    arguments = ", ".join(f"{a.name}: {print_ast(a.value)}" for a in selection.arguments)
-    return f"({arguments})" if arguments else ""

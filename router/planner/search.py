@@ -29,6 +29,10 @@ if TYPE_CHECKING:
     from router.planner.node_builder import NodeBuilder
 
 
+class PlanTakesLong(Exception):
+    """The search is not over after as many steps as it was given."""
+
+
 @dataclass(frozen=True, slots=True)
 class State:
     """A type in a subgraph. `provided` is what the path gives beyond the subgraph's own fields.
@@ -46,7 +50,10 @@ class State:
 
 @dataclass(slots=True)
 class Search:
-    """One planning run: the graph, the pool of selections, what was found so far, and the bounds."""
+    """One planning run: the graph, the pool of selections, what was found so far, and the bounds.
+
+    After `steps_max` steps, if that is not 0, it gives up.
+    """
 
     graph: QueryGraph
     pool: SelectionPool
@@ -62,6 +69,7 @@ class Search:
     lacking: dict[tuple[str, str, int], bool] = field(default_factory=dict)
     sole_graphs: dict[int, frozenset[str]] = field(default_factory=dict)
     memory: Memory | None = None
+    steps_max: int = 0
     ways_max: int = 0
     _known: dict[tuple[State, int], ChildPlan] = field(default_factory=dict)
     _steps_of: dict[tuple[State, int], int] = field(default_factory=dict)
@@ -239,6 +247,8 @@ class Search:
         self._take(1)
         self._depth_max = max(self._depth_max, self._depth)
         limits = self.limits
+        if self.steps_count > self.steps_max > 0:
+            raise PlanTakesLong
         if self.steps_count > limits.states_max:
             raise PlanTooComplex(f"planning the operation visits more than {limits.states_max} states")
         if self._depth > limits.depth_max:

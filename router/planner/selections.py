@@ -10,12 +10,11 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from graphql import ValueNode, VariableNode, Visitor, visit
-
 from router.operation.model import Condition, NormalField, NormalSelection
-from router.operation.normalize import print_directive
+from router.operation.print_normal import print_directive
+from router.planner.arguments import arguments_text, printed_arguments, variables_of
 from router.planner.contexts import ContextNames, ContextValue, Frame
-from router.planner.response_keys import ResponseKeys, printed_arguments
+from router.planner.response_keys import ResponseKeys
 from schema.supergraph import Supergraph
 from schema.supergraph.field_sets import FieldSet, FieldSetArgument, FieldSetField
 
@@ -123,20 +122,12 @@ class Deferral:
     increment: int
 
 
-class _Variables(Visitor):
-    def __init__(self) -> None:
-        super().__init__()
-        self.names: list[str] = []
-
-    def enter_variable(self, node: VariableNode, *_: object) -> None:
-        """Collect in order of appearance."""
-        self.names.append(node.name.value)
-
-
 class SelectionPool:
     """Makes and interns the selections of one planning run."""
 
-    def __init__(self, supergraph: Supergraph, client_variables: Collection[str] = ()) -> None:
+    def __init__(
+        self, supergraph: Supergraph, client_variables: Collection[str] = (), *, remembers: bool = False
+    ) -> None:
         self._supergraph = supergraph
         self._fields: dict[tuple[object, ...], Field] = {}
         self._fragments: dict[tuple[object, ...], Fragment] = {}
@@ -145,11 +136,15 @@ class SelectionPool:
         self.keys = ResponseKeys()
         self._contexts = ContextNames(supergraph, client_variables)
         self.deferrals: list[Deferral] = []
+        self._rows: dict[int, tuple[tuple[NormalSelection, ...], Selections]] | None = (
+            {} if remembers else None
+        )
+        """What the client's selections are here, by their `id`: without contexts, nothing deferred."""
 
     @property
     def size(self) -> int:
         """How many different fields and lists of them there are."""
-        return len(self._fields) + len(self._lists)
+        return len(self._fields) + len(self._lists) + len(self._rows or ())
 
     # -- making ------------------------------------------------------------------------------------
 
@@ -255,10 +250,10 @@ class SelectionPool:
                 asked_on=selection.parent_type,
                 arguments=printed_arguments(selection),
                 directives="".join([f" {print_directive(one)}" for one in selection.directives]),
-                variables=_variables_of(selection) if selection.arguments or selection.directives else (),
+                variables=variables_of(selection) if selection.arguments or selection.directives else (),
                 conditions=selection.conditions,
                 selections=(
-                    self.of_operation(selection.selections, below, (*path, selection.response_key))
+                    self._below(selection.selections, below, (*path, selection.response_key))
                     if selection.selections
                     else None
                 ),
@@ -267,11 +262,21 @@ class SelectionPool:
             )
         )
 
+    def _below(
+        self, selections: tuple[NormalSelection, ...], frames: tuple[Frame, ...], path: tuple[str, ...]
+    ) -> Selections:
+        if self._rows is None:
+            return self.of_operation(selections, frames, path)
+        known = self._rows.get(id(selections))
+        if known is None:
+            known = self._rows[id(selections)] = selections, self.of_operation(selections, frames, path)
+        return known[1]
+
     # -- internal fields ---------------------------------------------------------------------------
 
     def internal_key(self, name: str, arguments: tuple[FieldSetArgument, ...] = ()) -> str:
         """The response key of a key or required field, by which nothing else is asked for."""
-        return self.keys.own(name, _arguments_text(arguments))
+        return self.keys.own(name, arguments_text(arguments))
 
     def of_field_set(
         self, field_set: FieldSet, type_name: str, *, purpose: str, conditions: Conditions = ()
@@ -296,7 +301,7 @@ class SelectionPool:
                         key=self.internal_key(item.name, item.arguments),
                         name=item.name,
                         asked_on=type_name,
-                        arguments=_arguments_text(item.arguments),
+                        arguments=arguments_text(item.arguments),
                         conditions=conditions,
                         selections=selections,
                         purpose=purpose,
@@ -380,21 +385,3 @@ def joined(outer: Conditions, inner: Conditions) -> Conditions | None:
     if any(Condition(c.variable, not c.negated) in together for c in together):
         return None
     return tuple(sorted(together, key=lambda c: (c.variable, c.negated)))
-
-
-def _variables_of(selection: NormalField) -> tuple[str, ...]:
-    """The names in its arguments, then in its directives."""
-    given = [*selection.arguments, *(a for directive in selection.directives for a in directive.arguments)]
-    return tuple(dict.fromkeys(name for argument in given for name in _variables(argument.value)))
-
-
-def _variables(value: ValueNode) -> list[str]:
-    visitor = _Variables()
-    visit(value, visitor)
-    return visitor.names
-
-
-def _arguments_text(arguments: tuple[FieldSetArgument, ...]) -> str:
-    """As `printed_arguments` of a client's field with the same arguments."""
-    ordered = sorted(arguments, key=lambda argument: argument.name)
-    return "(" + ", ".join(f"{a.name}: {a.text}" for a in ordered) + ")" if arguments else ""

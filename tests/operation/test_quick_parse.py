@@ -78,7 +78,8 @@ documents = st.tuples(st.lists(fragments, max_size=2), operations, st.lists(frag
 
 
 def compare(text: str, *, read: bool = False) -> None:
-    quick = quick_document(text, tokens_max=0)
+    read_quickly = quick_document(text, tokens_max=0)
+    quick = None if read_quickly is None else read_quickly.document
     try:
         expected = parse(text, allow_empty_selection_sets=False)
     except GraphQLError:
@@ -143,3 +144,35 @@ def test_the_rest_is_left_to_graphql_core(text: str) -> None:
 def test_too_many_tokens_are_left_to_graphql_core() -> None:
     assert quick_document("{ a b }", tokens_max=3) is None
     assert quick_document("{ a b }", tokens_max=4) is not None
+
+
+def test_equal_parts_of_different_texts_are_one_node() -> None:
+    fragment = "fragment F on T { a b { c } }"
+    first = quick_document(f"{fragment} query One {{ x {{ ...F y {{ z }} }} }}", tokens_max=0)
+    second = quick_document(f"{fragment} {{ w: x {{ ...F y {{ z }} }} v }}", tokens_max=0)
+    assert first is not None
+    assert second is not None
+    assert first.fragments is second.fragments
+    one, other = (it.document.definitions[1].selection_set for it in (first, second))  # type: ignore[attr-defined]
+    assert one.selections[0].selection_set is other.selections[0].selection_set
+
+
+@pytest.mark.parametrize("piece", ["{b: 1}", "[{b: {c: 1}}]"])
+def test_an_object_in_an_argument_is_no_selection_set(piece: str) -> None:
+    compare(f"{{ a(x: {piece}) {{ b(y: {piece}) }} }}", read=True)
+    compare(f"query ($v: T = {piece}) {{ a(x: $v) @d(x: {piece}) {{ b }} }}", read=True)
+
+
+@pytest.mark.parametrize("text", ["{ a } b", "{ a } }", "{ a { b }", "a { b } { c }", "fragment { a } { b }"])
+def test_braces_that_do_not_match_are_refused_by_graphql_core(text: str) -> None:
+    compare(text)
+    assert quick_document(text, tokens_max=0) is None
+
+
+def test_tokens_of_known_parts_are_counted() -> None:
+    text = "fragment F on T { a { b } } { x { ...F y(z: 1) { a } } }"
+    count = len(text.replace("{", " { ").replace("}", " } ").replace("(", " ( ").replace("...", " ... ")
+                .replace(")", " ) ").replace(":", " : ").split())  # fmt: skip
+    for _ in range(2):
+        assert quick_document(text, tokens_max=count) is not None
+        assert quick_document(text, tokens_max=count - 1) is None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from router.operation.normalize import print_selections
+from router.operation.print_normal import print_selections
 from router.planner.plan import QueryPlan
 from schema.supergraph import Supergraph
 from tests.kit_federation.federation import Federation, federation_of

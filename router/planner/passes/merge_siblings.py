@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 from router.planner.groups import FetchGroup, FetchGroups
@@ -16,23 +17,32 @@ def merge_siblings(groups: FetchGroups) -> bool:
 
     Requests that send the same come first: merging one of them with a third could keep the two apart.
     """
-    return _merge_all(groups, same_sent=True) or _merge_all(groups, same_sent=False)
-
-
-def _merge_all(groups: FetchGroups, *, same_sent: bool) -> bool:
-    changed = False
     by_place: dict[tuple[object, ...], list[FetchGroup]] = {}
     for group in groups:
-        place = (group.graph, group.kind, tuple(_bare(step) for step in group.path), group.defer)
-        candidates = by_place.setdefault(place, [])
-        for other in candidates:
-            alike = not same_sent or other.representation.selections() == group.representation.selections()
-            if alike and _mergeable(groups, other, group):
-                _merge(groups, other, group)
-                changed = True
-                break
-        else:
-            candidates.append(group)
+        place = (group.graph, group.kind, tuple([_bare(step) for step in group.path]), group.defer)
+        by_place.setdefault(place, []).append(group)
+    if len(by_place) == len(groups):
+        return False
+    return _merge_all(groups, by_place.values(), same_sent=True) or _merge_all(
+        groups, by_place.values(), same_sent=False
+    )
+
+
+def _merge_all(groups: FetchGroups, places: Iterable[list[FetchGroup]], *, same_sent: bool) -> bool:
+    changed = False
+    for place in places:
+        candidates: list[FetchGroup] = []
+        for group in place:
+            for other in candidates:
+                alike = (
+                    not same_sent or other.representation.selections() == group.representation.selections()
+                )
+                if alike and _mergeable(groups, other, group):
+                    _merge(groups, other, group)
+                    changed = True
+                    break
+            else:
+                candidates.append(group)
     return changed
 
 
@@ -94,6 +104,7 @@ def _differ_in_one_filter(left: FetchGroup, right: FetchGroup) -> bool:
 
 
 def _merge(groups: FetchGroups, kept: FetchGroup, gone: FetchGroup) -> None:
+    kept.tree, kept.representation = kept.tree.own(), kept.representation.own()
     kept.tree.merge(gone.tree)
     kept.representation.merge(gone.representation)
     kept.rewrites.extend(rewrite for rewrite in gone.rewrites if rewrite not in kept.rewrites)
