@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from contextvars import copy_context
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
-
-from graphql import GraphQLSchema
 
 from authz.identity.subject import Subject
 from router.admission import Told, class_of
@@ -32,43 +30,28 @@ from router.directives import (
     notes_on,
     told_as,
 )
-from router.errors import ClientError, PlanTooComplex
+from router.errors import ClientError
 from router.execution import (
     CompiledPlan,
     ErrorsShown,
     ExecutionOptions,
     GraphQLResponse,
     IncrementalFormat,
-    compile_plan,
     execute,
     execute_incrementally,
     subscribe,
 )
 from router.execution.transport import SubgraphTransport
-from router.operation.authorize import NO_RIGHTS, Rights, denied_to, needed_by
-from router.operation.increments import (
-    at_once,
-    check_counts,
-    decided,
-    deciding_variables,
-    defers,
-    truths_of,
-)
-from router.operation.introspect import asks_for_schema
-from router.operation.limits import check_extent
-from router.operation.model import AllowedOperation, ValidOperation
-from router.operation.normalize import normalize
-from router.operation.parse import parse
+from router.operation.authorize import NO_RIGHTS, Rights, denied_to
+from router.operation.model import AllowedOperation
 from router.operation.requirements import Requirement
-from router.operation.validate import validate
 from router.operation.variables import coerce
-from router.operation.visible import visible_schema
-from router.planner import PlanTakesLong, plan_operation
+from router.planner import PlanTakesLong
 from router.planner.print_plan import PlanShown, shown_plan
-from router.snapshot import Cache, Document, Snapshot, hottest, labels_on
+from router.snapshot import Document, Snapshot, hottest, labels_on
+from router.stages import in_parts, plan_and_compile, read_document
 from router.telemetry import (
     cache_count,
-    plan_duration_s,
     request_trace_id,
     stage,
     traceparent_of,
@@ -81,8 +64,6 @@ LONG_TEXT_CHARS = 8_192
 """Longer texts are parsed and validated off the event loop, and planned there."""
 STEPS_AT_ONCE_MAX = 60
 """Steps that the search for a plan may take on the event loop: a few milliseconds."""
-DENIED_SETS_PER_DOCUMENT_MAX = 64
-VARIANTS_PER_DOCUMENT_MAX = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,15 +125,16 @@ class Router:
         """
         key = (request.text, request.operation_name)
         document = graph.documents.get(key) or document_alike(
-            *key, graph, lambda text: read_document(replace(request, text=text), graph, self.config)
+            *key, graph, lambda text: read_document(text, request.operation_name, graph, self.config)
         )
         if document is not None:
             return document
+        if len(request.text) <= LONG_TEXT_CHARS:
+            document = read_document(*key, graph, self.config)
+            graph.documents.put(key, document)
+            return document
         return await graph.documents.made(
-            key,
-            lambda: self._off_loop(
-                lambda: read_document(request, graph, self.config), long=len(request.text) > LONG_TEXT_CHARS
-            ),
+            key, lambda: self._off_loop(lambda: read_document(*key, graph, self.config))
         )
 
     async def answer(
@@ -265,23 +247,18 @@ class Router:
         self, allowed: AllowedOperation, graph: Snapshot, hidden: frozenset[Requirement]
     ) -> CompiledPlan:
         labels = labels_on(graph.labels, self.config.override_labels)
-        return await graph.plans.get_or_make(
-            (allowed.normal.signature, labels, hidden),
-            lambda: self._made_plan(allowed, graph, labels, hidden),
-        )
-
-    async def _made_plan(
-        self,
-        allowed: AllowedOperation,
-        graph: Snapshot,
-        labels: frozenset[str],
-        hidden: frozenset[Requirement],
-    ) -> CompiledPlan:
-        """Planned here and now where most of it is known from other operations, else off the event loop."""
+        key = (allowed.normal.signature, labels, hidden)
+        known = graph.plans.get(key)
+        if known is not None:
+            return known
         if len(allowed.normal.signature) <= LONG_TEXT_CHARS:
             with suppress(PlanTakesLong):
-                return plan_and_compile(allowed, graph, labels, hidden, steps_max=STEPS_AT_ONCE_MAX)
-        return await self._off_loop(lambda: plan_and_compile(allowed, graph, labels, hidden), long=True)
+                known = plan_and_compile(allowed, graph, labels, hidden, steps_max=STEPS_AT_ONCE_MAX)
+                graph.plans.put(key, known)
+                return known
+        return await graph.plans.made(
+            key, lambda: self._off_loop(lambda: plan_and_compile(allowed, graph, labels, hidden))
+        )
 
     def _hidden(self, document: Document, subject: Subject, graph: Snapshot) -> frozenset[Requirement]:
         """What of the schema this caller's introspection does not tell of."""
@@ -289,9 +266,7 @@ class Router:
             return enforced(denied_to(subject, graph.all_requirements, self._rights), self._rules)
         return frozenset()
 
-    async def _off_loop(self, work: Callable[[], Value], *, long: bool) -> Value:
-        if not long:
-            return work()
+    async def _off_loop(self, work: Callable[[], Value]) -> Value:
         # in this request's context, so that its spans are part of the request's
         return await asyncio.get_running_loop().run_in_executor(self._planners, copy_context().run, work)
 
@@ -326,92 +301,3 @@ def _variables(request: GraphQLRequest, document: Document) -> Mapping[str, Any]
 
 async def _once(response: GraphQLResponse) -> AsyncIterator[GraphQLResponse]:
     yield response
-
-
-def read_document(request: GraphQLRequest, graph: Snapshot, config: RouterConfig) -> Document:
-    """parse → validate → normalise. Errors: ClientError."""
-    with stage("parse"):
-        parsed = parse(request.text, limits=graph.parse_limits)
-    with stage("validate"), _within_the_stack():
-        # one wording for all callers: where some may not read the schema, errors tell nobody of it
-        suggestions = (
-            config.introspection
-            and not config.introspection_by_caller
-            and all(one.introspection for one in config.client_classes.values())
-        )
-        valid = validate(parsed, graph.api_schema, request.operation_name, suggestions=suggestions)
-        check_extent(valid, config.operation)
-    with _within_the_stack():
-        is_incremental = defers(valid)
-        document = document_of(at_once(valid) if is_incremental else valid, graph)
-    if document.reads_schema and not config.introspection:
-        raise ClientError("introspection is off", code="INTROSPECTION_DISABLED")
-    if is_incremental:
-        return replace(document, deferring=valid, deciding=deciding_variables(valid))
-    return document
-
-
-def document_of(valid: ValidOperation, graph: Snapshot) -> Document:
-    """normalise.  Errors: PlanTooComplex."""
-    with stage("normalize"):
-        normal = normalize(valid, graph.supergraph)
-    return Document(
-        kind=valid.kind,
-        normal=normal,
-        reads_schema=asks_for_schema(normal.selections),
-        needed=needed_by(normal, graph.requirements),
-        allowed=Cache("allowed", entries_max=DENIED_SETS_PER_DOCUMENT_MAX),
-    )
-
-
-def in_parts(document: Document, variables: Mapping[str, Any], graph: Snapshot) -> Document:
-    """The document with `@defer` and `@stream` as these variables want them.  Errors: ClientError."""
-    if document.deferring is None:
-        return document
-    truths = truths_of(document.deciding, variables)
-    case = tuple(truths.values())
-    known = document.variants.get(case)
-    if known is None:
-        if len(document.variants) >= VARIANTS_PER_DOCUMENT_MAX:
-            document.variants.clear()
-        with _within_the_stack():
-            known = document.variants[case] = document_of(decided(document.deferring, truths), graph)
-    check_counts(known.normal, variables)
-    return known
-
-
-def plan_and_compile(
-    allowed: AllowedOperation,
-    graph: Snapshot,
-    labels: frozenset[str],
-    hidden: frozenset[Requirement],
-    *,
-    steps_max: int = 0,
-) -> CompiledPlan:
-    """plan → compile. Errors: PlanNotFound, PlanTooComplex; INTROSPECTION_DISABLED where all is hidden;
-    PlanTakesLong as `plan_operation`."""
-    began = time.perf_counter()
-    with _within_the_stack(), stage("plan"):
-        plan = plan_operation(allowed.normal, graph.supergraph, override_labels=labels, steps_max=steps_max)
-        compiled = compile_plan(plan, allowed, graph.supergraph, visible=_visible(graph, hidden))
-    plan_duration_s.record(time.perf_counter() - began)
-    return compiled
-
-
-@contextmanager
-def _within_the_stack() -> Iterator[None]:
-    """What nests too deeply for a stage is refused as such.  Errors: PlanTooComplex."""
-    try:
-        yield
-    except RecursionError:
-        raise PlanTooComplex("the operation nests too deeply to be planned") from None
-
-
-def _visible(graph: Snapshot, hidden: frozenset[Requirement]) -> GraphQLSchema:
-    if not hidden:
-        return graph.api_schema
-    visible = graph.visible.get(hidden) or visible_schema(graph.api_schema, graph.requirements, hidden)
-    if visible is None:
-        raise ClientError("introspection is off for this caller", code="INTROSPECTION_DISABLED")
-    graph.visible.put(hidden, visible)
-    return visible

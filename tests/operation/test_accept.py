@@ -6,6 +6,7 @@ from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
 from router.operation.accept import accepts
+from router.operation.quick_parse import quick_document
 from router.operation.validate import executable_schema
 from tests.kit_planner.cases import case_names, load_case, query_of
 
@@ -160,6 +161,11 @@ def check(text: str) -> None:
     accepted = accepts(document, SCHEMA)
     event(f"valid {valid}, accepted {accepted}")
     assert valid or not accepted, text
+    quick = quick_document(text, tokens_max=0)
+    if quick is not None:
+        assert accepts(quick.document, SCHEMA, quick.fragments) is accepted, (
+            "whatever is known of other texts"
+        )
 
 
 @settings(deadline=None, max_examples=400)

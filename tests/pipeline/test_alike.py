@@ -7,8 +7,8 @@ import pytest
 from router.alike import document_alike
 from router.config import RouterConfig
 from router.errors import ValidationFailed
-from router.pipeline import GraphQLRequest, read_document
 from router.snapshot import Document, snapshot_of
+from router.stages import read_document
 from tests.kit_federation.shop import SHOP_SDL
 
 CONFIG = RouterConfig()
@@ -21,7 +21,7 @@ def reader(counted: list[str]):
 
     def read(text: str) -> Document:
         counted.append(text)
-        return read_document(GraphQLRequest(text=text), graph, CONFIG)
+        return read_document(text, None, graph, CONFIG)
 
     return lambda text: document_alike(text, None, graph, read)
 
@@ -44,9 +44,7 @@ def test_what_is_not_valid_is_read_as_it_stands() -> None:
     wrong = "{{item(sku:{}){{nothing}}}}"
     assert [alike(wrong.format(f'"{it}"')) for it in range(5)] == [None] * 5
     with pytest.raises(ValidationFailed):
-        read_document(
-            GraphQLRequest(text=wrong.format(1)), snapshot_of(SHOP_SDL, RouterConfig()), RouterConfig()
-        )
+        read_document(wrong.format(1), None, snapshot_of(SHOP_SDL, RouterConfig()), RouterConfig())
 
 
 def test_equal_fields_with_equal_literals_stay_mergeable() -> None:
