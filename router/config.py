@@ -137,6 +137,9 @@ class CorsConfig:
         "content-type",
         "graphql-require-preflight",
     )
+    exposed_headers: Annotated[
+        tuple[str, ...], "headers of answers that those pages may read, besides `stadion-trace-id`"
+    ] = ()  # fmt: skip
     max_age_s: Annotated[int, "seconds for which a browser remembers the permission"] = 600
 
 

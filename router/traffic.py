@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Annotated
 
 from authz.identity.seals import check_secret
+from router.header_settings import HeaderRule, Propagated, ReturnRule
 
 
 class Http2(StrEnum):
@@ -98,56 +99,6 @@ class TlsFiles:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Propagated:
-    """A client's header that goes on to the subgraph. `matching` is a regular expression for whole names."""
-
-    named: Annotated[str, "name of a request header"] = ""
-    matching: Annotated[str, "regular expression for whole names of request headers"] = ""
-    rename: Annotated[str, "name under which it goes on"] = ""
-    default: Annotated[str, "value where the client sent none"] = ""
-
-    def __post_init__(self) -> None:
-        _check_names(self.named, self.matching)
-        if self.matching and (self.rename or self.default):
-            raise ValueError("`rename` and `default` go with `named`, not with `matching`")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Inserted:
-    """A header that every call carries."""
-
-    name: Annotated[str, "name of the header"] = ""
-    value: Annotated[str, "its value"] = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Removed:
-    """Headers that an earlier rule let through and that do not go on after all."""
-
-    named: Annotated[str, "name of a header"] = ""
-    matching: Annotated[str, "regular expression for whole names of headers"] = ""
-
-    def __post_init__(self) -> None:
-        _check_names(self.named, self.matching)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HeaderRule:
-    """One of `propagate`, `insert` and `remove`. Rules are followed in their order."""
-
-    propagate: Annotated[Propagated, "a client's header goes on"] = field(default_factory=Propagated)
-    insert: Annotated[Inserted, "a header is set"] = field(default_factory=Inserted)
-    remove: Annotated[Removed, "headers are taken out"] = field(default_factory=Removed)
-
-    def __post_init__(self) -> None:
-        said = [self.propagate != Propagated(), self.insert != Inserted(), self.remove != Removed()]
-        if sum(said) != 1:
-            raise ValueError("a header rule is one of `propagate`, `insert` and `remove`")
-        if self.insert != Inserted() and not self.insert.name:
-            raise ValueError("`insert` needs the `name` of the header")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class EventTopic:
     """Which events a subscription field tells of, and the entity that each of them names: `type`, by those
     `fields` of the event's payload that are the entity's key."""
@@ -223,6 +174,7 @@ class SubgraphTraffic:
     accept_compressed: Annotated[bool, "ask for compressed answers (zstd, br, gzip, deflate)"] = False
     shared_fetches: Annotated[bool, "equal fetches of equal rights under way together are made once"] = True
     headers: Annotated[tuple[HeaderRule, ...], "which headers calls carry"] = ()
+    response_headers: Annotated[tuple[ReturnRule, ...], "which headers of answers go on to clients"] = ()
     retry: Annotated[RetryPolicy, "when a query is sent once more"] = field(default_factory=RetryPolicy)
     breaker: Annotated[BreakerPolicy, "when a subgraph is left alone"] = field(default_factory=BreakerPolicy)
     tls: Annotated[TlsFiles, "certificates"] = field(default_factory=TlsFiles)
@@ -233,6 +185,11 @@ class SubgraphTraffic:
         default_factory=SubscriptionSource
     )
     cache: Annotated[CachedAnswers, "whether answers are kept"] = field(default_factory=CachedAnswers)
+
+    @property
+    def returns_personal(self) -> bool:
+        """Whether headers of its answers that go on to clients may be about one caller."""
+        return any(rule.is_personal for rule in self.response_headers)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -281,6 +238,21 @@ class Traffic:
         )
 
     @property
+    def returns_headers(self) -> bool:
+        """Whether headers of some subgraph's answers go on to clients."""
+        return any(one.response_headers for one in self.each())
+
+    @property
+    def returns_personal(self) -> bool:
+        """Whether some of them may be about one caller."""
+        return any(one.returns_personal for one in self.each())
+
+    @property
+    def returns_freshness(self) -> bool:
+        """Whether clients are told how long answers are good by what subgraphs say of theirs."""
+        return any(rule.names("cache-control") for one in self.each() for rule in one.response_headers)
+
+    @property
     def keeps_answers(self) -> bool:
         """Whether answers of some subgraph are kept."""
         return any(one.cache.enabled for one in self.each())
@@ -301,12 +273,3 @@ class Traffic:
         names = frozenset(rule.named.lower() for rule in rules if rule.named)
         patterns = dict.fromkeys(rule.matching for rule in rules if rule.matching)
         return names, tuple(re.compile(one, re.IGNORECASE) for one in patterns)
-
-
-def _check_names(named: str, matching: str) -> None:
-    if named and matching:
-        raise ValueError("a header is `named` or found by `matching`, not both")
-    try:
-        re.compile(matching)
-    except re.error as error:
-        raise ValueError(f"`{matching}` is not a regular expression: {error.msg}") from None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ import orjson
 from router.edge.negotiation import Wire
 from router.error_lines import ErrorLines
 from router.errors import ClientError, masked
+from router.execution.returned import Returned
 from router.telemetry import errors_count
 
 log = logging.getLogger("stadion.router.answers")
@@ -26,7 +27,8 @@ class Answer:
     """One GraphQL response map; `http_status` is the one under `application/graphql-response+json`.
 
     `json` is the body as text, where it was made already; `cache_control` says how long clients may keep it,
-    where they may at all. What is `secret` is not compressed: its length would tell of it.
+    where they may at all. What is `secret` is not compressed: its length would tell of it. `returned` are
+    headers that subgraphs have for the client.
     """
 
     body: Mapping[str, Any]
@@ -35,6 +37,7 @@ class Answer:
     json: bytes | None = None
     cache_control: str | None = None
     secret: bool = False
+    returned: Returned | None = None
 
     def status_as(self, wire: Wire) -> int:
         """The HTTP status under a media type: legacy JSON answers 200 to every well-formed request."""
@@ -47,6 +50,17 @@ class Answer:
         if self.json is None:
             self.json = orjson.dumps(self.body)
         return self.json
+
+
+def returned_lines(answers: Answer | Sequence[Answer]) -> bytes:
+    """The header lines that subgraphs have for the client of one answer, or of a batch."""
+    if isinstance(answers, Answer):
+        return answers.returned.lines() if answers.returned is not None else b""
+    together = Returned()
+    for one in answers:
+        if one.returned is not None:
+            together.merge(one.returned)
+    return together.lines()
 
 
 def answer_of_failure(failure: BaseException, trace_id: str) -> Answer:

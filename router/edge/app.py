@@ -155,7 +155,7 @@ def cors_of(router: Router) -> list[Middleware]:
             allow_origins=list(cors.origins),
             allow_methods=["GET", "POST"],
             allow_headers=list(cors.headers),
-            expose_headers=["stadion-trace-id"],
+            expose_headers=["stadion-trace-id", *cors.exposed_headers],
             max_age=cors.max_age_s,
         )
     ]

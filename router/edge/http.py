@@ -17,7 +17,7 @@ from starlette.types import Receive, Scope, Send
 
 from authz.identity.subject import Subject
 from router.edge.answer_lines import advice, answer_lines, headers_of, headers_of_lines
-from router.edge.answers import Answer, answer_of_failure
+from router.edge.answers import Answer, answer_of_failure, returned_lines
 from router.edge.compression import Compression
 from router.edge.csrf import check_preflight
 from router.edge.disconnect import Departure, Departures
@@ -31,9 +31,9 @@ from router.edge.negotiation import (
     CONTENT_TYPES,
     Accepted,
     IncrementalWire,
-    MediaType,
     Wire,
     accepted,
+    is_json,
     media_type,
 )
 from router.edge.parts import Parts
@@ -45,6 +45,7 @@ from router.edge.sharing import key_of
 from router.edge.uploads import from_form, uploads_of
 from router.errors import ClientError
 from router.execution.answer_cache.freshness import collecting
+from router.execution.returned import Returned, returning
 from router.operation.model import OperationKind
 from router.pipeline import GraphQLRequest
 from router.snapshot import Document, Snapshot
@@ -98,6 +99,7 @@ class Stream:
 
     answers: AsyncIterator[Answer] | Reading
     framing: Framing
+    returned: Returned | None = None
 
 
 class GraphQLEndpoint:
@@ -108,7 +110,7 @@ class GraphQLEndpoint:
         self._config = parts.config
         self._compression = Compression(parts.config)
         self._forwarding = Forwarding(parts.config)
-        self._keeps_answers = parts.config.subgraphs.keeps_answers
+        self._collects = parts.config.subgraphs.keeps_answers or parts.config.subgraphs.returns_headers
         self._drain = parts.drain
         self._door = parts.door
         self._shared = parts.shared
@@ -200,7 +202,7 @@ class GraphQLEndpoint:
             exchange.has_form = True
             with request_waiting.get():
                 return await from_form(exchange.scope, exchange.receive, self._config.http, forwarded)
-        if not _is_json(media):
+        if not is_json(media):
             raise ClientError("send the content type `application/json`", code="UNSUPPORTED_MEDIA_TYPE")
         text = exchange.scope.get(WHOLE_BODY)
         if text is None or len(text) > self._config.http.body_bytes_max:
@@ -293,21 +295,24 @@ class GraphQLEndpoint:
         parts = standing(
             await self._router.parts(request, document, subject, graph, wire.format_), subject, self._watch
         )
-        first = await anext(parts)
+        with returning() as returned:  # what comes after the first part finds the head sent
+            first = await anext(parts)
         if first.incremental is None:
-            return Answer(first.body())
-        return Stream(increments(first, parts, exchange.trace_id), framing_of_increments(wire))
+            return Answer(first.body(), returned=returned)
+        return Stream(increments(first, parts, exchange.trace_id), framing_of_increments(wire), returned)
 
     async def _answer(
         self, request: GraphQLRequest, document: Document, subject: Subject, graph: Snapshot
     ) -> Answer:
-        if not self._keeps_answers:
+        if not self._collects:
             return Answer((await self._router.answer(request, document, subject, graph)).body())
-        with collecting() as collected:
+        with collecting() as collected, returning() as returned:
             response = await self._router.answer(request, document, subject, graph)
         known = document.kind is OperationKind.QUERY and not response.errors
-        shared = subject.id is None  # what a caller sees depends on that caller's rights
-        return Answer(response.body(), cache_control=collected.header(shared=shared) if known else None)
+        # what a caller sees depends on that caller's rights
+        shared = subject.id is None and not returned.is_personal
+        kept = collected.header(shared=shared) if known else None
+        return Answer(response.body(), cache_control=kept, returned=returned)
 
     async def _send(
         self,
@@ -329,6 +334,8 @@ class GraphQLEndpoint:
         if self._compression.is_on and (coding := self._coding(exchange, outcome, text)):
             text = await self._compression.packed(text, coding)
             lines += b"content-encoding: %b\r\n" % coding.encode()
+        if self._collects:
+            lines += returned_lines(outcome)
         lines += b"content-length: %d\r\n" % len(text)
         reply: Reply | None = exchange.scope.get(REPLY)
         if reply is None or not reply(status, lines, text):
@@ -344,6 +351,8 @@ class GraphQLEndpoint:
 
     async def _send_stream(self, exchange: Exchange, stream: Stream) -> None:
         lines = answer_lines(stream.framing.content_type, exchange.trace_id, "no-store")
+        if stream.returned is not None:
+            lines += stream.returned.lines()
         headers = headers_of_lines(lines + b"x-accel-buffering: no\r\n")
         exchange.status, exchange.is_stream = "200", True
         heartbeat_s = self._config.streams.heartbeat_ms / 1_000
@@ -377,13 +386,6 @@ def _durations_of(method: str, status: str) -> Callable[[float], None]:
 _overhead = overhead_s.series({})
 
 
-@lru_cache(maxsize=256)
-def _is_json(media: MediaType | None) -> bool:
-    """Whether a content type is JSON in UTF-8."""
-    charset = (media.parameter("charset") if media else None) or "utf-8"
-    return media is not None and media.name == "application/json" and charset.lower() in {"utf-8", "utf8"}
-
-
 def _failure(outcome: Answer | Stream | BaseException) -> BaseException:
     if isinstance(outcome, BaseException):
         return outcome
@@ -394,4 +396,4 @@ def _as_events(answer: Answer) -> Stream:
     async def one() -> AsyncIterator[Answer]:
         yield answer
 
-    return Stream(one(), EVENTS)
+    return Stream(one(), EVENTS, answer.returned)

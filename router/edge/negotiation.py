@@ -170,6 +170,13 @@ def media_type(header: str) -> MediaType | None:
     )
 
 
+@lru_cache(maxsize=256)
+def is_json(media: MediaType | None) -> bool:
+    """Whether a content type is JSON in UTF-8."""
+    charset = (media.parameter("charset") if media else None) or "utf-8"
+    return media is not None and media.name == "application/json" and charset.lower() in {"utf-8", "utf8"}
+
+
 def _split(header: str, separator: str) -> list[str]:
     """Parts of a header; a separator between quotes does not part."""
     parts: list[str] = [""]

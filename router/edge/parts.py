@@ -66,7 +66,8 @@ def parts_of(
         watch=watch,
         feeds=Feeds(watch, config.streams, shared=config.shared_queries),
         door=Door(config, credentials, Addresses(config.proxies), Rate(config.rate, shared=rates)),
-        shared=SharedQueries(on=config.shared_queries),
+        # what a subgraph tells one caller in a header is no other's to get
+        shared=SharedQueries(on=config.shared_queries and not config.subgraphs.returns_personal),
         persisted=PersistedDocuments(
             config.persisted, registered, entries_max=config.caches.persisted_documents_max
         ),

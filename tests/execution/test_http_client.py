@@ -112,7 +112,9 @@ async def test_a_request_has_its_line_host_headers_and_length() -> None:
 async def test_the_media_type_comes_without_parameters_in_lower_case() -> None:
     answer = plain(b"{}", b"Content-Type: Application/JSON; charset=UTF-8")
     async with serving(always(answer)) as (_, endpoint, client):
-        assert await post(client, endpoint) == HttpAnswer(200, "application/json", b"{}")
+        assert (await post(client, endpoint))._replace(headers=()) == HttpAnswer(
+            200, "application/json", b"{}"
+        )
 
 
 async def test_connections_are_kept_and_used_again() -> None:
@@ -192,13 +194,13 @@ async def test_an_answer_without_a_length_lasts_until_the_connection_ends() -> N
         writer.close()
 
     async with serving(talk) as (_, endpoint, client):
-        assert await post(client, endpoint) == HttpAnswer(200, "a/b", b"until the end")
+        assert (await post(client, endpoint))._replace(headers=()) == HttpAnswer(200, "a/b", b"until the end")
 
 
 async def test_interim_answers_are_passed_over() -> None:
     text = b"HTTP/1.1 103 Early Hints\r\ncontent-type: x/y\r\n\r\n" + plain(b"ok")
     async with serving(always(text)) as (_, endpoint, client):
-        assert await post(client, endpoint) == HttpAnswer(200, "", b"ok")
+        assert (await post(client, endpoint))._replace(headers=()) == HttpAnswer(200, "", b"ok")
 
 
 async def test_an_answer_nobody_asked_for_is_not_taken_for_the_next() -> None:

@@ -82,7 +82,9 @@ async def post(client: HttpClient, endpoint: Endpoint, timeout_s: float = 5) -> 
 )
 async def test_every_way_to_end_a_body_is_understood(answer: Sequence[bytes | None]) -> None:
     async with talking(answer) as (_, client, endpoint):
-        assert await post(client, endpoint) == HttpAnswer(200, "application/json", b"{}")
+        assert (await post(client, endpoint))._replace(headers=()) == HttpAnswer(
+            200, "application/json", b"{}"
+        )
 
 
 @pytest.mark.parametrize(

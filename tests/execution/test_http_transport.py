@@ -16,11 +16,10 @@ from router.errors import SubgraphCallFailed
 from router.execution.transport import SubgraphRequest, SubgraphResponse
 from router.execution.transports.http import HttpTransport
 from router.execution.transports.websocket import websocket_url
+from router.header_settings import HeaderRule, Inserted
 from router.operation.model import OperationKind
 from router.operation.upload import Upload
 from router.traffic import (
-    HeaderRule,
-    Inserted,
     RetryPolicy,
     StreamProtocol,
     SubgraphTraffic,

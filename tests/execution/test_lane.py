@@ -25,13 +25,10 @@ from router.execution.transport import SubgraphRequest
 from router.execution.transports.breaker import Breaker, Outcome, State
 from router.execution.transports.http import HttpTransport
 from router.execution.transports.retries import KEPT_S, RetryBudget, pause_s
+from router.header_settings import HeaderRule, Inserted, Propagated, Removed
 from router.operation.model import OperationKind
 from router.traffic import (
     BreakerPolicy,
-    HeaderRule,
-    Inserted,
-    Propagated,
-    Removed,
     RetryPolicy,
     SubgraphTraffic,
     TlsFiles,

@@ -71,7 +71,8 @@ def test_what_is_read_is_what_the_parser_reads(lines, body: bytes, announced: bo
 def test_a_plain_answer_is_read() -> None:
     lines = (b"Content-Type: application/JSON; charset=utf-8", b"cache-control: max-age=3", b"date: now")
     read = whole_answer(answer(*lines), answer_bytes_max=100)
-    assert read == HttpAnswer(200, "application/json", BODY, "max-age=3", "")
+    assert read is not None
+    assert read._replace(headers=()) == HttpAnswer(200, "application/json", BODY, "max-age=3", "")
 
 
 @pytest.mark.parametrize(

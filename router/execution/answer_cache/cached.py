@@ -182,7 +182,8 @@ class CachedTransport:
         """As the port says; what is kept is as good as what was fetched."""
         policy = self._traffic.of(request.service).cache
         if not policy.enabled or request.kind is not OperationKind.QUERY:
-            tell(STALE)
+            if policy.enabled or not self._traffic.returns_freshness:  # else the inner one tells
+                tell(STALE)
             return await self.inner.fetch(request)
         query = self._query(request.query)
         if query is None:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, TypeAlias
 
-from router.traffic import HeaderRule, Inserted, Propagated, Removed
+from router.header_settings import HeaderRule, Inserted, Propagated, Removed
 
 HOP_HEADERS: Final = frozenset(
     {

@@ -22,6 +22,7 @@ from router.execution.transports.lane import JSON_TYPES, Lane
 from router.execution.transports.measures import SERVICE, shared_fetches_count
 from router.execution.transports.multipart import multipart_of
 from router.execution.transports.raw import whole_data
+from router.execution.transports.return_rules import ReturnRules
 from router.execution.transports.shared_streams import SharedStreams
 from router.execution.transports.streams import Streams
 from router.execution.transports.traced import TRACEPARENT_HEADER
@@ -69,6 +70,7 @@ class HttpTransport:
     ) -> None:
         self._feed = feed
         self._traffic = traffic or Traffic()
+        self._returns = ReturnRules(self._traffic) if self._traffic.returns_headers else None
         self._sign = sign
         self._timeout_s = timeout_s
         self._forwarded = _Forwarded(self._traffic, frozenset(always))
@@ -115,13 +117,17 @@ class HttpTransport:
             headers["accept-encoding"] = ACCEPT_CODINGS
         if request.kind is not OperationKind.QUERY:
             answer = await self._mutated(lane, request, headers, body)
-        elif lane.traffic.shared_fetches:
+        elif lane.shares_fetches:
             answer = await self._shared(lane, request, headers, body)
         else:
             answer = await self._called(lane, request, headers, body)
         if request.whole and (data := whole_data(answer)) is not None:
-            return SubgraphResponse(data=None, json=data, cache_control=answer.cache_control)
-        return _read(request.service, answer)
+            response = SubgraphResponse(data=None, json=data, cache_control=answer.cache_control)
+        else:
+            response = _read(request.service, answer)
+        if self._returns is not None:
+            self._returns.tell(request.service, answer.headers)
+        return response
 
     async def _shared(
         self, lane: Lane, request: SubgraphRequest, headers: dict[str, str], body: bytes

@@ -48,8 +48,8 @@ class _Call:
     """One stream: what is left to send, what has come."""
 
     __slots__ = (
-        "cache_control", "chunks", "encoding", "media_type", "retry_after", "size", "status", "unsent",
-        "waiter",
+        "cache_control", "chunks", "encoding", "headers", "media_type", "retry_after", "size", "status",
+        "unsent", "waiter",
     )  # fmt: skip
 
     def __init__(self, waiter: asyncio.Future[HttpAnswer], body: bytes) -> None:
@@ -58,9 +58,11 @@ class _Call:
         self.status = 0
         self.media_type = self.encoding = self.cache_control = self.retry_after = ""
         self.chunks: list[bytes] = []
+        self.headers: list[tuple[bytes, bytes]] = []
         self.size = 0
 
     def take_head(self, headers: list[tuple[bytes, bytes]]) -> None:
+        self.headers = [it for it in headers if not it[0].startswith(b":")]
         for name, value in headers:
             match name:
                 case b":status":
@@ -88,7 +90,7 @@ class _Call:
             self.waiter.set_exception(error)
             return
         self.waiter.set_result(
-            HttpAnswer(self.status, self.media_type, body, self.cache_control, self.retry_after)
+            HttpAnswer(self.status, self.media_type, body, self.cache_control, self.retry_after, self.headers)
         )
 
 

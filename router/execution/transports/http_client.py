@@ -218,6 +218,7 @@ class _Connection(asyncio.Protocol):
         self._encoding = ""
         self._cache_control = ""
         self._retry_after = ""
+        self._headers: list[tuple[bytes, bytes]] = []
         self._delimited = False
         self._headers_complete = False
         self._head_bytes = 0
@@ -308,6 +309,7 @@ class _Connection(asyncio.Protocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """httptools: one header."""
+        self._headers.append((name, value))
         match name.lower():
             case b"content-type":
                 self._media_type = media_type_of(value)
@@ -349,7 +351,9 @@ class _Connection(asyncio.Protocol):
             waiter.set_exception(error)
             return
         self.idle_since = self._loop.time()
-        waiter.set_result(HttpAnswer(status, self._media_type, body, self._cache_control, self._retry_after))
+        waiter.set_result(
+            HttpAnswer(status, self._media_type, body, self._cache_control, self._retry_after, self._headers)
+        )
         self._reset()
 
     def _body(self) -> bytes:

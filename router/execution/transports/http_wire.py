@@ -6,7 +6,7 @@ import asyncio
 import functools
 import re
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple, TypeAlias, TypeVar
 from urllib.parse import urlsplit
@@ -47,7 +47,8 @@ class NotHttp(CallFailed):
 class HttpAnswer(NamedTuple):
     """Status, media type in lower case without parameters, and the decompressed body.
 
-    `cache_control` and `retry_after` are those headers as they came, empty where they did not.
+    `cache_control` and `retry_after` are those headers as they came, empty where they did not; `headers` are
+    all, in their order.
     """
 
     status: int
@@ -55,6 +56,7 @@ class HttpAnswer(NamedTuple):
     body: bytes
     cache_control: str = ""
     retry_after: str = ""
+    headers: Sequence[tuple[bytes, bytes]] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ Equal queries of one caller that are under way together are executed once, as th
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
 from copy import deepcopy
 from typing import Any, Protocol
@@ -18,8 +18,10 @@ from router.errors import SubgraphCallFailed
 from router.execution.transport import SubgraphRequest, SubgraphResponse
 from router.execution.transports.answers import read_answer
 from router.execution.transports.measures import SERVICE, shared_fetches_count
+from router.execution.transports.return_rules import ReturnRules
 from router.execution.transports.under_way import FetchesUnderWay
 from router.operation.model import OperationKind
+from router.traffic import Traffic
 
 
 class LocalSubgraph(Protocol):
@@ -41,14 +43,27 @@ class LocalSubgraph(Protocol):
         ...
 
 
+class HeadedAnswer(dict[str, Any]):
+    """A GraphQL response map that comes with headers, as an HTTP answer does: lower-case name → values."""
+
+    __slots__ = ("headers",)
+
+    def __init__(self, answer: Mapping[str, Any], headers: Mapping[str, Sequence[str]]) -> None:
+        super().__init__(answer)
+        self.headers = headers
+
+
 class InProcessTransport:
-    """Calls subgraphs as objects, by name, with the Subject itself."""
+    """Calls subgraphs as objects, by name, with the Subject itself. Of `traffic` the rules hold that say
+    which headers of a `HeadedAnswer` go on to clients."""
 
-    __slots__ = ("_subgraphs", "_under_way")
+    __slots__ = ("_returns", "_subgraphs", "_traffic", "_under_way")
 
-    def __init__(self, subgraphs: Mapping[str, LocalSubgraph]) -> None:
+    def __init__(self, subgraphs: Mapping[str, LocalSubgraph], *, traffic: Traffic | None = None) -> None:
         self._subgraphs = dict(subgraphs)
+        self._traffic = traffic or Traffic()
         self._under_way: FetchesUnderWay[Mapping[str, Any]] = FetchesUnderWay()
+        self._returns = ReturnRules(self._traffic) if self._traffic.returns_headers else None
 
     async def fetch(self, request: SubgraphRequest) -> SubgraphResponse:
         """As the port says; past `timeout_s` the call is cancelled."""
@@ -60,6 +75,9 @@ class InProcessTransport:
                 answered = await self._shared(subgraph, request)
         except TimeoutError:
             raise SubgraphCallFailed(request.service, "timed out") from None
+        if self._returns is not None:
+            headers = answered.headers if isinstance(answered, HeadedAnswer) else {}
+            self._returns.tell_of(request.service, headers)
         return read_answer(request.service, answered)
 
     async def _mutated(self, subgraph: LocalSubgraph, request: SubgraphRequest) -> Mapping[str, Any]:
@@ -71,7 +89,9 @@ class InProcessTransport:
 
     async def _shared(self, subgraph: LocalSubgraph, request: SubgraphRequest) -> Mapping[str, Any]:
         variables = _told(request.variables)
-        if variables is None or request.timeout_s is None:
+        # what a subgraph tells one caller in a header is no other's to get
+        personal = self._returns is not None and self._traffic.of(request.service).returns_personal
+        if variables is None or request.timeout_s is None or personal:
             return await _executed(subgraph, request)
         return await self._under_way.answer(
             (request.service, request.query, request.operation_name, variables, request.subject),

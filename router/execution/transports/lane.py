@@ -55,6 +55,8 @@ class Lane:
         self.traffic = traffic
         self.url = url
         self.rules = HeaderRules(traffic.headers) if traffic.headers else None
+        # what a subgraph tells one caller in a header is no other's to get
+        self.shares_fetches = traffic.shared_fetches and not traffic.returns_personal
         self._endpoint = Endpoint.of(url, socket=traffic.socket)
         own_s = traffic.timeout_ms_max / 1_000
         self.timeout_s = own_s or timeout_s

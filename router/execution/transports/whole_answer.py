@@ -40,6 +40,7 @@ def whole_answer(data: bytes, *, answer_bytes_max: int) -> HttpAnswer | None:
         data[end + 4 :],
         headers.get("cache-control", ""),
         headers.get("retry-after", ""),
+        read.pairs,
     )
 
 
