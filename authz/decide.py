@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from authz.circle import Circle
-from authz.classes import DataClass, Relation, Role
+from authz.classes import DataClass, Relation
 from authz.explanation import Explanation, RuleTrace
 from authz.facts.model import ConsentFact
 from authz.facts.store import Facts
@@ -80,7 +80,7 @@ class Authorizer:
         self._remember_s = remember_s
         self._elapsed_s = elapsed_s
         self._circles: dict[Subject, _Remembered] = {}
-        self._possible: dict[tuple[bool, frozenset[Role], frozenset[str], str, str], bool] = {}
+        self._possible: dict[tuple[object, ...], bool] = {}
         self._table = DecisionTable(policy or stadion_policy())
 
     @property
@@ -134,7 +134,8 @@ class Authorizer:
         their refusal has to tell the caller what to do.
         """
         # All that a condition settled by the subject alone may look at: not who it is.
-        key = (subject.authenticated, subject.roles, subject.scopes, data_class, action)
+        told = (subject.authenticated, subject.roles, subject.scopes, subject.organisations)
+        key = (*told, data_class, action)
         known = self._possible.get(key)
         if known is None:
             if len(self._possible) >= POSSIBILITIES_MAX:

@@ -14,6 +14,7 @@ from authz.identity.tokens import TokenIssuer
 from datastores.relational.port import Relational
 from deploy.file_links import FileLinks
 from deploy.stores import Stores
+from subgraphs.accounts import role_store
 from subgraphs.accounts import store as accounts_store
 from subgraphs.accounts import subgraph as accounts
 from subgraphs.accounts.model import subject_of
@@ -199,9 +200,20 @@ def _explainer(shared: Shared, others: list[Subgraph[Any]]) -> Explainer:
 
 async def person_at(stores: Stores, user_id: str, now: datetime) -> Subject | None:
     """Somebody as their strongest token would prove them; None for nobody of these stores."""
-    roles, factors = await stores.relational["accounts"].read(
-        lambda c: (accounts_store.roles_of(c, [user_id]), accounts_store.with_totp(c, [user_id]))
+    roles, factors, organisations = await stores.relational["accounts"].read(
+        lambda c: (
+            accounts_store.roles_of(c, [user_id]),
+            accounts_store.with_totp(c, [user_id]),
+            role_store.organisation_ids(c, user_id),
+        )
     )
     if user_id not in factors:
         return None
-    return subject_of(user_id, roles[user_id], acr=2 if factors[user_id] else 1, now=now)
+    return subject_of(
+        user_id,
+        roles[user_id],
+        acr=2 if factors[user_id] else 1,
+        now=now,
+        authenticated_at_utc=now,
+        organisations=organisations,
+    )

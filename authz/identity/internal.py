@@ -19,8 +19,9 @@ from joserfc import jws
 from joserfc.jwk import OctKey
 
 from authz.errors import InvalidCall
+from authz.identity.claims import claims_of, subject_from_claims
 from authz.identity.subject import ANONYMOUS, Subject
-from authz.identity.tokens import MALFORMED, limits_claim, subject_from_claims
+from authz.identity.tokens import MALFORMED
 
 HEADER_NAME = "stadion-subject"
 KEY_BYTES_MIN = 32
@@ -142,20 +143,12 @@ def _check_binding(claims: Mapping[str, Any], subgraph: str, body_sha256: str, n
 
 
 def _subject_claims(subject: Subject) -> dict[str, Any]:
-    claims: dict[str, Any] = {
-        "sub": subject.id,
-        "roles": sorted(subject.roles),
-        "sid": subject.session_id,
-        "acr": subject.acr,
-        "client_id": subject.client_id,
-        "scope": " ".join(sorted(subject.scopes)),
-        "region": subject.region,
-        "device": subject.device,
+    expires_at = subject.expires_at_utc
+    around: dict[str, Any] = {
         "address": subject.client_address,
-        "limits": limits_claim(subject.limits),
-        "expires_at": None if subject.expires_at_utc is None else subject.expires_at_utc.timestamp(),
+        "expires_at": None if expires_at is None else expires_at.timestamp(),
     }
-    return {name: value for name, value in claims.items() if value is not None}
+    return claims_of(subject) | {name: value for name, value in around.items() if value is not None}
 
 
 def _subject(claims: Mapping[str, Any]) -> Subject:

@@ -23,7 +23,11 @@ class Subject:
     `network_zone` is the operator's name of the network that the call came from, `device` what is known of
     the machine in use (`registered`, `attested`, `compromised`); None: nothing is known.
 
-    `acr` is the authentication level (1 password, 2 second factor). `expires_at_utc` ends open streams.
+    `acr` is the authentication level (1 password, 2 second factor), `amr` what was proven with (`pwd`, `otp`,
+    `mfa`, `pop`: RFC 8176) and `authenticated_at_utc` when. `expires_at_utc` ends open streams.
+    `client_id` is the program that acts, `client_class` what the router lets such programs run and how often,
+    `organisations` where the caller is a member, or whose program it is.
+    `key_thumbprint` names the key that a bearer of the token has to hold; the router's edge asks for proof.
     `client_address` is the IP address that the call came from, as the router's edge found it; of no caller
     inside the platform.
     `limits` has the roles that do not count for everybody, each once; a role that it lacks does.
@@ -36,8 +40,12 @@ class Subject:
     roles: frozenset[Role] = frozenset()
     session_id: str | None = None
     acr: int = 0
+    amr: frozenset[str] = frozenset()
+    authenticated_at_utc: datetime | None = None
     client_id: str | None = None
+    client_class: str | None = None
     scopes: frozenset[str] = frozenset()
+    organisations: frozenset[str] = frozenset()
     region: str | None = None
     network_zone: str | None = None
     device: str | None = None
@@ -45,6 +53,7 @@ class Subject:
     client_address: str | None = None
     limits: tuple[RoleLimit, ...] = ()
     served_in: str | None = None
+    key_thumbprint: str | None = None
 
     def __hash__(self) -> int:
         """Of what tells callers apart; equal ones have equal parts. Taken several times a request."""

@@ -8,7 +8,7 @@ import secrets
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 import msgspec
@@ -16,8 +16,9 @@ from joserfc import jws
 from joserfc.errors import JoseError
 from joserfc.jws import JWSRegistry
 
-from authz.classes import DataClass, Role
+from authz.classes import Role
 from authz.errors import InvalidToken
+from authz.identity.claims import claims_of, instant, optional_text, subject_from_claims, text, texts
 from authz.identity.keys import (
     OWN_ALGORITHMS,
     Clock,
@@ -27,7 +28,7 @@ from authz.identity.keys import (
     now_utc,
 )
 from authz.identity.revocation import TOKEN_LIFETIME, Revocations
-from authz.identity.subject import RoleLimit, Subject
+from authz.identity.subject import Subject
 
 TOKEN_TYPE = "at+jwt"  # noqa: S105 - the media type of RFC 9068, no secret
 TOKEN_BYTES_MAX = 4_096
@@ -116,7 +117,7 @@ class TokenIssuer:
             "iat": issued_at,
             "exp": issued_at + int(self._terms.lifetime.total_seconds()),
             "jti": secrets.token_urlsafe(12),
-            **_claims_of(subject),
+            **claims_of(subject),
         }
         header = {"alg": key.algorithm, "kid": key.kid, "typ": TOKEN_TYPE}
         token = jws.serialize_compact(header, msgspec.json.encode(claims), key.jwk, [key.algorithm])
@@ -197,7 +198,7 @@ class TokenVerifier:
 
     def _subject_of(self, claims: Mapping[str, Any]) -> Subject:
         terms, now = self._terms, self._clock()
-        issued_at, expires_at = _instant(claims["iat"]), _instant(claims["exp"])
+        issued_at, expires_at = instant(claims["iat"]), instant(claims["exp"])
         if claims["iss"] != terms.issuer or not _is_for(terms, claims["aud"]):
             raise ValueError
         if not issued_at - terms.clock_skew <= now < expires_at:
@@ -208,7 +209,7 @@ class TokenVerifier:
         if terms.foreign is None:
             subject = subject_from_claims(claims, expires_at_utc=expires_at)
         else:
-            if now < _instant(claims.get("nbf", claims["iat"])) - terms.clock_skew:
+            if now < instant(claims.get("nbf", claims["iat"])) - terms.clock_skew:
                 raise ValueError
             subject = _foreign_subject(claims, terms.foreign, expires_at)
         if subject.id is None or self._refused(subject.session_id, subject.id, issued_at, now):
@@ -221,69 +222,15 @@ class TokenVerifier:
         )
 
 
-def subject_from_claims(claims: Mapping[str, Any], *, expires_at_utc: datetime | None) -> Subject:
-    """The Subject that signed claims describe. Roles this version does not know grant nothing.
-
-    Errors: KeyError, TypeError, ValueError for claims of another shape.
-    """
-    return Subject(
-        id=_text(claims["sub"]),
-        roles=frozenset(Role(name) for name in _texts(claims.get("roles", [])) if name in _ROLE_NAMES),
-        session_id=_optional_text(claims.get("sid")),
-        acr=_level(claims.get("acr", 0)),
-        client_id=_optional_text(claims.get("client_id")),
-        scopes=frozenset(_text(claims["scope"]).split()) if claims.get("scope") else frozenset(),
-        region=_optional_text(claims.get("region")),
-        device=_optional_text(claims.get("device")),
-        expires_at_utc=expires_at_utc,
-        limits=_limits(claims.get("limits", {})),
-    )
-
-
-def limits_claim(limits: tuple[RoleLimit, ...]) -> dict[str, list[str]] | None:
-    """The claim `limits`: by role, the data classes in which it counts for everybody. None for no limit."""
-    return {limit.role.value: sorted(limit.classes) for limit in limits} or None
-
-
 def _foreign_subject(claims: Mapping[str, Any], foreign: ForeignTerms, expires_at: datetime) -> Subject:
     """Who somebody else's token speaks of, with no more than these terms believe."""
     scopes = claims.get("scope", claims.get("scp", ""))
     return Subject(
-        id=foreign.subject_prefix + _text(claims["sub"]),
-        roles=frozenset(one for one in foreign.roles if one.value in _texts(claims.get("roles", []))),
-        client_id=_optional_text(claims.get("client_id", claims.get("azp"))),
-        scopes=frozenset(_texts(scopes) if isinstance(scopes, list) else _text(scopes or " ").split()),
+        id=foreign.subject_prefix + text(claims["sub"]),
+        roles=frozenset(one for one in foreign.roles if one.value in texts(claims.get("roles", []))),
+        client_id=optional_text(claims.get("client_id", claims.get("azp"))),
+        scopes=frozenset(texts(scopes) if isinstance(scopes, list) else text(scopes or " ").split()),
         expires_at_utc=expires_at,
-    )
-
-
-def _claims_of(subject: Subject) -> dict[str, Any]:
-    claims: dict[str, Any] = {
-        "sub": subject.id,
-        "roles": sorted(subject.roles),
-        "acr": subject.acr,
-        "sid": subject.session_id,
-        "client_id": subject.client_id,
-        "scope": " ".join(sorted(subject.scopes)),
-        "region": subject.region,
-        "device": subject.device,
-        "limits": limits_claim(subject.limits),
-    }
-    return {name: value for name, value in claims.items() if value is not None and value != ""}
-
-
-_ROLE_NAMES = frozenset(role.value for role in Role)
-_CLASS_NAMES = frozenset(data_class.value for data_class in DataClass)
-
-
-def _limits(claim: object) -> tuple[RoleLimit, ...]:
-    """A class that this version does not know opens nothing; a limit of an unknown role limits nothing."""
-    if not isinstance(claim, dict):
-        raise TypeError
-    return tuple(
-        RoleLimit(Role(role), frozenset(DataClass(name) for name in _texts(names) if name in _CLASS_NAMES))
-        for role, names in sorted(claim.items())
-        if role in _ROLE_NAMES
     )
 
 
@@ -292,7 +239,7 @@ def _read_header(token: str) -> dict[str, str]:
     # No `jwk`, `jku`, `x5u` or `crit`: a token does not say where its own key comes from.
     if decoded.keys() != HEADER_NAMES:
         raise ValueError
-    named = {name: _text(value) for name, value in decoded.items()}
+    named = {name: text(value) for name, value in decoded.items()}
     if named["typ"] != TOKEN_TYPE:
         raise ValueError
     return named
@@ -323,38 +270,10 @@ def _read_foreign_header(token: str, foreign: ForeignTerms) -> dict[str, str]:
     type_ = decoded.get("typ", "")
     if not isinstance(type_, str) or type_.lower().removeprefix("application/") not in foreign.types:
         raise ValueError
-    return {name: _text(decoded[name]) for name in ("alg", "kid")}
+    return {name: text(decoded[name]) for name in ("alg", "kid")}
 
 
 def _is_for(terms: TokenTerms, audience: object) -> bool:
     if terms.foreign is not None and isinstance(audience, list):
         return terms.audience in audience
     return audience == terms.audience
-
-
-def _instant(value: object) -> datetime:
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError
-    return datetime.fromtimestamp(value, UTC)
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str) or not value:
-        raise TypeError
-    return value
-
-
-def _optional_text(value: object) -> str | None:
-    return None if value is None else _text(value)
-
-
-def _texts(value: object) -> list[str]:
-    if not isinstance(value, list):
-        raise TypeError
-    return [_text(item) for item in value]
-
-
-def _level(value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= 9:
-        raise TypeError
-    return value

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC
+from datetime import UTC, timedelta
 from enum import IntEnum
 
 from authz.classes import Purpose, Relation, Role, Visibility
@@ -93,6 +93,25 @@ def conditions(text: str) -> tuple[Condition, ...]:
 def _acr(argument: str) -> Holds:
     level = int(argument)
     return lambda case: case.subject.acr >= level
+
+
+def _amr(argument: str) -> Holds:
+    return lambda case: argument in case.subject.amr
+
+
+def _auth_time(argument: str) -> Holds:
+    """Errors: ValueError for anything but a number of minutes."""
+    if not argument.isdecimal() or not int(argument):
+        raise ValueError("minutes are written as a number, such as `15`")
+    age_max = timedelta(minutes=int(argument))
+    return lambda case: (
+        case.subject.authenticated_at_utc is not None
+        and case.now - case.subject.authenticated_at_utc <= age_max
+    )
+
+
+def _organisation(argument: str) -> Holds:
+    return lambda case: argument in case.subject.organisations
 
 
 def _granted(argument: str) -> Holds:
@@ -249,6 +268,20 @@ KINDS: Mapping[str, Kind] = {
         "authenticated at this level or above",
         frozenset({"1", "2", "3"}),
         Obligation.STEP_UP,
+    ),
+    "amr": Kind(
+        _amr,
+        Depends.SUBJECT,
+        "logged in with this, among others",
+        frozenset({"pwd", "otp", "mfa", "pop"}),
+        Obligation.STEP_UP,
+    ),
+    # Not settled by what a caller is: it stops holding by itself.
+    "auth_time": Kind(
+        _auth_time, Depends.OWNER, "logged in this many minutes ago at most", _ANY, Obligation.STEP_UP
+    ),
+    "organisation": Kind(
+        _organisation, Depends.SUBJECT, "a member, or a program, of this organisation", _ANY
     ),
     "granted": Kind(_granted, Depends.SUBJECT, "the owner granted the client this scope", _ANY),
     "granted_metric": Kind(_granted_metric, Depends.ROW, "…for all metrics or this one", _ANY),

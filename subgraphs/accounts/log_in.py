@@ -19,7 +19,7 @@ from authz.identity.tokens import TokenIssuer
 from datastores.errors import Conflict
 from datastores.events.port import Outbox
 from datastores.relational.port import Relational
-from subgraphs.accounts import device_store, events, sessions, store
+from subgraphs.accounts import events, sessions, store
 from subgraphs.accounts.device_proving import device_of, same_device, told_proof
 from subgraphs.accounts.model import (
     ADDRESS_ORIGIN,
@@ -28,18 +28,17 @@ from subgraphs.accounts.model import (
     SENSITIVE_ROLES,
     Credentials,
     RuleBroken,
-    Session,
     User,
     UserStatus,
     check_password,
     checked_email,
     checked_handle,
     prepared_password,
-    subject_of,
     wait_after,
 )
 from subgraphs.accounts.passwords import Passwords
 from subgraphs.accounts.second_factor import SecondFactor
+from subgraphs.accounts.session_subject import subject_of_session
 from subgraphs.accounts.sessions import RefreshKey, Refusal, Rotated
 
 LOGIN_CHARACTERS_MAX = 254
@@ -146,7 +145,7 @@ async def log_in(
             now=now,
             device_id=None if bound is None else bound.id,
         )
-        return rotated, _subject(connection, rotated.session, now)
+        return rotated, subject_of_session(connection, rotated.session, now)
 
     if credentials.user.status is UserStatus.SUSPENDED:
         raise RuleBroken("SUSPENDED", "login", "this account is suspended; write to support")
@@ -177,7 +176,7 @@ async def refresh(
                 raise _bad_refresh_token()  # nothing of this transaction stays
             user = store.users_by_id(connection, [outcome.session.user_id])[outcome.session.user_id]
             if user.status is UserStatus.ACTIVE:
-                return user, outcome, _subject(connection, outcome.session, now)
+                return user, outcome, subject_of_session(connection, outcome.session, now)
             return None
         refusal, session = outcome
         if refusal is Refusal.REUSED and session is not None:
@@ -376,19 +375,6 @@ def _end(
         connection, [events.session_revoked(user_id, id_, reason=reason, at_utc=now) for id_ in ended]
     )
     return len(ended)
-
-
-def _subject(connection: Connection, session: Session, now: datetime) -> Subject:
-    assignments = store.roles_of(connection, [session.user_id])[session.user_id]
-    device = None if session.device_id is None else device_store.by_id(connection, session.device_id)
-    return subject_of(
-        session.user_id,
-        assignments,
-        acr=session.acr,
-        now=now,
-        session_id=session.id,
-        device=None if device is None else device.state.claim,
-    )
 
 
 def _logged_in(accounts: Accounts, user: User, rotated: Rotated, subject: Subject) -> LoggedIn:

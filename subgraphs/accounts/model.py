@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 import unicodedata
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -284,6 +285,12 @@ def _left(attempts: Attempts, wait: timedelta, now: datetime) -> timedelta:
     return last + wait - now
 
 
+def methods_of(acr: int, *, device_bound: bool) -> frozenset[str]:
+    """What a session of that level was proven with.  Source: RFC 8176."""
+    factors = {"pwd", "otp", "mfa"} if acr >= 2 else {"pwd"}
+    return frozenset(factors | {"pop"} if device_bound else factors)
+
+
 def subject_of(
     user_id: str,
     assignments: list[RoleAssignment],
@@ -292,9 +299,13 @@ def subject_of(
     now: datetime,
     session_id: str | None = None,
     device: str | None = None,
+    authenticated_at_utc: datetime | None = None,
+    organisations: Iterable[str] = (),
+    key_thumbprint: str | None = None,
 ) -> Subject:
     """Somebody as their token proves them: with the roles in force, sensitive ones only after a second
-    factor, how far these reach, and where they are licensed."""
+    factor, how far these reach, and where they are licensed. `device` is what is known of the machine whose
+    key, of that thumbprint, the session is bound to."""
     held = [
         each for each in assignments if each.in_force(now) and (acr >= 2 or each.role not in SENSITIVE_ROLES)
     ]
@@ -304,6 +315,10 @@ def subject_of(
         roles=frozenset(each.role for each in held),
         session_id=session_id,
         acr=acr,
+        amr=methods_of(acr, device_bound=device is not None),
+        authenticated_at_utc=authenticated_at_utc,
+        organisations=frozenset(organisations),
+        key_thumbprint=key_thumbprint,
         region=licensed[-1] if licensed else None,
         device=device,
         limits=limits_of((each.role, each.scope) for each in held),

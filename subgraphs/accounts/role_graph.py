@@ -243,7 +243,9 @@ async def _membership(
             if member:
                 raise RuleBroken("A_MEMBER", "userId", "this person is a member already")
             raise RuleBroken("NOT_A_MEMBER", "userId", "this person is no member")
-        accounts.outbox.append(transaction, [events.relationship_changed(fact, at_utc=now)])
+        # tokens name organisations: those that were issued until now name others
+        renewed = events.tokens_revoked(user_id, reason="membership changed", at_utc=now)
+        accounts.outbox.append(transaction, [events.relationship_changed(fact, at_utc=now), renewed])
         return organisation
 
     return await accounts.relational.write(work)

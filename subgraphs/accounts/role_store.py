@@ -16,6 +16,9 @@ from subgraphs.accounts.model import AssignmentState
 from subgraphs.accounts.role_scopes import Reaching, RoleScope, as_text, of_text
 from subgraphs.accounts.tables import members, organisations, role_assignments, users
 
+TOLD_ORGANISATIONS_MAX = 20
+"""A token has no room for more; who is in more is told of as a member of the first."""
+
 
 @dataclass(frozen=True, slots=True)
 class Organisation:
@@ -99,6 +102,14 @@ def organisations_of(connection: Connection, user_ids: Sequence[str]) -> dict[st
     for row in connection.execute(query):
         found[row.user_id].append(Organisation(row.id, row.name, row.created_at_utc))
     return found
+
+
+def organisation_ids(connection: Connection, user_id: str) -> list[str]:
+    """Where somebody is a member, the longest first, as far as a token tells."""
+    columns = members.c
+    there = (columns.user_id == user_id) & columns.until_utc.is_(None)
+    query = sa.select(columns.organisation_id).where(there).order_by(columns.since_utc)
+    return list(connection.execute(query.limit(TOLD_ORGANISATIONS_MAX)).scalars())
 
 
 def members_page(

@@ -67,6 +67,11 @@ subjects = st.one_of(
         client_id=st.sampled_from([None, "client", "web"]),
         scopes=_some(TOKEN_SCOPES, at_most=5),
         region=st.sampled_from([None, "NL", "BE"]),
+        amr=_some({"pwd", "otp", "mfa", "pop"}),
+        authenticated_at_utc=st.sampled_from(
+            [None, NOW, NOW - timedelta(minutes=15), NOW - timedelta(days=1)]
+        ),
+        organisations=_some({"clinic", "club"}),
         limits=st.frozensets(st.sampled_from(sorted(Role)), max_size=3).flatmap(
             lambda roles: st.tuples(
                 *[st.builds(RoleLimit, st.just(role), _classes) for role in sorted(roles)]
@@ -225,7 +230,10 @@ _lines = st.tuples(
     st.sampled_from(["*", "PUBLIC", "TRAINING", "CLINICAL", "TRAINING|CLINICAL"]),
     st.sampled_from(["*", "read", "write", "read|write"]),
     st.sampled_from(
-        ["always", "acr:2", "visible:friends", "purpose:TREAT", "not_owner", "consent_denies & acr:1"]
+        [
+            *("always", "acr:2", "visible:friends", "purpose:TREAT", "not_owner", "consent_denies & acr:1"),
+            *("amr:otp", "auth_time:15 & amr:pwd", "organisation:clinic", "organisation:club & auth_time:60"),
+        ]
     ),
     st.sampled_from(["full", "trimmed", "last_four", "deny"]),
 )
