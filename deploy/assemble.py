@@ -28,11 +28,19 @@ from datastores.events.port import Event
 from datastores.events.relay import Handler
 from datastores.lifecycle import opened
 from deploy.declines import count_declines
-from deploy.domains import NOBODY_ELSEWHERE, Elsewhere, Shared, audit_log_of, build_domains
+from deploy.domains import (
+    NOBODY_ELSEWHERE,
+    Elsewhere,
+    Shared,
+    accounts_ports,
+    audit_log_of,
+    build_domains,
+)
 from deploy.keys import kept_secret
 from deploy.schemas import migrate_all
 from deploy.settings import Settings
 from deploy.stores import Stores, stores_of
+from subgraphs.accounts.log_in import Accounts
 from subgraphs.accounts.passwords import Passwords
 from subgraphs.audit import events as audit_events
 from subgraphs.kit import Subgraph
@@ -71,6 +79,7 @@ class Platform:
     secrets: Callable[[str], bytes]
     training_ports: TrainingPorts
     subgraphs: Mapping[str, Subgraph[Any]]
+    accounts: Accounts
     now: Callable[[], datetime]
 
 
@@ -93,7 +102,6 @@ async def platform(
     stores = stores_of(settings)
     keys_folder = settings.keys_path
     secret = partial(kept_secret, keys_folder)
-    keys_folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     async with open_stores(settings, stores):
         keys = open_key_ring(keys_folder, clock=now)
         terms = TokenTerms(settings.issuer, settings.audience)
@@ -131,6 +139,7 @@ async def platform(
                     secrets=secret,
                     training_ports=built.training_ports,
                     subgraphs=built.subgraphs,
+                    accounts=accounts_ports(shared),
                     now=now,
                 )
             finally:

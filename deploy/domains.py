@@ -17,6 +17,7 @@ from deploy.stores import Stores
 from subgraphs.accounts import role_store
 from subgraphs.accounts import store as accounts_store
 from subgraphs.accounts import subgraph as accounts
+from subgraphs.accounts.log_in import Accounts
 from subgraphs.accounts.model import subject_of
 from subgraphs.accounts.passwords import Passwords
 from subgraphs.accounts.second_factor import SecondFactor
@@ -128,16 +129,10 @@ def _people(shared: Shared, cursors: CursorSigner) -> list[Subgraph[Any]]:
     rows = shared.stores.relational
     return [
         accounts.build(
-            relational=_trailed(shared, rows["accounts"]),
+            accounts_ports(shared),
             shown=_fenced(shared, rows["accounts"]),
-            outbox=shared.stores.events.outbox,
             authorizer=shared.authorizer,
-            tokens=shared.tokens,
-            passwords=shared.passwords,
-            second_factor=SecondFactor(shared.secret("second-factors")),
-            refresh_key=RefreshKey(shared.secret("refresh-tokens")),
             cursors=cursors,
-            now=shared.now,
         ),
         profiles.build(
             relational=_fenced(shared, rows["profiles"]),
@@ -150,6 +145,19 @@ def _people(shared: Shared, cursors: CursorSigner) -> list[Subgraph[Any]]:
             elsewhere=shared.elsewhere.knows,
         ),
     ]
+
+
+def accounts_ports(shared: Shared) -> Accounts:
+    """What accounts works with; its endpoints of OAuth with the same."""
+    return accounts.ports(
+        relational=_trailed(shared, shared.stores.relational["accounts"]),
+        outbox=shared.stores.events.outbox,
+        tokens=shared.tokens,
+        passwords=shared.passwords,
+        second_factor=SecondFactor(shared.secret("second-factors")),
+        refresh_key=RefreshKey(shared.secret("refresh-tokens")),
+        now=shared.now,
+    )
 
 
 def _trailed(shared: Shared, store: Store) -> Store:

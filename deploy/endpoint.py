@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from dataclasses import replace
 from pathlib import Path
 
 from starlette.applications import Starlette
@@ -13,6 +15,7 @@ from authz.classes import Role
 from authz.identity.subject import Subject
 from deploy.assemble import Platform
 from deploy.file_links import file_routes
+from deploy.oauth_routes import oauth_routes
 from deploy.refusals import ledger_of, records_refusals
 from deploy.settings import Settings
 from deploy.surroundings import Surroundings, surroundings
@@ -27,9 +30,16 @@ from router.hooks import HookedRouter, Hooks
 from router.operation.authorize import Rights
 from router.pipeline import Router
 from router.snapshot import snapshot_of
+from subgraphs.accounts.oauth.model import ClientDocuments, ClientKind, ClientRate, class_name
 
 PARTNER_COST_MAX = 1_000
-PARTNER_REQUESTS_PER_MINUTE_MAX = 600
+SERVICE_COST_MAX = 10_000
+REQUESTS_PER_MINUTE_MAX = {ClientRate.STANDARD: 600, ClientRate.RAISED: 3_000, ClientRate.BULK: 12_000}
+SAFELISTS = {
+    ClientDocuments.IDS: Safelist.IDS_ONLY,
+    ClientDocuments.TEXTS: Safelist.KNOWN_TEXTS,
+    ClientDocuments.ANY: Safelist.OFF,
+}
 PUBLISHED = Path(__file__).resolve().parents[1] / "schema" / "published"
 
 
@@ -40,23 +50,34 @@ def published_supergraph() -> str:
 
 def config_of(settings: Settings) -> RouterConfig:
     """The router's settings for this platform: each caller reads the schema that their rights can reach;
-    partners run registered documents alone, within a budget, and read no schema at all. Subgraphs of the
-    platform word their errors for clients, and mask their faults themselves: all of them are shown."""
-    partner = ClientClass(
-        roles=(Role.PARTNER.value,),
-        safelist=Safelist.IDS_ONLY,
-        introspection=False,
-        cost_max=PARTNER_COST_MAX,
-        requests_per_minute_max=PARTNER_REQUESTS_PER_MINUTE_MAX,
-    )
+    programs run what they were registered for, as often, within a budget, and read no schema at all.
+    Subgraphs of the platform word their errors for clients, and mask their faults themselves: all of them are
+    shown."""
     return RouterConfig(
         drain_ms_max=round(settings.drain_timeout_s * 1_000),
         introspection=True,
         introspection_by_caller=True,
         expose_subgraph_errors=True,
-        client_classes={"partner": partner},
+        client_classes=client_classes(),
         demand=DemandControl(mode=Demand.ENFORCE, measure_answers=False),
     )
+
+
+def client_classes() -> dict[str, ClientClass]:
+    """What holds for a program, by the class that its token names; a partner's token without any is of the
+    strictest."""
+    kinds = itertools.product(ClientKind, ClientDocuments, ClientRate)
+    found = {
+        class_name(kind, documents, rate): ClientClass(
+            safelist=SAFELISTS[documents],
+            introspection=False,
+            cost_max=PARTNER_COST_MAX if kind is ClientKind.PARTNER else SERVICE_COST_MAX,
+            requests_per_minute_max=REQUESTS_PER_MINUTE_MAX[rate],
+        )
+        for kind, documents, rate in kinds
+    }
+    strictest = found[class_name(ClientKind.PARTNER, ClientDocuments.IDS, ClientRate.STANDARD)]
+    return {**found, "partner": replace(strictest, roles=(Role.PARTNER.value,))}
 
 
 def router_of(platform: Platform, transport: SubgraphTransport | None = None) -> Router:
@@ -91,8 +112,8 @@ def endpoint(
     registered: Registered | None = None,
     around: Surroundings | None = None,
 ) -> Starlette:
-    """`/graphql`, `/health/*`, `/.well-known/jwks.json`; `/` leads to the explorer. `registered` are the
-    documents that clients may name by id; `around` is given where several processes serve.
+    """`/graphql`, `/health/*`, `/.well-known/jwks.json`, `/oauth/*`; `/` leads to the explorer. `registered`
+    are the documents that clients may name by id; `around` is given where several processes serve.
 
     Errors: AddressUnusable where the port of the metrics cannot be had.
     """
@@ -100,12 +121,14 @@ def endpoint(
     async def start(_: Request) -> Response:
         return RedirectResponse("/graphql")
 
-    around = around or surroundings(config_of(platform.settings), platform.settings)
+    config = config_of(platform.settings)
+    around = around or surroundings(config, platform.settings)
+    oauth = oauth_routes(platform, config.proxies)
     return build_app(
         router_of(platform, around.traced(transport) if transport else None),
         credentials=credentials_of(platform),
         background=around.background,
-        routes=(jwks_route(platform), *file_routes(platform), Route("/", start)),
+        routes=(jwks_route(platform), *oauth, *file_routes(platform), Route("/", start)),
         rates=around.rates,
         registered=registered,
     )

@@ -124,4 +124,4 @@ async def _is_revoked(subject: Subject, kept: KeptRevocations) -> bool:
     if subject.expires_at_utc is None:
         return True
     ended = {each.revoked_id for each in await kept.since(subject.expires_at_utc - TOKEN_LIFETIME)}
-    return not ended.isdisjoint({subject.session_id, subject.id})
+    return not ended.isdisjoint({subject.session_id, subject.client_id, subject.id})

@@ -126,5 +126,4 @@ def reader_by(url: str, key: CallKey, *, clock: Clock = now_utc) -> Read:
 
 
 def _payload(one: Revocation) -> Mapping[str, Any]:
-    name = "session_id" if one.kind == "session" else "subject_id"
-    return {name: one.revoked_id, "revoked_at_utc": one.revoked_at_utc.isoformat()}
+    return {f"{one.kind}_id": one.revoked_id, "revoked_at_utc": one.revoked_at_utc.isoformat()}

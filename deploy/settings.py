@@ -54,6 +54,8 @@ class Settings(BaseSettings):
     log_level: str = "warning"
     issuer: str = "https://stadion.local"
     audience: str = "stadion"
+    consent_url: str = ""
+    public_urls: tuple[str, ...] = ()
     relational_url: SecretStr | None = None
     vault_url: SecretStr | None = None
     vault_keys_url: SecretStr | None = None

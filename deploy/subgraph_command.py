@@ -50,6 +50,7 @@ async def _serve(name: str, listening: socket.socket, settings: Settings) -> Non
     from authz.identity.revocation import RevokedSessions
     from deploy.endpoint import config_of, jwks_route
     from deploy.file_links import file_routes
+    from deploy.oauth_routes import oauth_routes
     from deploy.offline import claimed_platform
     from deploy.revocations import revocations_route
     from deploy.stores import SUBGRAPHS
@@ -69,7 +70,9 @@ async def _serve(name: str, listening: socket.socket, settings: Settings) -> Non
         if name == "accounts":
             kept = KeptRevocations(running.stores.facts_rows, RevokedSessions())
             key = call_key(internal_secret(running))
+            proxies = config_of(settings).proxies
             app.router.routes += [jwks_route(running), revocations_route(kept, key)]
+            app.router.routes += oauth_routes(running, proxies)
         if name == "training":
             app.router.routes += file_routes(running)
         config = config_of(settings)

@@ -143,7 +143,10 @@ class ForeignIssuer:
 
 
 def class_of(subject: Subject, classes: Mapping[str, ClientClass]) -> tuple[str, ClientClass] | None:
-    """The first class that fits a caller, with its name; None where none does."""
+    """The class that a caller's token names, else the first that fits, with its name; None for no class."""
+    named = None if subject.client_class is None else classes.get(subject.client_class)
+    if named is not None and subject.client_class is not None:
+        return subject.client_class, named
     for name, one in classes.items():
         if subject.client_id in one.client_ids or not subject.roles.isdisjoint(one.roles):
             return name, one

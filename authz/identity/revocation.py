@@ -1,4 +1,7 @@
-"""Which sessions ended before their tokens did: a bounded set in memory, asked at every verification."""
+"""Which sessions ended before their tokens did: a bounded set in memory, asked at every verification.
+
+A session is a log-in, or what somebody let a client do. A client that is revoked ends with all of its tokens.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, TypeAlias, get_args
 
 from authz.errors import FactInvalid
 
@@ -14,23 +17,32 @@ TOPIC = "session.revoked"
 TOKEN_LIFETIME = timedelta(minutes=10)
 # Longer than a token by what two clocks may differ.
 KEPT_LONGER = timedelta(minutes=1)
+Kind: TypeAlias = Literal["session", "client", "subject"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+"""What an event may revoke, each named by its id's name; of several the first counts."""
 
 
 class Revocations(Protocol):
     """What a verifier asks; also what an open stream asks before each event."""
 
     def refuses(
-        self, *, session_id: str | None, subject_id: str, issued_at_utc: datetime, now: datetime
+        self,
+        *,
+        session_id: str | None,
+        subject_id: str,
+        issued_at_utc: datetime,
+        now: datetime,
+        client_id: str | None = None,
     ) -> bool:
-        """Whether a token of that session, issued then, is no longer to be believed."""
+        """Whether a token of that session and client, issued then, is no longer to be believed."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Revocation:
-    """A session that ended, or a subject whose tokens until then are refused."""
+    """A session that ended, or a subject or client whose tokens until then are refused."""
 
-    kind: Literal["session", "subject"]
+    kind: Kind
     revoked_id: str
     revoked_at_utc: datetime
 
@@ -41,12 +53,10 @@ def revocation_of(payload: Mapping[str, Any]) -> Revocation:
         at_utc = datetime.fromisoformat(payload["revoked_at_utc"])
     except (KeyError, TypeError, ValueError) as error:
         raise FactInvalid(f"an event of `{TOPIC}` lacks its time") from error
-    session_id, subject_id = payload.get("session_id"), payload.get("subject_id")
-    if at_utc.tzinfo is None or not (session_id or subject_id):
+    revoked = next(((kind, payload[f"{kind}_id"]) for kind in KINDS if payload.get(f"{kind}_id")), None)
+    if at_utc.tzinfo is None or revoked is None:
         raise FactInvalid(f"an event of `{TOPIC}` lacks its session, or the zone of its time")
-    if session_id:
-        return Revocation("session", str(session_id), at_utc)
-    return Revocation("subject", str(subject_id), at_utc)
+    return Revocation(revoked[0], str(revoked[1]), at_utc)
 
 
 class RevokedSessions:
@@ -74,7 +84,7 @@ class RevokedSessions:
         self._remember(("subject", subject_id), at_utc)
 
     def apply_event(self, payload: Mapping[str, Any]) -> None:
-        """Take one event: `session_id` or `subject_id`, and `revoked_at_utc` in ISO 8601.
+        """Take one event: `session_id`, `client_id` or `subject_id`, and `revoked_at_utc` in ISO 8601.
 
         Errors: FactInvalid.
         """
@@ -85,16 +95,27 @@ class RevokedSessions:
         self._remember((revocation.kind, revocation.revoked_id), revocation.revoked_at_utc)
 
     def refuses(
-        self, *, session_id: str | None, subject_id: str, issued_at_utc: datetime, now: datetime
+        self,
+        *,
+        session_id: str | None,
+        subject_id: str,
+        issued_at_utc: datetime,
+        now: datetime,
+        client_id: str | None = None,
     ) -> bool:
-        """Whether a token of that session, issued then, is no longer to be believed."""
+        """Whether a token of that session and client, issued then, is no longer to be believed."""
         self._forget(now)
         if issued_at_utc < self._refused_before:
             return True
         if session_id is not None and ("session", session_id) in self._revoked_at:
             return True
+        if client_id is not None and self._until("client", client_id, issued_at_utc):
+            return True
+        return self._until("subject", subject_id, issued_at_utc)
+
+    def _until(self, kind: Kind, revoked_id: str, issued_at_utc: datetime) -> bool:
         # Tokens count whole seconds: one issued in the second of the revocation is refused too.
-        revoked_at = self._revoked_at.get(("subject", subject_id))
+        revoked_at = self._revoked_at.get((kind, revoked_id))
         return revoked_at is not None and issued_at_utc <= revoked_at
 
     def _remember(self, entry: tuple[str, str], at_utc: datetime) -> None:

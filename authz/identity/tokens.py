@@ -125,6 +125,14 @@ class TokenIssuer:
             raise ValueError(f"an access token may have {TOKEN_BYTES_MAX} bytes; grant fewer scopes")
         return token
 
+    def told(self, subject: Subject) -> dict[str, Any]:
+        """What the token of a subject, as a verifier has found it, says besides who issued it."""
+        if subject.expires_at_utc is None:
+            raise ValueError("only the subject of a token has what it says")
+        expires_at = int(subject.expires_at_utc.timestamp())
+        issued_at = expires_at - int(self._terms.lifetime.total_seconds())
+        return {"aud": self._terms.audience, "iat": issued_at, "exp": expires_at, **claims_of(subject)}
+
 
 class TokenVerifier:
     """Turns an access token into a Subject, or refuses it with one constant error."""
@@ -166,7 +174,7 @@ class TokenVerifier:
         if subject.expires_at_utc is None or subject.expires_at_utc <= now:
             return False
         issued_at = subject.expires_at_utc - self._terms.lifetime
-        return not self._refused(subject.session_id, subject.id, issued_at, now)
+        return not self._refused(subject, subject.id, issued_at, now)
 
     def _proven_claims(self, token: str) -> Mapping[str, Any]:
         foreign = self._terms.foreign
@@ -212,13 +220,17 @@ class TokenVerifier:
             if now < instant(claims.get("nbf", claims["iat"])) - terms.clock_skew:
                 raise ValueError
             subject = _foreign_subject(claims, terms.foreign, expires_at)
-        if subject.id is None or self._refused(subject.session_id, subject.id, issued_at, now):
+        if subject.id is None or self._refused(subject, subject.id, issued_at, now):
             raise ValueError
         return subject
 
-    def _refused(self, session_id: str | None, subject_id: str, issued_at: datetime, now: datetime) -> bool:
+    def _refused(self, subject: Subject, subject_id: str, issued_at: datetime, now: datetime) -> bool:
         return self._revocations is not None and self._revocations.refuses(
-            session_id=session_id, subject_id=subject_id, issued_at_utc=issued_at, now=now
+            session_id=subject.session_id,
+            subject_id=subject_id,
+            issued_at_utc=issued_at,
+            now=now,
+            client_id=subject.client_id,
         )
 
 

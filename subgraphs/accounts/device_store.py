@@ -14,8 +14,8 @@ from sqlalchemy import Connection, Row
 from datastores.relational.columns import insert
 from subgraphs.accounts.tables import devices, sessions, used_proofs
 
-PROOFS_KEPT = timedelta(minutes=5)
-"""Longer than a proof is good for."""
+PROOFS_KEPT = timedelta(minutes=15)
+"""Longer than a proof, or a client's assertion, is good for."""
 
 
 class DeviceState(StrEnum):

@@ -12,6 +12,8 @@ from strawberry.types.info import Info
 from authz.classes import Action, DataClass, Role
 from subgraphs.accounts import device_store, model, role_store
 from subgraphs.accounts.log_in import Accounts
+from subgraphs.accounts.oauth import model as oauth_model
+from subgraphs.accounts.oauth.entities import ApiClient
 from subgraphs.accounts.role_scopes import RoleScope
 from subgraphs.kit import CursorSigner, RequestContext, classified, resolved
 
@@ -38,6 +40,8 @@ class AccountsContext(RequestContext):
     organisations: DataLoader[str, role_store.Organisation | None]
     memberships: DataLoader[str, list[role_store.Organisation] | None]
     devices: DataLoader[str, list[device_store.Device] | None]
+    clients: DataLoader[str, oauth_model.ApiClient | None]
+    authorizations: DataLoader[str, list[oauth_model.Authorization] | None]
 
     @property
     def origin(self) -> str:
@@ -187,6 +191,39 @@ class Session:
         )
 
 
+@classified(DataClass.SECURITY)
+@strawberry.type(description="What somebody lets a program do for them.")
+class Authorization:
+    """One authorization of the caller's."""
+
+    owner_id: strawberry.Private[str]
+    client_id: strawberry.Private[str]
+    id: strawberry.ID = strawberry.field(directives=[classified(DataClass.PUBLIC)])
+    scopes: list[str] | None
+    created_at: dt.datetime | None
+    last_used_at: dt.datetime | None
+    expires_at: dt.datetime | None
+
+    @resolved()
+    async def client(self, info: AccountsInfo) -> ApiClient | None:
+        """Which program."""
+        found = await info.context.clients.load(self.client_id)
+        return None if found is None else ApiClient.of(found)
+
+    @classmethod
+    def of(cls, row: oauth_model.Authorization) -> Authorization:
+        """The GraphQL object of a row."""
+        return cls(
+            owner_id=row.user_id or "",
+            client_id=row.client_id,
+            id=strawberry.ID(row.id),
+            scopes=sorted(row.scopes),
+            created_at=row.created_at_utc,
+            last_used_at=row.last_used_at_utc,
+            expires_at=row.expires_at_utc,
+        )
+
+
 @ACCOUNT
 @strawberry.federation.type(keys=["id"], description="Somebody with an account.")
 class User:
@@ -244,6 +281,12 @@ class User:
         """This user's registered devices, newest first."""
         found = await info.context.devices.load(str(self.id))
         return [Device.of(each) for each in found or []]
+
+    @resolved(classified(DataClass.SECURITY))
+    async def authorizations(self, info: AccountsInfo) -> list[Authorization] | None:
+        """What this user lets programs do for them, newest first."""
+        found = await info.context.authorizations.load(str(self.id))
+        return [Authorization.of(each) for each in found or []]
 
     @resolved(classified(DataClass.SECURITY))
     async def second_factor(self, info: AccountsInfo) -> bool | None:

@@ -12,6 +12,7 @@ from authz.classes import Role
 from subgraphs.accounts import device_store, events, role_store, sessions, store
 from subgraphs.accounts.log_in import Accounts, proven_now
 from subgraphs.accounts.model import RuleBroken
+from subgraphs.accounts.oauth import authorization_store
 
 
 async def erase(accounts: Accounts, user_id: str, *, password: str, otp: str | None) -> None:
@@ -28,13 +29,18 @@ async def erase(accounts: Accounts, user_id: str, *, password: str, otp: str | N
             store.forget_failures(connection, login)
         role_store.forget_member(connection, user_id)
         device_store.forget_person(connection, user_id)
+        let_in = authorization_store.going_ids(connection, user_id=user_id)
+        authorization_store.forget_person(connection, user_id)
         store.delete_user(connection, user_id)
         if administered and not store.count_in_force(connection, Role.ADMINISTRATOR, now=now):
             raise RuleBroken("LAST_ADMINISTRATOR", "id", "the last administrator stays: appoint another one")
         accounts.outbox.append(
             connection,
             [
-                *(events.session_revoked(user_id, id_, reason="erased", at_utc=now) for id_ in ended),
+                *(
+                    events.session_revoked(user_id, id_, reason="erased", at_utc=now)
+                    for id_ in [*ended, *let_in]
+                ),
                 events.tokens_revoked(user_id, reason="erased", at_utc=now),
                 events.user_erased(user_id, at_utc=now),
             ],

@@ -50,6 +50,12 @@ def tokens_revoked(user_id: str, *, reason: str, at_utc: datetime) -> Event:
     return new_event(SESSION_REVOKED, key=user_id, payload=payload, at_utc=at_utc)
 
 
+def client_revoked(client_id: str, *, reason: str, at_utc: datetime) -> Event:
+    """Access tokens of a client until now, whoever it acts for, are no longer to be believed."""
+    payload = {"client_id": client_id, "reason": reason, "revoked_at_utc": at_utc.isoformat()}
+    return new_event(SESSION_REVOKED, key=client_id, payload=payload, at_utc=at_utc)
+
+
 def user_erased(user_id: str, *, at_utc: datetime) -> Event:
     """Nothing of this person is to be kept: every domain shreds or deletes what it holds."""
     payload = {"user_id": user_id, "erased_at_utc": at_utc.isoformat()}

@@ -114,7 +114,7 @@ def rotate(
     connection: Connection, key: RefreshKey, token: str, *, request_id: str | None, now: datetime
 ) -> Rotated | tuple[Refusal, Session | None]:
     """The successor of `token`, or why there is none. With REUSED the session has been ended here."""
-    parsed = _parsed(token)
+    parsed = parsed_token(token)
     if parsed is None:
         return Refusal.UNKNOWN, None
     session_id, counter = parsed
@@ -229,7 +229,8 @@ def forget_ended(connection: Connection, user_id: str, *, now: datetime) -> None
     connection.execute(sa.delete(sessions).where(sessions.c.user_id == user_id, over))
 
 
-def _parsed(token: str) -> tuple[str, int] | None:
+def parsed_token(token: str) -> tuple[str, int] | None:
+    """The id and the number that a refresh token says of itself; None for what is none."""
     parts = token.split(".") if len(token) <= TOKEN_CHARACTERS_MAX else []
     if len(parts) != 4 or parts[0] != "st1" or not parts[2].isascii() or not parts[2].isdigit():
         return None

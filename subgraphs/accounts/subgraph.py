@@ -17,8 +17,9 @@ from datastores.relational.port import Relational
 from subgraphs.accounts import device_store, role_store, sessions, store
 from subgraphs.accounts.entities import AccountsContext, User
 from subgraphs.accounts.log_in import Accounts
+from subgraphs.accounts.oauth import authorization_store, client_store
+from subgraphs.accounts.oauth.graph import Mutation, Query
 from subgraphs.accounts.passwords import Passwords
-from subgraphs.accounts.role_graph import Mutation, Query
 from subgraphs.accounts.second_factor import SecondFactor
 from subgraphs.accounts.sessions import RefreshKey
 from subgraphs.kit import CursorSigner, Subgraph, row_loader
@@ -36,24 +37,20 @@ async def prepare(relational: Relational) -> None:
     await prepare_outbox(relational)
 
 
-def build(
+def ports(
     *,
     relational: Relational,
-    shown: Relational | None = None,
     outbox: Outbox,
-    authorizer: AuthorizesRequests,
     tokens: TokenIssuer,
     passwords: Passwords,
     second_factor: SecondFactor,
     refresh_key: RefreshKey,
-    cursors: CursorSigner,
     now: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC),
     token_lifetime: timedelta = TOKEN_LIFETIME,
-) -> Subgraph[AccountsContext]:
-    """The subgraph. `tokens` signs what the router verifies; `token_lifetime` is what its terms say. `shown`
-    are the same rows behind the fence around requests, for what they are shown."""
-    seen = shown or relational
-    accounts = Accounts(
+) -> Accounts:
+    """What the subgraph, and whoever serves the endpoints of OAuth beside it, work with. `tokens` signs what
+    the router verifies; `token_lifetime` is what its terms say."""
+    return Accounts(
         relational=relational,
         outbox=outbox,
         passwords=passwords,
@@ -63,6 +60,18 @@ def build(
         token_lifetime=token_lifetime,
         now=now,
     )
+
+
+def build(
+    accounts: Accounts,
+    *,
+    shown: Relational | None = None,
+    authorizer: AuthorizesRequests,
+    cursors: CursorSigner,
+) -> Subgraph[AccountsContext]:
+    """The subgraph. `shown` are the same rows behind the fence around requests, for what they are shown."""
+    relational, now = accounts.relational, accounts.now
+    seen = shown or relational
 
     def context(subject: Subject, decisions: Decides) -> AccountsContext:
         return AccountsContext(
@@ -78,6 +87,10 @@ def build(
             organisations=row_loader(seen, role_store.organisations_by_id),
             memberships=row_loader(seen, role_store.organisations_of),
             devices=row_loader(seen, device_store.of_users),
+            clients=row_loader(relational, client_store.by_ids),
+            authorizations=row_loader(
+                relational, lambda c, ids: authorization_store.of_users(c, ids, now=now())
+            ),
         )
 
     return Subgraph(

@@ -19,8 +19,9 @@ from authz.classes import Role
 from authz.identity.keys import open_key_ring
 from authz.identity.subject import Subject
 from authz.identity.tokens import TokenIssuer, TokenTerms
-from deploy.endpoint import PARTNER_COST_MAX, PARTNER_REQUESTS_PER_MINUTE_MAX
+from deploy.endpoint import PARTNER_COST_MAX, REQUESTS_PER_MINUTE_MAX
 from deploy.settings import Settings
+from subgraphs.accounts.oauth.model import ClientRate
 from tests.kit_platform.process import Running, stadion_up
 
 pytestmark = pytest.mark.timeout(120)
@@ -141,7 +142,7 @@ async def test_a_document_that_is_registered_later_runs_without_a_restart(partne
 
 
 def test_a_partner_asks_so_often_and_no_more(partner: Partner) -> None:
-    assert PARTNER_REQUESTS_PER_MINUTE_MAX == 600
+    assert REQUESTS_PER_MINUTE_MAX[ClientRate.STANDARD] == 600
     for _ in range(3_000):
         answer = partner.post({"documentId": "who"})
         if answer.status_code != 200:

@@ -20,11 +20,12 @@ from datastores.events.port import Event
 from datastores.relational.port import Relational
 from subgraphs.accounts import store
 from subgraphs.accounts.entities import AccountsContext
+from subgraphs.accounts.log_in import Accounts
 from subgraphs.accounts.model import SELF_SERVICE_ROLES
 from subgraphs.accounts.passwords import CHEAPEST, Passwords
 from subgraphs.accounts.second_factor import SecondFactor
 from subgraphs.accounts.sessions import RefreshKey
-from subgraphs.accounts.subgraph import build, prepare
+from subgraphs.accounts.subgraph import build, ports, prepare
 from subgraphs.kit import CursorSigner, Subgraph
 from subgraphs.kit.row_fence import FencedRows
 
@@ -46,6 +47,7 @@ class World:
 
     relational: Relational
     subgraph: Subgraph[AccountsContext]
+    accounts: Accounts
     passwords: Passwords
     second_factor: SecondFactor
     verifier: TokenVerifier
@@ -143,20 +145,23 @@ async def open_world(relational: Relational, *, prepared: bool = False) -> World
     revoked = RevokedSessions()
     passwords = Passwords(cost=CHEAPEST)
     second_factor = SecondFactor(b"f" * 32)
-    subgraph = build(
+    accounts = ports(
         relational=relational,
-        shown=cast(Relational, FencedRows(relational)),
         outbox=RelationalOutbox(),
-        authorizer=Authorizer(facts, clock=now),
         tokens=TokenIssuer(TERMS, keys, clock=now),
         passwords=passwords,
         second_factor=second_factor,
         refresh_key=RefreshKey(b"r" * 32),
-        cursors=CursorSigner(b"c" * 32),
         now=now,
     )
+    subgraph = build(
+        accounts,
+        shown=cast(Relational, FencedRows(relational)),
+        authorizer=Authorizer(facts, clock=now),
+        cursors=CursorSigner(b"c" * 32),
+    )
     verifier = TokenVerifier(TERMS, keys, revocations=revoked, clock=now)
-    return World(relational, subgraph, passwords, second_factor, verifier, revoked, clock, facts)
+    return World(relational, subgraph, accounts, passwords, second_factor, verifier, revoked, clock, facts)
 
 
 def stepped_down(subject: Subject) -> Subject:
