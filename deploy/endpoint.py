@@ -54,6 +54,7 @@ def config_of(settings: Settings) -> RouterConfig:
     Subgraphs of the platform word their errors for clients, and mask their faults themselves: all of them are
     shown."""
     return RouterConfig(
+        public_urls=settings.public_urls,
         drain_ms_max=round(settings.drain_timeout_s * 1_000),
         introspection=True,
         introspection_by_caller=True,

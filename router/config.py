@@ -203,6 +203,10 @@ class RouterConfig:
         "apollo-require-preflight",
         "x-apollo-operation-name",
     )
+    public_urls: Annotated[
+        tuple[str, ...],
+        "where clients reach `/graphql`, as proofs of keys name it; none: the port itself",
+    ] = ()
     require_client_name: Annotated[bool, "refuse requests without a header that names the client"] = False
     require_operation_name: Annotated[bool, "refuse operations without a name"] = False
     override_labels: Annotated[tuple[str, ...], "labels of `@override` that are on"] = ()

@@ -20,7 +20,7 @@ def claims_of(subject: Subject) -> dict[str, Any]:
 
     Source: RFC 9068 §2.2, RFC 8176 for `amr`, RFC 9449 §6.1 for `cnf`.
     """
-    authenticated_at, thumbprint = subject.authenticated_at_utc, subject.key_thumbprint
+    authenticated_at, key = subject.authenticated_at_utc, subject.key_thumbprint
     claims: dict[str, Any] = {
         "sub": subject.id,
         "roles": sorted(subject.roles),
@@ -35,7 +35,7 @@ def claims_of(subject: Subject) -> dict[str, Any]:
         "region": subject.region,
         "device": subject.device,
         "limits": limits_claim(subject.limits),
-        "cnf": None if thumbprint is None else {THUMBPRINT_CLAIM: thumbprint},
+        "cnf": None if key is None else {THUMBPRINT_CLAIM: key},
     }
     return {name: value for name, value in claims.items() if value is not None}
 
@@ -60,7 +60,7 @@ def subject_from_claims(claims: Mapping[str, Any], *, expires_at_utc: datetime |
         device=optional_text(claims.get("device")),
         expires_at_utc=expires_at_utc,
         limits=_limits(claims.get("limits", {})),
-        key_thumbprint=_thumbprint(claims.get("cnf")),
+        key_thumbprint=thumbprint(claims.get("cnf")),
     )
 
 
@@ -95,8 +95,9 @@ def texts(value: object) -> list[str]:
     return [text(item) for item in value]
 
 
-def _thumbprint(claim: object) -> str | None:
-    """A token that is bound to a key in a way that is not known here must not pass as one that is not."""
+def thumbprint(claim: object) -> str | None:
+    """The key that the claim `cnf` names. A token that is bound in a way that is not known here must not pass
+    as one that is not.  Errors: TypeError."""
     if claim is None:
         return None
     if not isinstance(claim, dict) or claim.keys() != {THUMBPRINT_CLAIM}:

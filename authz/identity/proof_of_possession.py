@@ -27,7 +27,8 @@ SCHEME = "dpop"
 HEADER_NAME = "dpop"
 ALGORITHMS = ("ES256", "Ed25519")
 PROOF_BYTES_MAX = 4_096
-PROOF_AGE_S_MAX = 60
+PROOF_AGE_S_MAX = 50
+"""With the skew less than the minute for which one is remembered."""
 CLOCK_SKEW_S = 5
 JTI_CHARACTERS_MIN = 8
 JTI_CHARACTERS_MAX = 200

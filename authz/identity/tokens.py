@@ -18,7 +18,15 @@ from joserfc.jws import JWSRegistry
 
 from authz.classes import Role
 from authz.errors import InvalidToken
-from authz.identity.claims import claims_of, instant, optional_text, subject_from_claims, text, texts
+from authz.identity.claims import (
+    claims_of,
+    instant,
+    optional_text,
+    subject_from_claims,
+    text,
+    texts,
+    thumbprint,
+)
 from authz.identity.keys import (
     OWN_ALGORITHMS,
     Clock,
@@ -243,6 +251,7 @@ def _foreign_subject(claims: Mapping[str, Any], foreign: ForeignTerms, expires_a
         client_id=optional_text(claims.get("client_id", claims.get("azp"))),
         scopes=frozenset(texts(scopes) if isinstance(scopes, list) else text(scopes or " ").split()),
         expires_at_utc=expires_at,
+        key_thumbprint=thumbprint(claims.get("cnf")),
     )
 
 

@@ -1,4 +1,4 @@
-"""Credentials: the bearer token of a request or a connection → the Subject who asks."""
+"""Credentials: the token of a request or a connection → the Subject who asks."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TypeAlias
 
 from authz.errors import InvalidToken
 from authz.identity.keys import now_utc
+from authz.identity.proof_of_possession import SCHEME
 from authz.identity.subject import ANONYMOUS, Subject
 from router.errors import ClientError
 
@@ -29,17 +30,22 @@ class Credentials:
     async def subject_of(self, authorization: str | None) -> Subject:
         """The caller of an `Authorization` header, anonymous without one.
 
-        Errors: AUTH_ERROR (401) without detail for anything but a good bearer token.
+        A subject with a `key_thumbprint` has still to prove that key.
+        Errors: AUTH_ERROR (401) without detail for anything but a good token.
         """
         if self.authenticate is None or authorization is None:
             return ANONYMOUS
         scheme, _, token = authorization.partition(" ")
-        if scheme.lower() != "bearer" or not token.strip():
+        bound = scheme.lower() == SCHEME
+        if (not bound and scheme.lower() != "bearer") or not token.strip():
             raise refused()
         try:
-            return await self.authenticate(token.strip())
+            subject = await self.authenticate(token.strip())
         except InvalidToken:
             raise refused() from None
+        if bound and subject.key_thumbprint is None:
+            raise refused()
+        return subject
 
     def stands(self, subject: Subject) -> bool:
         """Whether a stream of this caller may go on: not expired, not revoked."""

@@ -14,6 +14,7 @@ from router.admission import ClientClass, Safelist, class_of
 from router.config import RouterConfig
 from router.edge.addresses import Addresses
 from router.edge.credentials import Credentials
+from router.edge.possession import Possessions
 from router.edge.rate import Rate
 from router.errors import ClientError
 from router.operation.model import OperationKind
@@ -32,10 +33,13 @@ class Door:
     credentials: Credentials
     addresses: Addresses
     rate: Rate
+    possessions: Possessions
 
     async def caller(self, authorization: str | None, scope: Scope, headers: Mapping[str, str]) -> Subject:
         """Who asks, with the address that they ask from. Errors: AUTH_ERROR."""
         subject = await self.credentials.subject_of(authorization)
+        if subject.key_thumbprint is not None and authorization is not None:
+            await self.possessions.check(subject.key_thumbprint, authorization, scope, headers)
         address = self.addresses.of(scope, headers)
         if address is None:
             return subject

@@ -12,6 +12,7 @@ from router.edge.door import Door
 from router.edge.drain import Drain
 from router.edge.feeds import Feeds
 from router.edge.persisted import PersistedDocuments, Registered
+from router.edge.possession import Possessions
 from router.edge.rate import Rate, SharedRates
 from router.edge.sharing import SharedQueries
 from router.edge.streams import Watch
@@ -65,7 +66,13 @@ def parts_of(
         drain=drain,
         watch=watch,
         feeds=Feeds(watch, config.streams, shared=config.shared_queries),
-        door=Door(config, credentials, Addresses(config.proxies), Rate(config.rate, shared=rates)),
+        door=Door(
+            config,
+            credentials,
+            Addresses(config.proxies),
+            Rate(config.rate, shared=rates),
+            Possessions(config.public_urls, shared=rates, clock=credentials.now),
+        ),
         # what a subgraph tells one caller in a header is no other's to get
         shared=SharedQueries(on=config.shared_queries and not config.subgraphs.returns_personal),
         persisted=PersistedDocuments(

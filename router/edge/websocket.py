@@ -16,6 +16,7 @@ import orjson
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
+from authz.identity.proof_of_possession import HEADER_NAME
 from authz.identity.subject import Subject
 from router.edge.answers import Answer, answer_of_failure
 from router.edge.dialects import Dialect, dialect_of
@@ -206,7 +207,8 @@ class _Connection:
         if authorization is not None and self.forwarding.takes("authorization"):
             self.headers["authorization"] = authorization
         try:
-            self.subject = await self.parts.door.caller(authorization, self.socket.scope, self.socket.headers)
+            headers = _with_proof(self.socket.headers, payload)
+            self.subject = await self.parts.door.caller(authorization, self.socket.scope, headers)
             self.parts.door.check_client({**self.socket.headers, **_texts(payload)})
         except ClientError:
             raise Closing(Close.FORBIDDEN, "Forbidden") from None
@@ -332,6 +334,13 @@ class _Connection:
         if (abort := self.socket.scope.get(ABORT)) is not None:
             abort()
         self.end(Close.TRY_AGAIN_LATER, "The client reads too slowly")
+
+
+def _with_proof(headers: Mapping[str, str], payload: Mapping[str, Any]) -> Mapping[str, str]:
+    """The headers with the proof of a token's key that came in the message: a browser sends none of its own
+    with a WebSocket."""
+    proofs = [value for name, value in payload.items() if name.lower() == HEADER_NAME]
+    return {**headers, HEADER_NAME: proofs[0]} if proofs and isinstance(proofs[0], str) else headers
 
 
 def _authorization(payload: Mapping[str, Any]) -> str | None:

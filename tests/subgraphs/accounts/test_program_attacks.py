@@ -267,7 +267,7 @@ async def test_a_proof_at_the_token_endpoint_is_for_this_request_and_for_once(wo
         holder.prove("GET", url, now_s),
         holder.prove("POST", f"{BASE}/revoke", now_s),
         holder.prove("POST", "https://evil.test/oauth/token", now_s),
-        holder.prove("POST", url, now_s - 61),
+        holder.prove("POST", url, now_s - 51),
         holder.prove("POST", url, now_s + 6),
         holder.prove("POST", url, now_s, jti="short"),
         holder.prove("POST", url, now_s, jti=None),
