@@ -66,6 +66,12 @@ class HttpLimits:
     batch_operations_max: Annotated[int, "operations in one list; 0 refuses lists"] = 0
     in_flight_max: Annotated[int, "requests under way; more get 503"] = 2_000
     compressed_bytes_min: Annotated[int, "bytes from which on an answer is compressed"] = 1_024
+    first_request_wait_ms_max: Annotated[
+        int, "milliseconds for which a stopping router waits for a connection's first request"
+    ] = 2_000
+    next_request_wait_ms_max: Annotated[
+        int, "milliseconds for which it waits for one more request of a connection that was kept alive"
+    ] = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -32,7 +32,7 @@ requests_duration_s = instruments.distribution(
 )
 overhead_s = instruments.distribution(
     "stadion.router.overhead",
-    "a request answered whole, less its waiting for subgraphs and for the body: the router's part",
+    "a request or a socket's operation answered whole, less its waiting for subgraphs and for the body",
     unit="s",
     bounds=OVERHEAD_BUCKETS,
 )

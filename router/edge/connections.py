@@ -9,32 +9,30 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any
 from weakref import WeakSet
 
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.http11 import Request
 
+from router.config import HttpLimits
 from router.edge.quick_http import ABORT, LEFT, QuickProtocol
-
-FIRST_REQUEST_S: Final = 2.0
-"""How long a stopping process waits for the first request of a connection."""
-NEXT_REQUEST_S: Final = 0.5
-"""How long it waits for a further request of a connection that was kept alive."""
 
 
 class Connections:
     """Whether the server stops, and which connections are not made yet (TLS). One a server."""
 
-    def __init__(self) -> None:
+    def __init__(self, limits: HttpLimits) -> None:
+        self.first_wait_s = limits.first_request_wait_ms_max / 1_000
+        self.next_wait_s = limits.next_request_wait_ms_max / 1_000
         self.stopping = False
         self.accepted: WeakSet[ClientConnection] = WeakSet()
 
     async def made(self) -> None:
         """Return once those that were accepted are made, or have had the time for it."""
         loop = asyncio.get_running_loop()
-        until_s = loop.time() + FIRST_REQUEST_S
+        until_s = loop.time() + self.first_wait_s
         while self.accepted and loop.time() < until_s:  # noqa: ASYNC110  # some may never be made
             await asyncio.sleep(0.005)
 
@@ -139,7 +137,7 @@ class ClientConnection(QuickProtocol):
 
     def _patience_s(self) -> float:
         latest: Any = self.cycle
-        return FIRST_REQUEST_S if latest is None else NEXT_REQUEST_S
+        return self._all.first_wait_s if latest is None else self._all.next_wait_s
 
 
 class ClientSocket(WebSocketsSansIOProtocol):

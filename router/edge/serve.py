@@ -124,7 +124,7 @@ def draining_server(
     one request more on each, all within `drain_ms_max`. A `shared` socket is another process's, too: that
     one goes on with new connections, or refuses them. Errors: CertificateUnusable.
     """
-    connections = Connections()
+    connections = Connections(config.http)
     protocol: Any = partial(ClientConnection, connections=connections)
     tls = ListenerTls(config.tls) if config.tls.certificate_file else None
     settings = uvicorn.Config(

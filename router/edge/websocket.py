@@ -6,6 +6,7 @@ Source: the GraphQL over WebSocket protocol; `dialects.py` has its two subprotoc
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import ExitStack, aclosing, nullcontext, suppress
 from dataclasses import dataclass, field
@@ -34,7 +35,16 @@ from router.execution import GraphQLResponse, IncrementalFormat
 from router.operation.model import OperationKind
 from router.pipeline import GraphQLRequest
 from router.snapshot import Document, Snapshot
-from router.telemetry import dropped_count, request_trace_id, trace_id_of
+from router.telemetry import (
+    Waiting,
+    dropped_count,
+    overhead_s,
+    request_trace_id,
+    request_waiting,
+    trace_id_of,
+)
+
+_overhead = overhead_s.series({})
 
 
 class Close(IntEnum):
@@ -245,14 +255,18 @@ class _Connection:
     async def _run(self, id_: str, request: GraphQLRequest, subject: Subject, *, full: bool) -> None:
         """One operation from `subscribe` to `complete` or `error`. Its id is free again afterwards."""
         failure: Exception | None = None
+        began_s, waiting = time.perf_counter(), Waiting()
+        request_waiting.set(waiting)
         request_trace_id.set(trace_id_of(self.socket.headers.get("traceparent")))
         try:
             if full:
                 raise overloaded()
             await self.parts.door.count(subject)
             async with aclosing(self._responses(request, subject)) as texts:
-                async for text in texts:
+                async for text, is_whole in texts:
                     await self._send_next(id_, text)
+                    if is_whole:
+                        _overhead(time.perf_counter() - began_s - waiting.total_s)
         except Exception as raised:
             failure = raised
         if self.operations.get(id_) is asyncio.current_task():
@@ -269,8 +283,10 @@ class _Connection:
         if answer.code == expired().code:
             self.end(Close.FORBIDDEN, "Forbidden")
 
-    async def _responses(self, request: GraphQLRequest, subject: Subject) -> AsyncGenerator[bytes]:
-        """Each response as JSON."""
+    async def _responses(
+        self, request: GraphQLRequest, subject: Subject
+    ) -> AsyncGenerator[tuple[bytes, bool]]:
+        """Each response as JSON, and whether it is the whole answer."""
         if self.parts.router.on_request is not None:
             request = await self.parts.router.on_request(request, subject)
         door = self.parts.door
@@ -282,13 +298,13 @@ class _Connection:
         if document.kind is not OperationKind.SUBSCRIPTION:
             async with aclosing(self._answers(request, document, subject, graph)) as parts:
                 async for response in parts:
-                    yield orjson.dumps(response.body())
+                    yield orjson.dumps(response.body()), not document.defers
             return
         source = await self.parts.router.events(request, document, subject, graph)
         reading = self.parts.feeds.reading(source, request, subject, graph)
         async with aclosing(reading):
             while (event := await reading.next()) is not None:
-                yield event.answer.text()
+                yield event.answer.text(), False
 
     async def _answers(
         self, request: GraphQLRequest, document: Document, subject: Subject, graph: Snapshot

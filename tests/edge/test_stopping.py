@@ -16,7 +16,7 @@ import pytest
 import uvicorn
 
 from router.admission import ServerTls
-from router.config import RouterConfig
+from router.config import HttpLimits, RouterConfig
 from router.edge.app import build_app
 from router.edge.drain import Drain
 from router.edge.serve import draining_server, listen
@@ -188,10 +188,9 @@ async def test_a_request_that_comes_in_pieces_while_the_router_stops_is_answered
         assert await client.has_ended()
 
 
-async def test_connections_that_stay_silent_are_ended(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("router.edge.connections.FIRST_REQUEST_S", 0.05)
-    monkeypatch.setattr("router.edge.connections.NEXT_REQUEST_S", 0.05)
-    async with stoppable() as it:
+async def test_connections_that_stay_silent_are_ended() -> None:
+    limits = HttpLimits(first_request_wait_ms_max=50, next_request_wait_ms_max=50)
+    async with stoppable(RouterConfig(http=limits)) as it:
         fresh, kept = await it.open(), await it.open()
         await kept.ask()
         await it.stop()

@@ -18,6 +18,7 @@ import pytest
 from aiohttp import web
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from prometheus_client.parser import text_string_to_metric_families
+from websockets.asyncio.client import connect
 
 from authz.errors import InvalidToken
 from authz.identity.subject import Subject
@@ -271,7 +272,7 @@ async def test_the_routers_own_part_of_a_request_is_told_without_its_waiting(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     clock, hall = Clock(), Hall()
-    for module in ("router.telemetry", "router.edge.http"):
+    for module in ("router.telemetry", "router.edge.http", "router.edge.websocket"):
         monkeypatch.setattr(f"{module}.time", clock)
     transport = Slowly(clock, hall)
     took_s = telemetry.requests_duration_s.values
@@ -299,6 +300,17 @@ async def test_the_routers_own_part_of_a_request_is_told_without_its_waiting(
             await it.read()
         assert recorded(telemetry.overhead_s)[0] - after[0] == 1
         assert recorded(telemetry.overhead_s)[1] - after[1] == pytest.approx(0.25)
+        before = recorded(telemetry.overhead_s)
+        async with connect(router.socket_url, subprotocols=["graphql-transport-ws"]) as socket:
+            await socket.send('{"type":"connection_init"}')
+            for number, text in enumerate(("{ hello }", "subscription { count(to: 2) }")):
+                payload = {"query": text}
+                await socket.send(json.dumps({"id": str(number), "type": "subscribe", "payload": payload}))
+                while json.loads(await socket.recv())["type"] != "complete":
+                    pass
+        # of a socket's operations those alone that are answered whole
+        assert recorded(telemetry.overhead_s)[0] - before[0] == 1
+        assert recorded(telemetry.overhead_s)[1] - before[1] == pytest.approx(0.25)
 
 
 def test_calls_side_by_side_are_one_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
