@@ -24,7 +24,13 @@ from deploy.revocations import FollowedRevocations
 from router.admission import ForeignIssuer
 from router.edge.credentials import Credentials
 from router.execution.transports.http_client import HttpClient
-from router.execution.transports.http_wire import AnswerTooLong, CallFailed, Endpoint
+from router.execution.transports.http_wire import (
+    AnswerTooLong,
+    CallFailed,
+    Endpoint,
+    TlsContext,
+    system_tls,
+)
 from router.operation.authorize import Rights
 
 log = logging.getLogger("stadion.router.callers")
@@ -204,10 +210,10 @@ def claimed_issuer(token: str) -> str:
     return issuer if isinstance(issuer, str) else ""
 
 
-def reader_of(source: str) -> Read:
+def reader_of(source: str, *, tls_context: TlsContext = system_tls) -> Read:
     """Reads a JWKS document from a URL, or from a file."""
     if source.startswith(URLS):
-        return lambda: _fetched(source)
+        return lambda: _fetched(source, tls_context)
     return lambda: asyncio.to_thread(read_keys_file, Path(source))
 
 
@@ -218,11 +224,17 @@ def read_keys_file(path: Path) -> Mapping[str, Any]:
     return _document(path.read_bytes())
 
 
-async def _fetched(url: str) -> Mapping[str, Any]:
-    return _document(await fetched(url, bytes_max=JWKS_BYTES_MAX))
+async def _fetched(url: str, tls_context: TlsContext) -> Mapping[str, Any]:
+    return _document(await fetched(url, bytes_max=JWKS_BYTES_MAX, tls_context=tls_context))
 
 
-async def fetched(url: str, *, bytes_max: int, headers: Mapping[str, str] = NO_HEADERS) -> bytes:
+async def fetched(
+    url: str,
+    *,
+    bytes_max: int,
+    headers: Mapping[str, str] = NO_HEADERS,
+    tls_context: TlsContext = system_tls,
+) -> bytes:
     """What a GET of the URL brings, on a connection of its own; no redirect is followed.
 
     Errors: KeysUnusable for another status or too much, CallFailed, TimeoutError.
@@ -232,6 +244,7 @@ async def fetched(url: str, *, bytes_max: int, headers: Mapping[str, str] = NO_H
         connect_timeout_s=FETCH_TIMEOUT_S,
         keep_alive_s=0,
         answer_bytes_max=bytes_max,
+        tls_context=tls_context,
     )
     try:
         answer = await client.post(Endpoint.of(url, method="GET"), headers, b"", timeout_s=FETCH_TIMEOUT_S)

@@ -11,7 +11,7 @@ import json
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Protocol
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -19,10 +19,10 @@ from starlette.routing import Route
 
 from authz.errors import FactInvalid, InvalidCall
 from authz.identity.internal import HEADER_NAME, CallKey, SeenCalls, sign_call, verify_call
-from authz.identity.kept_revocations import KeptRevocations
 from authz.identity.keys import Clock, now_utc
 from authz.identity.revocation import KEPT_LONGER, TOKEN_LIFETIME, Revocation, RevokedSessions, revocation_of
 from authz.identity.subject import ANONYMOUS
+from router.execution.transports.http_wire import CallFailed, TlsContext, system_tls
 
 log = logging.getLogger("stadion.revocations")
 PATH = "/.well-known/revocations"
@@ -38,7 +38,15 @@ Read = Callable[[datetime], Awaitable[bytes]]
 """Asks accounts for what was revoked since then."""
 
 
-def revocations_route(kept: KeptRevocations, key: CallKey, *, clock: Clock = now_utc) -> Route:
+class Kept(Protocol):
+    """Where revocations are kept, such as a `KeptRevocations`."""
+
+    async def since(self, since_utc: datetime) -> list[Revocation]:
+        """Those after that moment, the oldest first."""
+        ...
+
+
+def revocations_route(kept: Kept, key: CallKey, *, clock: Clock = now_utc) -> Route:
     """What was revoked since `?since=`, for whoever holds the key that routers and subgraphs share."""
     seen = SeenCalls()
 
@@ -107,10 +115,11 @@ class FollowedRevocations:
         return True
 
 
-def reader_by(url: str, key: CallKey, *, clock: Clock = now_utc) -> Read:
+def reader_by(
+    url: str, key: CallKey, *, clock: Clock = now_utc, tls_context: TlsContext = system_tls
+) -> Read:
     """Reads from accounts' URL (`https://accounts.internal`), each call signed."""
     from deploy.callers import fetched
-    from router.execution.transports.http_wire import CallFailed
 
     async def read(since: datetime) -> bytes:
         text = since.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S+00:00")
@@ -118,7 +127,7 @@ def reader_by(url: str, key: CallKey, *, clock: Clock = now_utc) -> Read:
         headers = {HEADER_NAME: sign_call(ANONYMOUS, AUDIENCE, digest, key, clock())}
         asked = f"{url.rstrip('/')}{PATH}?since={text.replace('+', '%2B')}"
         try:
-            return await fetched(asked, bytes_max=BYTES_MAX, headers=headers)
+            return await fetched(asked, bytes_max=BYTES_MAX, headers=headers, tls_context=tls_context)
         except CallFailed as error:
             raise OSError(type(error).__name__) from None
 

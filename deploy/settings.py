@@ -23,7 +23,8 @@ from deploy.router_command import fail
 
 
 class Region(BaseModel):
-    """The stores of one region; what is left out is embedded, in a folder of the region's own."""
+    """The stores of one region; what is left out is embedded, in a folder of the region's own. With `url` it
+    runs on machines of its own, which are called there, by these certificates."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -37,6 +38,27 @@ class Region(BaseModel):
     documents_url: SecretStr | None = None
     backup_url: SecretStr | None = None
     backup_safe: Path | None = None
+    url: str = ""
+    ca_file: Path | None = None
+    certificate_file: Path | None = None
+    key_file: Path | None = None
+
+    @model_validator(mode="after")
+    def _is_here_or_there(self) -> Region:
+        if self.url and not self.url.startswith(("http://", "https://")):
+            raise ValueError("`url` starts with http:// or https://")
+        stored = [name for name in STORED if getattr(self, name) is not None]
+        if self.url and stored:
+            raise ValueError(f"a region with a `url` has its stores there: leave out `{stored[0]}`")
+        if bool(self.certificate_file) != bool(self.key_file):
+            raise ValueError("a certificate needs its key: name `certificate_file` and `key_file`")
+        return self
+
+
+STORED = tuple(
+    name for name in Region.model_fields if name not in {"url", "ca_file", "certificate_file", "key_file"}
+)
+"""What a region has of its own, where it runs here."""
 
 
 class Settings(BaseSettings):
@@ -72,6 +94,7 @@ class Settings(BaseSettings):
     home_region: str = ""
     region: str = ""
     directory_url: SecretStr | None = None
+    regions_key: SecretStr | None = None
     network_zones: Mapping[str, list[str]] = Field(default_factory=dict)
     internal_key: SecretStr | None = None
     cache_url: SecretStr | None = None
@@ -82,7 +105,7 @@ class Settings(BaseSettings):
     otlp_endpoint: str = ""
     drain_timeout_s: float = Field(default=10.0, gt=0, le=120)
 
-    @field_validator("internal_key")
+    @field_validator("internal_key", "regions_key")
     @classmethod
     def _long_enough(cls, key: SecretStr | None) -> SecretStr | None:
         if key is not None and len(key.get_secret_value().encode()) < KEY_BYTES_MIN:
@@ -96,12 +119,25 @@ class Settings(BaseSettings):
                 raise ValueError(f"`{name}` is none of `regions`")
         if self.regions and not self.home_region:
             raise ValueError("`regions` need a `home_region`: whom this process serves without knowing them")
-        for name in Region.model_fields:
+        for name in STORED:
             given = [getattr(region, name) for region in self.regions.values()]
             told = [each for each in given if each is not None]
             if len(told) != len(set(told)):
                 raise ValueError(f"two regions share a `{name}`: each needs its own")
+        self._reaches_its_far_regions()
         return self
+
+    def _reaches_its_far_regions(self) -> None:
+        """Errors: ValueError."""
+        if not any(region.url for region in self.regions.values()):
+            return
+        for name in (self.home_region, self.region):
+            if name and self.regions[name].url:
+                raise ValueError(f"the region `{name}` runs elsewhere: this process needs one that runs here")
+        if self.regions_key is None or self.directory_url is None:
+            raise ValueError("regions with a `url` need `regions_key` and `directory_url`, the same for all")
+        if not self.files_url.startswith(("http://", "https://")):
+            raise ValueError("regions with a `url` need an absolute `files_url`: links are read at any door")
 
     @property
     def keys_path(self) -> Path:
@@ -111,9 +147,15 @@ class Settings(BaseSettings):
     def of_region(self, name: str) -> Settings:
         """What a region's platform is built from: its own stores, and a folder of its own."""
         region = self.regions[name]
-        own = {each: getattr(region, each) for each in Region.model_fields if each in Settings.model_fields}
+        own = {each: getattr(region, each) for each in STORED if each in Settings.model_fields}
         folder = self.data_folder / "regions" / name
-        cut: dict[str, Any] = {"regions": {}, "home_region": "", "region": name, "data_folder": folder}
+        cut: dict[str, Any] = {
+            "regions": {},
+            "home_region": "",
+            "region": name,
+            "data_folder": folder,
+            "regions_key": None,
+        }
         cut["keys_folder"] = self.keys_folder / name if self.keys_folder else None
         cut["files_url"] = f"{self.files_url.rstrip('/')}/{name}"
         return self.model_copy(update={**own, **cut})

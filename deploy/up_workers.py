@@ -60,6 +60,7 @@ def embedded_stores(settings: Settings) -> dict[str, str]:
     found = {
         f"{kind} of region {name}": kind
         for name, region in settings.regions.items()
+        if not region.url
         for kind in _embedded_in(region)
     }
     shared = {} if _is_server(settings.directory_url) else {"STADION_DIRECTORY_URL": "directory_url"}

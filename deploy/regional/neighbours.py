@@ -6,7 +6,6 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
 
 from authz.classes import Relation
 from authz.facts.model import RELATIONSHIP_TOPIC, relationship_of
@@ -15,8 +14,8 @@ from datastores.errors import Unavailable
 from datastores.events.outbox import new_event
 from datastores.events.port import Event
 from datastores.regions.directory import RegionDirectory
-from deploy.assemble import USER_ERASED, Consumers, Platform
-from deploy.domains import person_at
+from deploy.assemble import USER_ERASED, Consumers
+from deploy.regional.peers import Peer
 
 BOTH_WAYS = frozenset({Relation.BLOCKED})
 """Relations that decide about both people's rows, and so are known at both homes."""
@@ -24,11 +23,11 @@ BOTH_WAYS = frozenset({Relation.BLOCKED})
 
 @dataclass(frozen=True, slots=True)
 class Neighbours:
-    """The other regions, as the platform of `region` meets them. `platforms` fills while they start."""
+    """The other regions, as the platform of `region` meets them. `peers` fills while they start."""
 
     region: str
     directory: RegionDirectory
-    platforms: Mapping[str, Platform]
+    peers: Mapping[str, Peer]
     expected: frozenset[str]
 
     async def knows(self, user_id: str) -> bool:
@@ -39,10 +38,9 @@ class Neighbours:
     async def person(self, user_id: str) -> Subject | None:
         """Somebody of another region with the roles that they hold there; nothing of it is kept."""
         home = (await self.directory.regions_of([user_id])).get(user_id)
-        if home is None or home == self.region or home not in self.platforms:
+        if home is None or home == self.region or home not in self.peers:
             return None
-        found = self.platforms[home]
-        return await person_at(found.stores, user_id, found.now())
+        return await self.peers[home].person(user_id)
 
     def consumers(self) -> Consumers:
         """What passes events on."""
@@ -58,7 +56,7 @@ class Neighbours:
         ends = {fact.object_id, *({fact.subject_id} if fact.relation in BOTH_WAYS else ())}
         homes = set((await self.directory.regions_of(ends)).values())
         for region in homes - {self.region}:
-            await self._platform(region).stores.facts.put(fact)
+            await self._peer(region).put_fact(fact)
 
     async def _pass_erasure(self, event: Event) -> None:
         """Who is erased at home is erased everywhere: their links, facts and pseudonyms of records too."""
@@ -68,13 +66,11 @@ class Neighbours:
             return
         await self.directory.give_up(user_id)
         for region in sorted(self.expected - {self.region}):
-            stores = self._platform(region).stores
             told = new_event(USER_ERASED, key=user_id, payload=event.payload, at_utc=event.at_utc)
-            append = partial(stores.events.outbox.append, events=[told])
-            await stores.relational["accounts"].write(append)
+            await self._peer(region).tell(told)
 
-    def _platform(self, region: str) -> Platform:
-        found = self.platforms.get(region)
+    def _peer(self, region: str) -> Peer:
+        found = self.peers.get(region)
         if found is None:
             raise Unavailable("that region has not started yet: try again")
         return found

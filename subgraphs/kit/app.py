@@ -79,10 +79,12 @@ def subgraph_app(
     now: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC),
     limits: AppLimits | None = None,
     ready: Callable[[], Awaitable[None]] | None = None,
+    audience: str = "",
 ) -> Starlette:
     """The ASGI application. `keys` are shared with the router (the newest first); `ready` raises while a
-    store is away, and `/health/ready` then answers 503."""
-    edge = _Edge(subgraph, list(keys), now, limits or AppLimits())
+    store is away, and `/health/ready` then answers 503. `audience` is whom calls are signed for, the
+    subgraph's name unless told."""
+    edge = _Edge(subgraph, list(keys), now, limits or AppLimits(), audience or subgraph.name)
 
     async def live(_: Request) -> Response:
         return Response(status_code=200)
@@ -113,8 +115,10 @@ class _Edge:
         keys: list[CallKey | bytes],
         now: Callable[[], dt.datetime],
         limits: AppLimits,
+        audience: str,
     ) -> None:
         self._subgraph = subgraph
+        self._audience = audience
         self._keys = keys
         self._now = now
         self._limits = limits
@@ -167,14 +171,10 @@ class _Edge:
         return digest.hexdigest()
 
     def _caller(self, headers: Headers, body_sha256: str) -> Subject:
+        signature = headers.get(HEADER_NAME, "")
         try:
             return verify_call(
-                headers.get(HEADER_NAME, ""),
-                self._subgraph.name,
-                body_sha256,
-                self._keys,
-                self._now(),
-                seen=self._seen,
+                signature, self._audience, body_sha256, self._keys, self._now(), seen=self._seen
             )
         except InvalidCall:
             raise _unsigned() from None

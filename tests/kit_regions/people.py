@@ -117,7 +117,7 @@ async def doors_of(regions: Regions) -> AsyncIterator[dict[str, Door]]:
     """A door for each region: the endpoint of a process whose home it is."""
     doors: dict[str, Door] = {}
     for name in regions.platforms:
-        there = Regions(regions.platforms, replace(regions.homes, home=name))
+        there = replace(regions, homes=replace(regions.homes, home=name))
         transport = httpx2.ASGITransport(app=regional_endpoint(there))
         doors[name] = Door(httpx2.AsyncClient(transport=transport, base_url="http://t", timeout=60))
     try:
@@ -145,7 +145,7 @@ async def arrive(regions: Regions, door: Door, person: Person) -> None:
 
     async def settled() -> bool:
         try:
-            await regions.stores_of(person.id)
+            await regions.homes.directory.region_of(person.id)
         except RegionUnknown:
             return False
         return True

@@ -18,19 +18,17 @@ from authz.classes import Role
 from datastores.backup.safe import Safe
 from deploy.backup import back_up, opened_repository
 from deploy.regional.calls import REGION_UNAVAILABLE
-from deploy.regions import Regions, regional_platform
+from deploy.regions import regional_platform
 from deploy.restore import chosen, restore
 from deploy.settings import Region, Settings
+from tests.kit_regions.across import CARE, FOLLOW, work_across
 from tests.kit_regions.people import (
-    FIT,
     ME,
     Door,
     Person,
     arrive,
     become,
-    coach,
     doors_of,
-    leave_traces,
     log_in,
     somebody,
     treat,
@@ -38,13 +36,6 @@ from tests.kit_regions.people import (
 )
 from tests.servers.absent import absent
 from tests.servers.postgresql import NoPostgresql, PostgresqlServer, running_postgresql
-
-FOLLOW = """query F($id: ID!) { me { athletes { nodes { athleteName message athlete {
-    handle profile { displayName } activities { nodes { name } } } } } }
-  user(id: $id) { handle activities { nodes { name } } } }"""
-CARE = """query C($id: ID!) { me { handle }
-  patientsInMyCare { handle medicalRecord(purpose: TREAT) { conditions { nodes { text } } } }
-  user(id: $id) { medicalRecord(purpose: TREAT) { conditions { nodes { text resourceJson } } } } }"""
 
 
 @pytest.fixture(scope="module")
@@ -109,33 +100,6 @@ def settings(clusters: Mapping[str, PostgresqlServer], tmp_path_factory: pytest.
         },
         home_region="eu",
     )
-
-
-async def work_across(regions: Regions, doors: Mapping[str, Door]) -> tuple[Person, Person, Person]:
-    """An athlete of `eu` is coached and treated by two people of `us`, who look at everything."""
-    mira, tomas, lind = somebody("mira"), somebody("tomas"), somebody("lind")
-    for region, person in (("eu", mira), ("us", tomas), ("us", lind)):
-        await arrive(regions, doors[region], person)
-    await leave_traces(doors["eu"], mira)
-    uploaded = await doors["eu"].upload(mira, FIT)
-    assert len(uploaded["data"]["uploadActivityFile"]["activities"]) == 1
-    us = regions.platforms["us"]
-    await become(us, doors["us"], tomas, Role.TRAINER)
-    await become(us, doors["us"], lind, Role.MEDICAL_SPECIALIST)
-    await coach(doors["us"], mira, tomas, ["TRAINING", "SOCIAL"])
-    await treat(doors["eu"], mira, lind)
-
-    async def followed() -> bool:
-        user = (await doors["us"].ask(FOLLOW, tomas, id=mira.id))["data"]["user"]
-        return mira.ride in str(user["activities"])
-
-    async def treated() -> bool:
-        answer = (await doors["us"].ask(CARE, lind, id=mira.id))["data"]
-        return str(answer).count(mira.condition) == 3  # twice in the record itself
-
-    await until(followed)
-    await until(treated)
-    return mira, tomas, lind
 
 
 async def test_nothing_of_an_athlete_reaches_the_region_of_trainer_and_physician(

@@ -1,0 +1,62 @@
+"""What regions on machines of their own say to each other beside calls to subgraphs: four words, as JSON."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, TypeAlias
+
+import msgspec
+
+from authz.identity.subject import Subject
+
+BYTES_MAX = 1_000_000
+
+
+class PersonAsked(msgspec.Struct, tag="person", tag_field="word"):
+    """Who somebody is, as decisions need it."""
+
+    user_id: str
+
+
+class FactTold(msgspec.Struct, tag="fact", tag_field="word"):
+    """A relationship, as its event carries it."""
+
+    payload: dict[str, Any]
+
+
+class EventTold(msgspec.Struct, tag="event", tag_field="word"):
+    """Something that happened to somebody at home elsewhere."""
+
+    topic: str
+    key: str
+    payload: dict[str, Any]
+    at_utc: datetime
+
+
+class RefusalsTold(msgspec.Struct, tag="refusals", tag_field="word"):
+    """Accesses that were refused, as their events carry them."""
+
+    accesses: list[dict[str, Any]]
+
+
+Word: TypeAlias = PersonAsked | FactTold | EventTold | RefusalsTold
+
+
+class Reply(msgspec.Struct):
+    """To the first word who was found; to the others nothing."""
+
+    subject: Subject | None = None
+
+
+def service_name(region: str, subgraph: str) -> str:
+    """Whom a call to another region is signed for: it opens no other region and no other subgraph."""
+    return f"{region}/{subgraph}"
+
+
+WORDS = "words"
+"""In place of a subgraph's name, what words are signed for."""
+
+
+def path_of(region: str, subgraph: str) -> str:
+    """Where a region's machine takes such calls."""
+    return f"/regional/{region}/{subgraph}"
