@@ -20,6 +20,7 @@ from datastores.relational.after_commit import after_commit
 from datastores.relational.columns import UtcDateTime, insert
 from datastores.relational.migrate import migrate
 from datastores.relational.port import Relational
+from datastores.relational.prepared import PreparedRead, listed
 from datastores.relational.schemas import Schema
 
 # Any fixed number: the lock that makes the order of positions the order of commits on PostgreSQL.
@@ -60,6 +61,17 @@ dead_letters = sa.Table(
 SCHEMA = Schema(
     "outbox", Path(__file__).parent / "migrations", "outbox_version", (outbox, consumers, dead_letters)
 )
+
+
+_NEWEST = PreparedRead(sa.select(sa.func.max(outbox.c.position)))
+_NEXT = (
+    sa.select(outbox)
+    .where(outbox.c.position > sa.bindparam("position"))
+    .order_by(outbox.c.position)
+    .limit(sa.bindparam("limit"))
+)
+_AFTER = PreparedRead(_NEXT)
+_AFTER_OF_TOPICS = PreparedRead(_NEXT.where(outbox.c.topic.in_(listed("topics"))))
 
 
 async def prepare_outbox(relational: Relational) -> None:
@@ -105,17 +117,18 @@ class RelationalOutbox:
 
 def newest_position(connection: Connection) -> int:
     """The position of the last event; 0 where there is none."""
-    return connection.execute(sa.select(sa.func.max(outbox.c.position))).scalar() or 0
+    return _NEWEST.scalar(connection) or 0
 
 
 def events_after(
     connection: Connection, position: int, *, limit: int, topics: Sequence[str] | None = None
 ) -> list[tuple[int, Event]]:
     """The next events with their positions, in order."""
-    query = sa.select(outbox).where(outbox.c.position > position).order_by(outbox.c.position).limit(limit)
-    if topics is not None:
-        query = query.where(outbox.c.topic.in_(topics))
-    return [(row.position, _event(row)) for row in connection.execute(query)]
+    if topics is None:
+        found = _AFTER.rows(connection, position=position, limit=limit)
+    else:
+        found = _AFTER_OF_TOPICS.rows(connection, position=position, limit=limit, topics=[*topics])
+    return [(row.position, _event(row)) for row in found]
 
 
 def consumer_position(connection: Connection, consumer: str) -> int:

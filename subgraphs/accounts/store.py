@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Row
 from authz.classes import Role
 from datastores.events.outbox import time_ordered_id
 from datastores.relational.columns import insert
+from datastores.relational.prepared import PreparedRead, listed
 from subgraphs.accounts.model import (
     FAILURES_FORGOTTEN_AFTER,
     SELF_SERVICE_ROLES,
@@ -29,6 +30,8 @@ from subgraphs.accounts.role_scopes import EVERYWHERE, RoleScope, as_text, of_te
 from subgraphs.accounts.tables import log_in_failures, role_assignments, sessions, users
 
 BY_THE_PLATFORM = "stadion"
+_USERS = PreparedRead(sa.select(users).where(users.c.id.in_(listed("ids"))))
+_HANDLES = PreparedRead(sa.select(users.c.id, users.c.handle).where(users.c.id.in_(listed("ids"))))
 
 
 def create_user(
@@ -75,14 +78,12 @@ def handle_taken(connection: Connection, handle: str) -> bool:
 
 def users_by_id(connection: Connection, ids: Sequence[str]) -> dict[str, User]:
     """The users of `ids` that exist."""
-    rows = connection.execute(sa.select(users).where(users.c.id.in_(ids)))
-    return {row.id: _user(row) for row in rows}
+    return {row.id: _user(row) for row in _USERS.rows(connection, ids=[*ids])}
 
 
 def handles_by_id(connection: Connection, ids: Sequence[str]) -> dict[str, str]:
     """The public names of those of `ids` that exist; nothing else of them is read."""
-    rows = connection.execute(sa.select(users.c.id, users.c.handle).where(users.c.id.in_(ids)))
-    return {row.id: row.handle for row in rows}
+    return {row.id: row.handle for row in _HANDLES.rows(connection, ids=[*ids])}
 
 
 def users_page(

@@ -11,8 +11,28 @@ import sqlalchemy as sa
 from sqlalchemy import Connection, Row
 
 from authz.classes import DataClass, Purpose
+from datastores.relational.prepared import PreparedRead, listed
 from subgraphs.medical.model import CareTeamMember, Consent, ConsentDecision
 from subgraphs.medical.tables import care_team, clearances, consents
+
+_PATIENTS_NEWEST = (
+    sa.select(clearances.c.patient_id, sa.func.max(clearances.c.version).label("version"))
+    .where(clearances.c.patient_id.in_(listed("patient_ids")))
+    .group_by(clearances.c.patient_id)
+    .subquery()
+)
+_NEWEST_CLEARANCES = PreparedRead(
+    sa.select(clearances).join(
+        _PATIENTS_NEWEST,
+        (clearances.c.patient_id == _PATIENTS_NEWEST.c.patient_id)
+        & (clearances.c.version == _PATIENTS_NEWEST.c.version),
+    )
+)
+_CARE_TEAMS = PreparedRead(
+    sa.select(care_team)
+    .where(care_team.c.patient_id.in_(listed("patient_ids")))
+    .order_by(care_team.c.valid_from_utc.desc(), care_team.c.id)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,24 +78,15 @@ def add_clearance(
 
 def newest_clearances(connection: Connection, patient_ids: Sequence[str]) -> list[SealedClearance]:
     """The last clearance of each patient who has one."""
-    newest = (
-        sa.select(clearances.c.patient_id, sa.func.max(clearances.c.version).label("version"))
-        .where(clearances.c.patient_id.in_(patient_ids))
-        .group_by(clearances.c.patient_id)
-        .subquery()
-    )
-    same = (clearances.c.patient_id == newest.c.patient_id) & (clearances.c.version == newest.c.version)
     return [
         SealedClearance(r.id, r.patient_id, r.version, r.sealed, r.set_by, r.set_at_utc)
-        for r in connection.execute(sa.select(clearances).join(newest, same))
+        for r in _NEWEST_CLEARANCES.rows(connection, patient_ids=[*patient_ids])
     ]
 
 
 def memberships_of_patients(connection: Connection, patient_ids: Sequence[str]) -> list[CareTeamMember]:
     """Everyone who treats, treated or will treat these patients, the latest first."""
-    query = sa.select(care_team).where(care_team.c.patient_id.in_(patient_ids))
-    query = query.order_by(care_team.c.valid_from_utc.desc(), care_team.c.id)
-    return [_member(row) for row in connection.execute(query)]
+    return [_member(row) for row in _CARE_TEAMS.rows(connection, patient_ids=[*patient_ids])]
 
 
 def memberships_of_practitioner(

@@ -11,11 +11,19 @@ from sqlalchemy import Connection, Row
 
 from authz.classes import Visibility
 from datastores.relational.columns import insert
+from datastores.relational.prepared import PreparedRead, listed
 from subgraphs.profiles.access import LinkFilter
 from subgraphs.profiles.model import CoachLink, CoachScope, LinkState, Profile, Sex, Units
 from subgraphs.profiles.tables import coach_links, profiles
 
 LINKS_LISTED_MAX = 100
+_PROFILES = PreparedRead(sa.select(profiles).where(profiles.c.user_id.in_(listed("user_ids"))))
+_PEOPLE = PreparedRead(sa.select(profiles.c.user_id).where(profiles.c.user_id.in_(listed("user_ids"))))
+_COACHES = PreparedRead(
+    sa.select(coach_links)
+    .where(coach_links.c.athlete_id.in_(listed("athlete_ids")))
+    .order_by(coach_links.c.created_at_utc.desc(), coach_links.c.id)
+)
 
 
 def create_profile(connection: Connection, profile: Profile) -> None:
@@ -34,14 +42,12 @@ def ensure_profile(connection: Connection, user_id: str, *, display_name: str) -
 
 def profiles_by_user(connection: Connection, user_ids: Sequence[str]) -> dict[str, Profile]:
     """The profiles of those of `user_ids` who have one."""
-    rows = connection.execute(sa.select(profiles).where(profiles.c.user_id.in_(user_ids)))
-    return {row.user_id: _profile(row) for row in rows}
+    return {row.user_id: _profile(row) for row in _PROFILES.rows(connection, user_ids=[*user_ids])}
 
 
 def known_people(connection: Connection, user_ids: Sequence[str]) -> dict[str, bool]:
     """Those of `user_ids` who have a profile; nothing of it is read."""
-    rows = connection.execute(sa.select(profiles.c.user_id).where(profiles.c.user_id.in_(user_ids)))
-    return dict.fromkeys(rows.scalars(), True)
+    return {row.user_id: True for row in _PEOPLE.rows(connection, user_ids=[*user_ids])}
 
 
 def replace_profile(connection: Connection, profile: Profile) -> bool:
@@ -108,13 +114,8 @@ def latest_between(connection: Connection, athlete_id: str, coach_id: str) -> Co
 
 def coaches_of(connection: Connection, athlete_ids: Sequence[str]) -> dict[str, list[CoachLink]]:
     """Each athlete's links, newest first, at most 100 each, the ended ones too."""
-    query = (
-        sa.select(coach_links)
-        .where(coach_links.c.athlete_id.in_(athlete_ids))
-        .order_by(coach_links.c.created_at_utc.desc(), coach_links.c.id)
-    )
     found: dict[str, list[CoachLink]] = {athlete_id: [] for athlete_id in athlete_ids}
-    for row in connection.execute(query):
+    for row in _COACHES.rows(connection, athlete_ids=[*athlete_ids]):
         if len(found[row.athlete_id]) < LINKS_LISTED_MAX:
             found[row.athlete_id].append(_link(row))
     return found

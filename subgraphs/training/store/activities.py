@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Row
 from authz.classes import Visibility
 from datastores.errors import Conflict
 from datastores.relational.columns import insert
+from datastores.relational.prepared import PreparedRead, listed
 from subgraphs.training.metrics.compute import Measurement
 from subgraphs.training.model import (
     Activity,
@@ -40,6 +41,7 @@ from subgraphs.training.store.tables import (
 )
 
 IDS_PER_QUERY_MAX = 500
+_BY_ID = PreparedRead(sa.select(activities).where(activities.c.id.in_(listed("ids"))))
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +145,8 @@ def metric_rows(activity_id: str, made: Iterable[Metric], *, derived: bool) -> l
 
 def activity_of(row: Row[Any]) -> Activity:
     """The value of a row of `activities`."""
-    values = {name: row._mapping[name] for name in Activity.__dataclass_fields__}
+    told = row._mapping
+    values = {name: told[name] for name in Activity.__dataclass_fields__}
     values["sport"] = Sport(values["sport"])
     values["visibility"] = Visibility(values["visibility"])
     return Activity(**values)
@@ -154,8 +157,7 @@ def by_ids(connection: Connection, ids: Sequence[str]) -> dict[str, Activity]:
     found: dict[str, Activity] = {}
     for first in range(0, len(ids), IDS_PER_QUERY_MAX):
         some = list(ids[first : first + IDS_PER_QUERY_MAX])
-        query = sa.select(activities).where(activities.c.id.in_(some))
-        found.update((row.id, activity_of(row)) for row in connection.execute(query))
+        found.update((row.id, activity_of(row)) for row in _BY_ID.rows(connection, ids=some))
     return found
 
 

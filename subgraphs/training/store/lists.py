@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import ColumnElement, Connection
 
+from datastores.relational.prepared import PreparedRead, listed
 from subgraphs.training.model import Activity, BestEffort, EffortKind, Sport, VisibleRows
 from subgraphs.training.store.activities import activity_of
 from subgraphs.training.store.tables import activities, efforts
@@ -34,22 +36,58 @@ class Place:
     id: str
 
 
-def _conditions(visible: VisibleRows, chosen: ActivityFilter) -> list[ColumnElement[bool]]:
-    made: list[ColumnElement[bool]] = [
-        activities.c.athlete_id == visible.athlete_id,
-        activities.c.visibility.in_([each.value for each in sorted(visible.visibilities)]),
+_BOUNDS: Mapping[str, ColumnElement[bool]] = {
+    "sports": activities.c.sport.in_(listed("sports")),
+    "since": activities.c.local_day >= sa.bindparam("since"),
+    "until": activities.c.local_day <= sa.bindparam("until"),
+    "distance_m_min": activities.c.distance_m >= sa.bindparam("distance_m_min"),
+    "distance_m_max": activities.c.distance_m <= sa.bindparam("distance_m_max"),
+}
+_AT = activities.c.started_at_utc
+_PLACE = sa.tuple_(_AT, activities.c.id)
+_AFTER = sa.tuple_(sa.bindparam("after_at", type_=_AT.type), sa.bindparam("after_id")) > _PLACE
+_BEFORE = sa.tuple_(sa.bindparam("before_at", type_=_AT.type), sa.bindparam("before_id")) < _PLACE
+
+
+def _asked(visible: VisibleRows, chosen: ActivityFilter) -> dict[str, Any]:
+    """The values that a list is told by; what is not asked for is not among them."""
+    bounds = {
+        "sports": [sport.value for sport in chosen.sports] or None,
+        "since": chosen.since,
+        "until": chosen.until,
+        "distance_m_min": chosen.distance_m_min,
+        "distance_m_max": chosen.distance_m_max,
+    }
+    return {
+        "athlete_id": visible.athlete_id,
+        "visibilities": [each.value for each in sorted(visible.visibilities)],
+        **{name: value for name, value in bounds.items() if value is not None},
+    }
+
+
+def _listed(names: Iterable[str]) -> list[ColumnElement[bool]]:
+    return [
+        activities.c.athlete_id == sa.bindparam("athlete_id"),
+        activities.c.visibility.in_(listed("visibilities")),
+        *(_BOUNDS[name] for name in sorted(names) if name in _BOUNDS),
     ]
-    if chosen.sports:
-        made.append(activities.c.sport.in_([sport.value for sport in chosen.sports]))
-    if chosen.since is not None:
-        made.append(activities.c.local_day >= chosen.since)
-    if chosen.until is not None:
-        made.append(activities.c.local_day <= chosen.until)
-    if chosen.distance_m_min is not None:
-        made.append(activities.c.distance_m >= chosen.distance_m_min)
-    if chosen.distance_m_max is not None:
-        made.append(activities.c.distance_m <= chosen.distance_m_max)
-    return made
+
+
+@cache
+def _page_of(names: frozenset[str], *, backward: bool) -> PreparedRead:
+    """The pages for which these values are told: a few dozen kinds at most."""
+    query = sa.select(activities).where(*_listed(names))
+    if "after_at" in names:
+        query = query.where(_AFTER)
+    if "before_at" in names:
+        query = query.where(_BEFORE)
+    order = (_AT.asc(), activities.c.id.asc()) if backward else (_AT.desc(), activities.c.id.desc())
+    return PreparedRead(query.order_by(*order).limit(sa.bindparam("limit")))
+
+
+@cache
+def _count_of(names: frozenset[str]) -> PreparedRead:
+    return PreparedRead(sa.select(sa.func.count()).select_from(activities).where(*_listed(names)))
 
 
 def page(
@@ -63,26 +101,20 @@ def page(
     backward: bool = False,
 ) -> list[Activity]:
     """Up to `limit` activities, newest first; `backward` gives the last ones before `before`."""
-    place = sa.tuple_(activities.c.started_at_utc, activities.c.id)
-    query = sa.select(activities).where(*_conditions(visible, chosen))
+    values = _asked(visible, chosen)
     if after is not None:
-        query = query.where(place < _bound(after))
+        values |= {"after_at": after.started_at_utc, "after_id": after.id}
     if before is not None:
-        query = query.where(place > _bound(before))
-    order = (activities.c.started_at_utc, activities.c.id)
-    query = query.order_by(*(column.asc() if backward else column.desc() for column in order)).limit(limit)
-    rows = [activity_of(row) for row in connection.execute(query)]
+        values |= {"before_at": before.started_at_utc, "before_id": before.id}
+    read = _page_of(frozenset(values), backward=backward)
+    rows = [activity_of(row) for row in read.rows(connection, limit=limit, **values)]
     return rows[::-1] if backward else rows
-
-
-def _bound(place: Place) -> Any:
-    return sa.tuple_(sa.literal(place.started_at_utc, activities.c.started_at_utc.type), sa.literal(place.id))
 
 
 def count(connection: Connection, visible: VisibleRows, chosen: ActivityFilter) -> int:
     """How many activities the list has in all."""
-    query = sa.select(sa.func.count()).select_from(activities).where(*_conditions(visible, chosen))
-    return connection.execute(query).scalar() or 0
+    values = _asked(visible, chosen)
+    return _count_of(frozenset(values)).scalar(connection, **values) or 0
 
 
 def loads_by_day(connection: Connection, athlete_id: str, *, until: date) -> dict[date, tuple[float, int]]:
