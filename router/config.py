@@ -87,6 +87,9 @@ class StreamLimits:
     per_caller_max: Annotated[int, "of these, how many one caller may have open; 0: all"] = 1_000
     operations_per_connection_max: Annotated[int, "operations under way on one WebSocket connection"] = 100
     message_bytes_max: Annotated[int, "bytes of one WebSocket message"] = 2_000_000
+    websocket_compression: Annotated[
+        bool, "compress WebSocket messages (permessage-deflate): 45 KiB more a connection"
+    ] = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

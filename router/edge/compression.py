@@ -8,17 +8,16 @@ request said.  Source: RFC 9110 §12.5.3.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
 from router.codings import packed
 from router.config import RouterConfig
+from router.edge.packed_streams import GZIP, THREAD_BYTES_MIN, packed_frames
 from router.errors import ClientError
 
-THREAD_BYTES_MIN: Final = 512 * 1024
-"""Longer answers are packed in a thread: meanwhile others are answered."""
 IDENTITY: Final = "identity"
 ANY: Final = "*"
 _STRANGERS: Final = frozenset({"cross-site", "same-site"})
@@ -95,11 +94,22 @@ class Compression:
     def coding(self, headers: Mapping[str, str], length: int) -> str:
         """The coding for an answer of this length to a request with these headers; empty for none."""
         choice = chosen(headers.get("accept-encoding"), self._offered)
-        if not choice.coding or (length < self._bytes_min and choice.plain):
-            return ""
-        if headers.get("sec-fetch-site") in _STRANGERS and headers.get("origin") not in self._trusted:
+        if not choice.coding or (length < self._bytes_min and choice.plain) or self._is_strangers(headers):
             return ""
         return choice.coding
+
+    def of_stream(
+        self, headers: Mapping[str, str], frames: AsyncIterator[bytes]
+    ) -> tuple[bytes, AsyncIterator[bytes]]:
+        """The header line of a stream's coding, and its frames in it; empty and as they are without one."""
+        choice = chosen(headers.get("accept-encoding"), (GZIP,) if GZIP in self._offered else ())
+        if not choice.coding or self._is_strangers(headers):
+            return b"", frames
+        return b"content-encoding: gzip\r\n", packed_frames(frames, bytes_min=self._bytes_min)
+
+    def _is_strangers(self, headers: Mapping[str, str]) -> bool:
+        """Whether another site's page had a browser ask."""
+        return headers.get("sec-fetch-site") in _STRANGERS and headers.get("origin") not in self._trusted
 
     async def packed(self, text: bytes, coding: str) -> bytes:
         """The answer in this coding; a long one takes no time of the loop's."""

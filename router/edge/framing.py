@@ -15,6 +15,7 @@ from functools import lru_cache
 from router.edge.answers import Answer, answer_of_failure
 from router.edge.feeds import QUIET, Reading
 from router.edge.negotiation import CONTENT_TYPES, IncrementalWire, Wire
+from router.execution.returned import Returned
 from router.telemetry import trace_id_of
 
 SUBSCRIPTION_BOUNDARY = "graphql"
@@ -30,6 +31,17 @@ class Framing:
     frame: Callable[[Answer], bytes]
     heartbeat: bytes = b""
     end: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """Answers that follow one another in one response. What is `secret` is not compressed; `returned` are
+    headers that subgraphs have for the client."""
+
+    answers: AsyncIterator[Answer] | Reading
+    framing: Framing
+    returned: Returned | None = None
+    secret: bool = False
 
 
 def _event(answer: Answer) -> bytes:
@@ -84,6 +96,15 @@ def framing_of_increments(accepted: IncrementalWire) -> Framing:
         frame=_increment,
         end=b"--\r\n",
     )
+
+
+def as_events(answer: Answer) -> Stream:
+    """A single answer as a stream of one event."""
+
+    async def one() -> AsyncIterator[Answer]:
+        yield answer
+
+    return Stream(one(), EVENTS, answer.returned, answer.secret)
 
 
 def framed(

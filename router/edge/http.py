@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -22,9 +22,8 @@ from router.edge.compression import Compression
 from router.edge.csrf import check_preflight
 from router.edge.disconnect import Departure, Departures
 from router.edge.explorer import explorer_page
-from router.edge.feeds import Reading
 from router.edge.forwarding import Forwarding
-from router.edge.framing import EVENTS, Framing, framed, framing_of, framing_of_increments
+from router.edge.framing import Stream, as_events, framed, framing_of, framing_of_increments
 from router.edge.incremental import increments, standing
 from router.edge.inflate import check_coding, inflated
 from router.edge.negotiation import (
@@ -45,7 +44,7 @@ from router.edge.sharing import key_of
 from router.edge.uploads import from_form, uploads_of
 from router.errors import ClientError
 from router.execution.answer_cache.freshness import collecting
-from router.execution.returned import Returned, returning
+from router.execution.returned import returning
 from router.operation.model import OperationKind
 from router.pipeline import GraphQLRequest
 from router.snapshot import Document, Snapshot
@@ -91,15 +90,6 @@ def method_of(scope: Scope) -> str:
     """The method as it is counted: one that is not HTTP's own is not told apart."""
     method = str(scope["method"])
     return method if method in KNOWN_METHODS else "_OTHER"
-
-
-@dataclass(frozen=True, slots=True)
-class Stream:
-    """Answers that follow one another in one response."""
-
-    answers: AsyncIterator[Answer] | Reading
-    framing: Framing
-    returned: Returned | None = None
 
 
 class GraphQLEndpoint:
@@ -227,7 +217,7 @@ class GraphQLEndpoint:
             except Exception as failure:
                 if not accept.only_events:
                     raise
-                return _as_events(answer_of_failure(failure, exchange.trace_id))
+                return as_events(answer_of_failure(failure, exchange.trace_id))
         single = Accepted((accept.single,))
         runs = (self._run(one, exchange, single, subject, departure) for one in requests)
         outcomes = await asyncio.gather(*runs, return_exceptions=True)
@@ -267,8 +257,7 @@ class GraphQLEndpoint:
                 answer = await self._answered(
                     request, document, subject, graph, exchange=exchange, wire=accept.incremental
                 )
-            if isinstance(answer, Answer):
-                answer = replace(answer, secret=True)
+            answer = replace(answer, secret=True)
         elif document.defers and accept.incremental is not None:
             answer = await self._answered(
                 request, document, subject, graph, exchange=exchange, wire=accept.incremental
@@ -277,7 +266,7 @@ class GraphQLEndpoint:
             answer = await self._shared.answer(
                 key_of(request, subject, graph), lambda: self._answer(request, document, subject, graph)
             )
-        return _as_events(answer) if accept.only_events and isinstance(answer, Answer) else answer
+        return as_events(answer) if accept.only_events and isinstance(answer, Answer) else answer
 
     async def _answered(
         self,
@@ -353,14 +342,18 @@ class GraphQLEndpoint:
         lines = answer_lines(stream.framing.content_type, exchange.trace_id, "no-store")
         if stream.returned is not None:
             lines += stream.returned.lines()
+        heartbeat_s = self._config.streams.heartbeat_ms / 1_000
+        framed_answers = framed(stream.answers, stream.framing, heartbeat_s=heartbeat_s)
+        if self._compression.is_on and not stream.secret:
+            coding, framed_answers = self._compression.of_stream(exchange.headers, framed_answers)
+            lines += coding
         headers = headers_of_lines(lines + b"x-accel-buffering: no\r\n")
         exchange.status, exchange.is_stream = "200", True
-        heartbeat_s = self._config.streams.heartbeat_ms / 1_000
         with Departure(exchange.receive, at_once=True, tell=exchange.scope.get(LEFT)):
             await exchange.send({"type": "http.response.start", "status": 200, "headers": headers})
             async with (
-                aclosing(stream.answers) as following,  # type: ignore[type-var]
-                aclosing(framed(following, stream.framing, heartbeat_s=heartbeat_s)) as frames,  # type: ignore[type-var]
+                aclosing(stream.answers),  # type: ignore[type-var]
+                aclosing(framed_answers) as frames,  # type: ignore[type-var]
             ):
                 async for frame in frames:
                     await self._read_in_time(exchange, frame)
@@ -390,10 +383,3 @@ def _failure(outcome: Answer | Stream | BaseException) -> BaseException:
     if isinstance(outcome, BaseException):
         return outcome
     return ClientError("a batch cannot hold a subscription", code="BATCH_PROCESSING_FAILED")
-
-
-def _as_events(answer: Answer) -> Stream:
-    async def one() -> AsyncIterator[Answer]:
-        yield answer
-
-    return Stream(one(), EVENTS, answer.returned)

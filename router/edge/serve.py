@@ -138,7 +138,8 @@ def draining_server(
         proxy_headers=False,  # whom to believe about a client's address is a setting of the router's
         ws=ClientSocket,
         ws_max_size=config.streams.message_bytes_max,
-        ws_per_message_deflate=False,  # 45 KiB a connection, and lengths that tell of what is secret
+        # off as it comes: 45 KiB a connection, and lengths that tell of what is secret
+        ws_per_message_deflate=config.streams.websocket_compression,
         timeout_keep_alive=75,
         timeout_graceful_shutdown=max(config.drain_ms_max // 1_000, 1),
         ssl_context_factory=(lambda *_: tls.context) if tls is not None else None,
