@@ -45,7 +45,7 @@ UNKNOWN_KEY_S = 60.0
 """An unknown key has the document read anew at most this often: junk tokens cost the issuer nothing."""
 AGAIN_S = 300.0
 """The document is read anew this often, so that a withdrawn key stops to count."""
-FAILED_S = 5.0
+FAILED_S = 1.0
 """After a reading that failed, the next one may come this soon."""
 
 

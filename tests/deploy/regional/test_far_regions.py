@@ -34,7 +34,7 @@ from router.execution.transport import SubgraphRequest
 from router.operation.model import OperationKind
 from tests.kit_platform.process import ROOT, environment
 from tests.kit_regions.across import CARE, work_across
-from tests.kit_regions.people import Door, Person, become, ride, until
+from tests.kit_regions.people import Door, Person, arrive, become, ride, somebody, until
 from tests.servers.programs import free_port
 
 pytestmark = [pytest.mark.timeout(240), pytest.mark.asyncio(loop_scope="module")]
@@ -124,8 +124,20 @@ async def two(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Two]:
         httpx2.AsyncClient(base_url=urls["us"], timeout=60) as us,
     ):
         doors = {"eu": Door(eu), "us": Door(us)}
+        for home, away in (("eu", "us"), ("us", "eu")):
+            await believed(regions, doors[home], doors[away])
         people = await work_across(regions, doors)
         yield Two(regions, doors, folders, far, *people)
+
+
+async def believed(regions: Regions, home: Door, away: Door) -> None:
+    """Wait until one process has read the other's keys: whichever started first found nobody there."""
+    await arrive(regions, home, who := somebody("early"))
+
+    async def is_let_in() -> bool:
+        return bool(((await away.ask("{ me { id } }", who)).get("data") or {}).get("me"))
+
+    await until(is_let_in)
 
 
 def all_bytes(folder: Path) -> bytes:
