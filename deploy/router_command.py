@@ -235,7 +235,7 @@ def _app(
     from router.pipeline import Router
 
     settings, snapshot, callers, hooks = read.settings, read.snapshot, read.callers, read.hooks
-    side = subgraph_side(snapshot, settings, environment)
+    side = subgraph_side(snapshot, settings, environment, around if workers > 1 else None)
     rights, transport = callers.rights if callers else NO_RIGHTS, around.traced(side.transport)
     if read.policies:
         rights = replace(rights, grants=read.policies.grants, forbids=read.policies.forbids)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from deploy.forgotten import by_neighbours, telling_by_events, told_by_events
 from deploy.router_command import fail
 from deploy.transports import http_transport
 
@@ -17,7 +18,9 @@ if TYPE_CHECKING:
     from datastores.cache.port import Cache
     from datastores.events.redis import RedisEvents
     from deploy.settings import Settings
+    from deploy.surroundings import Surroundings
     from router.config import RouterConfig
+    from router.edge.invalidation import Tell
     from router.execution.answer_cache.cached import CachedTransport
     from router.execution.transport import SubgraphTransport
     from router.execution.transports.http import HttpTransport
@@ -41,11 +44,14 @@ class SubgraphSide:
             self.cached.follow(snapshot.supergraph)
 
 
-def subgraph_side(snapshot: Snapshot, config: RouterConfig, settings: Settings) -> SubgraphSide:
-    """The side as the settings have it; one clear line and exit code 1 where they cannot be used."""
+def subgraph_side(
+    snapshot: Snapshot, config: RouterConfig, settings: Settings, around: Surroundings | None = None
+) -> SubgraphSide:
+    """The side as the settings have it; one clear line and exit code 1 where they cannot be used. `around` is
+    where other workers of the same port are found."""
     key = settings.internal_key
     secret = key.get_secret_value().encode() if key else None
-    events = _events(settings) if config.subgraphs.needs_events else None
+    events = _events(settings) if config.subgraphs.needs_events or _tells_others(config, settings) else None
     try:
         http = http_transport(urls_of(snapshot), secret, config, events)
     except (OSError, ssl.SSLError) as error:
@@ -63,13 +69,16 @@ def subgraph_side(snapshot: Snapshot, config: RouterConfig, settings: Settings) 
         return SubgraphSide(http, http, None, tuple(routes), tuple(background))
     store = _store(settings)
     cached = _cached(http, store, snapshot, config)
-    routes += _invalidation(cached, settings)
     background.append(lambda: _held_open(store))
-    if config.subgraphs.forget_on and events is not None:
-        from router.execution.answer_cache.forgetting import forget_by_events
-
-        rules = config.subgraphs.forget_on
-        background.append(lambda: forget_by_events(cached.cache, rules, events))
+    others = []
+    if events is not None:
+        background.append(told_by_events(cached.cache, events, config, urls_of(snapshot)))
+        others.append(telling_by_events(events))
+    if around is not None:
+        told, tell = by_neighbours(cached.cache, around)
+        background.append(told)
+        others.append(tell)
+    routes += _invalidation(cached, settings, others)
     return SubgraphSide(cached, http, cached, tuple(routes), tuple(background))
 
 
@@ -103,14 +112,19 @@ def _cached(http: HttpTransport, store: Cache, snapshot: Snapshot, config: Route
     return CachedTransport(http, AnswerCache(store), snapshot.supergraph, config.subgraphs)
 
 
-def _invalidation(cached: CachedTransport, settings: Settings) -> list[BaseRoute]:
+def _tells_others(config: RouterConfig, settings: Settings) -> bool:
+    """Whether what this router is asked to forget is told to others on the event bus, and theirs heard."""
+    return config.subgraphs.keeps_answers and settings.events_url is not None
+
+
+def _invalidation(cached: CachedTransport, settings: Settings, others: Sequence[Tell]) -> list[BaseRoute]:
     from router.edge.invalidation import invalidation_route
 
     key = settings.cache_invalidation_key
     if key is None:
         return []
     try:
-        return [invalidation_route(cached.cache, key=key.get_secret_value())]
+        return [invalidation_route(cached.cache, key=key.get_secret_value(), others=others)]
     except ValueError as error:
         fail(f"`STADION_CACHE_INVALIDATION_KEY`: {error}")
 

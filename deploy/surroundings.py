@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from router.config import RouterConfig
     from router.execution.transport import SubgraphTransport
     from router.execution.transports.callbacks import Callbacks
+    from router.execution.transports.neighbours import Neighbours
 
 SERVICE = "stadion-router"
 
@@ -32,6 +33,7 @@ class Surroundings:
     metrics: tuple[socket, ...] = ()
     rates: RedisRates | None = None
     worker: int = field(default=0)
+    workers: int = 1
     folder: Path | None = None
     """Where workers find each other's sockets; nobody else may enter it."""
 
@@ -49,11 +51,18 @@ class Surroundings:
 
     def shared_callbacks(self, callbacks: Callbacks, config: RouterConfig) -> Callable[[], Awaitable[None]]:
         """What has each of several workers take the callbacks that came to another."""
+        bytes_max = max(one.subscriptions.event_bytes_max for one in config.subgraphs.each()) + 1_024
+        neighbours = self.neighbours("callbacks", bytes_max=bytes_max)
+        return lambda: callbacks.share(neighbours())
+
+    def neighbours(self, kind: str, *, bytes_max: int) -> Callable[[], Neighbours]:
+        """The workers of this port, for what one kind of thing hands over; asked for once a worker runs."""
         from router.execution.transports.neighbours import Neighbours
 
-        folder = self.folder = self.folder or Path(tempfile.mkdtemp(prefix="stadion-workers-"))
-        bytes_max = max(one.subscriptions.event_bytes_max for one in config.subgraphs.each()) + 1_024
-        return lambda: callbacks.share(Neighbours(folder, self.worker, bytes_max=bytes_max))
+        self.folder = self.folder or Path(tempfile.mkdtemp(prefix="stadion-workers-"))
+        folder = self.folder / kind
+        folder.mkdir(mode=0o700, exist_ok=True)
+        return lambda: Neighbours(folder, self.worker, bytes_max=bytes_max)
 
     def forget(self) -> None:
         """Leave nothing behind when all workers have ended."""
@@ -84,7 +93,7 @@ def surroundings(config: RouterConfig, environment: Settings, *, workers: int = 
         from deploy.shared_rates import RedisRates
 
         rates = RedisRates(environment.rate_url.get_secret_value())
-    return Surroundings(telemetry, _listening(telemetry.metrics_address, workers), rates)
+    return Surroundings(telemetry, _listening(telemetry.metrics_address, workers), rates, workers=workers)
 
 
 def _listening(address: str, workers: int) -> tuple[socket, ...]:

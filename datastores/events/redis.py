@@ -78,6 +78,16 @@ class RedisEvents:
         """Live events from now on (of one key, if given), until the stream is closed or dropped."""
         return self._subscribers.add(topics, key)
 
+    async def tell(self, event: Event) -> None:
+        """Tell of what stands in no outbox, and is lost with this process if that ends before.
+
+        Errors: Unavailable.
+        """
+        if self._client is None:
+            raise Unavailable("the events are not open")
+        with unavailable_where_redis_is(self._place):
+            await streams.add(self._client, self._keys, event)
+
     async def open(self) -> None:
         """Connect, make the groups, start relaying, first what an earlier process left."""
         self._wakes.start()

@@ -60,6 +60,11 @@ async def feed(client: Any, keys: StreamKeys, source: str, batch: Sequence[tuple
     await client.eval(_FEED, 2, keys.stream, keys.fed, *words)
 
 
+async def add(client: Any, keys: StreamKeys, event: Event) -> None:
+    """Append an event that stands in no outbox."""
+    await client.xadd(keys.stream, {"event": packed(event)})
+
+
 async def fed_position(client: Any, keys: StreamKeys, source: str) -> int:
     """The position of `source` up to which the stream has its events."""
     return int(await client.hget(keys.fed, source) or 0)

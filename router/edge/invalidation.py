@@ -7,8 +7,8 @@ The body is a list of `{"kind": "subgraph", "subgraph"}`, `{"kind": "type", "sub
 from __future__ import annotations
 
 import hmac
-from collections.abc import Mapping
-from typing import Any, Final
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Final, TypeAlias
 
 import orjson
 from starlette.requests import Request
@@ -29,8 +29,13 @@ class NoInvalidation(ValueError):
     """The body does not say what to forget; the text names the part."""
 
 
-def invalidation_route(cache: AnswerCache, *, key: str) -> Route:
-    """The route. 202 with the number of tags; 401 without the key, as `Authorization` or bearer token.
+Tell: TypeAlias = Callable[[Sequence[str]], Awaitable[None]]
+"""Has others forget what is kept under these tags; raises where they cannot be told."""
+
+
+def invalidation_route(cache: AnswerCache, *, key: str, others: Sequence[Tell] = ()) -> Route:
+    """The route. 202 with the number of tags once this router's store and all `others` took them; 401 without
+    the key, as `Authorization` or bearer token; 503 where somebody did not take them.
 
     Errors: ValueError for a key that could be guessed.
     """
@@ -49,8 +54,10 @@ def invalidation_route(cache: AnswerCache, *, key: str) -> Route:
             return _refused(400, str(error) if isinstance(error, NoInvalidation) else "the body is not JSON")
         try:
             await cache.forget(tags)
+            for tell in others:
+                await tell(tags)
         except Exception as error:
-            return _refused(503, f"the cache did not take it: {type(error).__name__}; try again")
+            return _refused(503, f"not everybody took it: {type(error).__name__}; try again")
         return JSONResponse({"count": len(tags)}, status_code=202)
 
     return Route("/invalidation", forget, methods=["POST"])

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import os
+import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -33,7 +36,7 @@ from router.pipeline import Router
 from router.snapshot import snapshot_of
 from tests.kit_edge.supergraphs import supergraph_of
 
-pytestmark = pytest.mark.timeout(30)
+pytestmark = pytest.mark.timeout(60)
 KEY = "a key that nobody guesses"
 SETTINGS: dict[str, Any] = {
     "forward_headers": ["x-viewer"],
@@ -222,3 +225,68 @@ def test_events_by_which_is_forgotten_need_a_bus(capsys: pytest.CaptureFixture[s
     with pytest.raises(typer.Exit):
         subgraph_side(snapshot, config, Settings())
     assert "`STADION_EVENTS_URL`" in capsys.readouterr().err
+
+
+async def test_routers_of_one_bus_forget_what_one_of_them_is_asked_to(redis_url: str) -> None:
+    """Each keeps in a memory of its own: the endpoint of one reaches the other by the bus alone."""
+    async with (
+        running(events_url=redis_url) as asked,
+        running(events_url=redis_url) as other,
+        asyncio.timeout(20),
+    ):
+        first, _ = await other.ask()
+        while len(other.asked) == 1:  # either may not be on the bus yet: it refuses then, or hears nothing
+            await asked.forget([{"kind": "subgraph", "subgraph": "only"}])
+            await asyncio.sleep(0.02)
+            again, _ = await other.ask()
+        assert again != first
+
+
+async def test_a_router_that_cannot_tell_the_others_says_so() -> None:
+    async with running(events_url="redis://127.0.0.1:1") as router:
+        await router.ask()
+        assert await router.forget([{"kind": "subgraph", "subgraph": "only"}]) == 503
+        await router.ask()
+        assert len(router.asked) == 2  # its own store has forgotten
+
+
+async def test_all_workers_forget_what_one_of_them_is_asked_to(tmp_path: Path) -> None:
+    asked: list[str] = []
+
+    async def answer(_: web.Request) -> web.Response:
+        asked.append("left")
+        head = {"cache-control": "public, max-age=600"}
+        return web.json_response({"data": {"hello": f"answer {len(asked)}"}}, headers=head)
+
+    app = web.Application(handler_args={"access_log": None})
+    app.router.add_post("/graphql", answer)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    file, settings = tmp_path / "supergraph.graphql", tmp_path / "router.json"
+    url = f"http://127.0.0.1:{runner.addresses[0][1]}/graphql"
+    file.write_text(supergraph_of("type Query { hello: String }", url=url))
+    settings.write_text(json.dumps({"subgraphs": {"all": {"cache": {"enabled": True}}}}))
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "deploy", "router", "--supergraph", str(file), "--config", str(settings),
+        "--port", "0", "--workers", "2", stdout=asyncio.subprocess.PIPE,
+        env={**os.environ, "STADION_CACHE_INVALIDATION_KEY": KEY},
+    )  # fmt: skip
+    try:
+        assert process.stdout is not None
+        address = (await process.stdout.readline()).decode().split()[-1]
+        connector = aiohttp.TCPConnector(force_close=True)  # the kernel spreads connections, not requests
+        async with aiohttp.ClientSession(connector=connector) as http:
+            router = Running(address, http)
+            async with asyncio.timeout(25):
+                while len(asked) < 2:
+                    await router.ask()
+            old = {"answer 1", "answer 2"}
+            assert (await router.ask())[0]["hello"] in old
+            assert await router.forget([{"kind": "subgraph", "subgraph": "only"}]) == 202
+            for _ in range(24):
+                assert (await router.ask())[0]["hello"] not in old
+    finally:
+        process.terminate()
+        await process.wait()
+        await runner.cleanup()

@@ -1,4 +1,5 @@
-"""Forgetting by events: what was kept is forgotten as soon as the event bus tells that it has changed.
+"""Forgetting by events: what was kept is forgotten as soon as the event bus tells that it has changed, or
+that another router was asked to forget it.
 
 Events come at most once to each reader and some may be lost; then everything that a rule speaks of is
 forgotten, because what else has changed is not known.
@@ -19,6 +20,8 @@ from router.traffic import Forgetting
 
 log = logging.getLogger("stadion.router.answers_kept")
 AGAIN_S: Final = 1.0
+TOLD: Final = "router.answers.forgotten"
+"""Topic of the tags that another router was asked to forget: its payload's `tags`."""
 forgotten_count: Final = instruments.counter(
     "stadion.router.subgraph.cache.forgotten", "tags forgotten by events of the bus", labels=("topic",)
 )
@@ -63,10 +66,14 @@ class ChangeFeed(Protocol):
         ...
 
 
-async def forget_by_events(cache: AnswerCache, rules: Sequence[Forgetting], feed: ChangeFeed) -> None:
-    """Forget what events tell of, as long as the router runs. A feed that ends is read anew."""
-    topics = sorted({one.topic for one in rules})
-    everything = sorted({subgraph_tag(name) for one in rules for name in one.subgraphs})
+async def forget_by_events(
+    cache: AnswerCache, rules: Sequence[Forgetting], feed: ChangeFeed, *, kept: Sequence[str] = ()
+) -> None:
+    """Forget what events tell of, as long as the router runs. A feed that ends is read anew. `kept` are the
+    subgraphs whose answers other routers may be asked to forget."""
+    topics = sorted({*(one.topic for one in rules), TOLD})
+    named = {*kept, *(name for one in rules for name in one.subgraphs)}
+    everything = sorted(subgraph_tag(name) for name in named)
     lost, first = feed.lost_count, True
     while True:
         try:
@@ -88,6 +95,10 @@ async def forget_by_events(cache: AnswerCache, rules: Sequence[Forgetting], feed
 
 def tags_of_event(rules: Sequence[Forgetting], event: ChangeEvent) -> Iterator[str]:
     """The tags that an event makes stale. A rule whose tag it cannot fill forgets its subgraphs whole."""
+    if event.topic == TOLD:
+        tags = event.payload.get("tags")
+        yield from (tag for tag in tags if isinstance(tag, str)) if isinstance(tags, list) else ()
+        return
     for rule in rules:
         if rule.topic != event.topic:
             continue

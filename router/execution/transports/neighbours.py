@@ -1,11 +1,11 @@
-"""Workers that share a port: a callback that reached one of them is handed to the one that waits for it."""
+"""Workers that share a port: what reached one of them is handed to those whom it is for."""
 
 from __future__ import annotations
 
 import asyncio
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Final
 
@@ -14,8 +14,8 @@ import orjson
 HAND_OVER_S_MAX: Final = 5.0
 """A worker that has not answered its neighbour by then is not there."""
 
-Take = Callable[[str, object], int]
-"""A subscription's id and what was posted for it → the status that the post is answered with."""
+Take = Callable[[str, object], int | Awaitable[int]]
+"""What it is for (a subscription's id), and what was handed over → the status that it is answered with."""
 
 
 class Neighbours:
@@ -43,7 +43,8 @@ class Neighbours:
                     handed = await reader.read(-1)
                     if len(handed) <= self._bytes_max:
                         subscription_id, message = orjson.loads(handed)
-                        writer.write(str(take(subscription_id, message)).encode())
+                        status = take(subscription_id, message)
+                        writer.write(str(status if isinstance(status, int) else await status).encode())
                         await writer.drain()
             except (TimeoutError, OSError, ValueError):
                 pass  # the neighbour has no answer then, and says so
