@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable
+from datetime import datetime
 from typing import Annotated
 
 import strawberry
 from sqlalchemy import Connection as Transaction
 
 from authz.classes import DataClass
+from authz.facts.model import RelationshipFact
 from datastores.errors import Conflict
 from datastores.events.outbox import time_ordered_id
 from subgraphs.accounts import administration, device_store, devices, events, graph, role_store, store
@@ -33,6 +35,7 @@ from subgraphs.kit import (
     ruled,
     shapes,
 )
+from subgraphs.kit.absence import decide_as_if_hidden
 
 ORGANISATION_CHARACTERS_MAX = 80
 OF_THE_MEMBER = strawberry.argument(metadata=ruled(by="the member"))
@@ -176,9 +179,7 @@ class Mutation(graph.Mutation):
         self, info: AccountsInfo, id: Annotated[strawberry.ID, OF_THE_MEMBER]
     ) -> OrganisationPayload | None:
         """The caller goes."""
-        return await _organisation(
-            _membership(info.context.accounts, str(id), info.context.caller_id, member=False)
-        )
+        return await _organisation(_left(info.context.accounts, str(id), info.context.caller_id))
 
     @resolved(authenticated=True)
     async def register_device(
@@ -243,12 +244,30 @@ async def _membership(
             if member:
                 raise RuleBroken("A_MEMBER", "userId", "this person is a member already")
             raise RuleBroken("NOT_A_MEMBER", "userId", "this person is no member")
-        # tokens name organisations: those that were issued until now name others
-        renewed = events.tokens_revoked(user_id, reason="membership changed", at_utc=now)
-        accounts.outbox.append(transaction, [events.relationship_changed(fact, at_utc=now), renewed])
+        _tell(accounts, transaction, fact, now)
         return organisation
 
     return await accounts.relational.write(work)
+
+
+async def _left(accounts: Accounts, organisation_id: str, user_id: str) -> role_store.Organisation:
+    """Errors: RuleBroken NOT_FOUND, the same for an organisation that is none and for one of others."""
+
+    def work(transaction: Transaction) -> role_store.Organisation:
+        now = accounts.now()
+        fact = role_store.set_member(transaction, organisation_id, user_id, member=False, now=now)
+        if fact is None:
+            raise RuleBroken("NOT_FOUND", "id", "not found")
+        _tell(accounts, transaction, fact, now)
+        return role_store.organisations_by_id(transaction, [organisation_id])[organisation_id]
+
+    return await accounts.relational.write(work)
+
+
+def _tell(accounts: Accounts, transaction: Transaction, fact: RelationshipFact, now: datetime) -> None:
+    # tokens name organisations: those that were issued until now name others
+    renewed = events.tokens_revoked(fact.subject_id, reason="membership changed", at_utc=now)
+    accounts.outbox.append(transaction, [events.relationship_changed(fact, at_utc=now), renewed])
 
 
 async def _organisation(pending: Awaitable[role_store.Organisation]) -> OrganisationPayload:
@@ -262,6 +281,7 @@ async def _known(info: AccountsInfo, id: strawberry.ID) -> device_store.Device:
     """Errors: PublicError NOT_FOUND, the same for a device of others to who may not know of it."""
     device = await info.context.accounts.relational.read(lambda c: device_store.by_id(c, str(id)))
     if device is None:
+        await decide_as_if_hidden(info.context, str(id), DataClass.SECURITY, "events")
         raise not_found()
     if device.user_id != info.context.caller_id:
         seen = await info.context.decision(device.user_id, DataClass.SECURITY, "events")

@@ -26,6 +26,7 @@ from subgraphs.kit import (
     resolved,
     ruled,
 )
+from subgraphs.kit.absence import decide_as_if_hidden
 from subgraphs.profiles import graph, guardian_store, guardians, guardianship
 from subgraphs.profiles.entities import CoachLink, ProfilesContext, ProfilesInfo
 from subgraphs.profiles.events import GUARDIANSHIP_CHANGED
@@ -265,7 +266,10 @@ async def _read_anew(context: ProfilesContext, id: str) -> guardianship.Guardian
 async def _known(info: ProfilesInfo, id: strawberry.ID) -> guardianship.Guardianship:
     """Errors: PublicError NOT_FOUND, the same for one that the caller may not know of."""
     row = await info.context.guardianships.load(str(id))
-    if row is None or not await knows(info.context, row):
+    if row is None:
+        await decide_as_if_hidden(info.context, str(id), DataClass.PERSONAL, Action.GUARDIANSHIP)
+        raise not_found()
+    if not await knows(info.context, row):
         raise not_found()
     return row
 

@@ -67,12 +67,12 @@ def counting() -> Iterator[None]:
         tally = _current.get()
         return await run(self, work if tally is None else _tallied(work, tally), timeout_s=timeout_s)
 
-    async def counted_load(self: Any, owner_ids: Iterable[str | None]) -> None:
+    async def counted_load(self: Any, owner_ids: Iterable[str | None], *, everybody: bool = False) -> None:
         tally, asked = _current.get(), set(owner_ids)
         if tally is not None:
             # Of whom nothing is remembered from the request before: what is known costs nothing.
             tally.owners += sum(each is not None and self._unknown(each) for each in asked)
-        await load_owners(self, asked)
+        await load_owners(self, asked, everybody=everybody)
 
     event.listen(Engine, "before_cursor_execute", _sent)
     sqlite._Lane.run = counted_run  # type: ignore[assignment, method-assign]

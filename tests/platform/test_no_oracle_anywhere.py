@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from deploy.assemble import FACTS_REMEMBERED_S
 from tests.kit_platform.secrets import (
     NAMED,
     OF_HER,
@@ -16,12 +17,16 @@ from tests.kit_platform.secrets import (
     Named,
     Secret,
     World,
+    authorization,
     consent,
+    device,
+    guardianship,
     looked_at,
+    organisation,
     session,
 )
 from tests.kit_platform.work import STEPS_PER_BUCKET, Work, counting
-from tests.platform.conftest import Seeded, subject_of
+from tests.platform.conftest import seeded_in_thread, subject_of
 
 REFUSED = (b"FORBIDDEN", b"NOT_FOUND", b"UNAUTHORIZED_FIELD_OR_TYPE")
 ROUNDS = 200
@@ -29,13 +34,21 @@ OPEN_GLASS = """mutation { breakGlass(input: {userId: "demo-athlete",
   reason: "found without a pulse on the track at noon", minutes: 5}) { grant { id } userErrors { code } } }"""
 
 
-@pytest.fixture(scope="module")
-def world(changing: Seeded, monkeypatch_module: pytest.MonkeyPatch) -> Iterator[World]:
-    """Each request loads its own facts: what is remembered for a moment tells of time and of anybody's change
-    in this process, nothing of one secret."""
-    monkeypatch_module.setattr(changing.platform.authorizer, "_remember_s", 0.0)
-    with counting():
-        yield World(changing)
+@pytest.fixture(scope="module", params=["by itself", "remembered"])
+def world(
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch_module: pytest.MonkeyPatch,
+) -> Iterator[World]:
+    """Each request by itself; and with what is remembered for a moment of who somebody is, in a moment that
+    does not end."""
+    with seeded_in_thread(tmp_path_factory.mktemp("secrets")) as seeded, counting():
+        authorizer = seeded.platform.authorizer
+        remembers = request.param == "remembered"
+        monkeypatch_module.setattr(authorizer, "_remember_s", FACTS_REMEMBERED_S if remembers else 0.0)
+        if remembers:
+            monkeypatch_module.setattr(authorizer, "_elapsed_s", lambda: 0.0)
+        yield World(seeded)
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +57,12 @@ def monkeypatch_module() -> Iterator[pytest.MonkeyPatch]:
         yield patched
 
 
+@pytest.mark.parametrize(
+    "world",
+    ["by itself", pytest.param("remembered", marks=pytest.mark.nightly)],
+    indirect=True,
+    scope="module",
+)
 @pytest.mark.parametrize("secret", SECRETS, ids=lambda each: each.domain)
 def test_nobody_without_the_right_notices_what_a_secret_is(world: World, secret: Secret) -> None:
     for handle in secret.blind:
@@ -67,6 +86,10 @@ def test_nobody_without_the_right_notices_what_a_secret_is(world: World, secret:
 def furnished(world: World) -> World:
     """With one of each kind."""
     session(world)
+    device(world)
+    authorization(world)
+    organisation(world)
+    guardianship(world)
     consent("PERMIT")(world)
     looked_at(world)
     opened = world.seeded.ask(OPEN_GLASS, subject_of("okafor"))
@@ -136,4 +159,5 @@ def test_whoever_may_see_it_is_seen_to_cost_more(world: World) -> None:
     _, his = world.look(query, "tomas")
     assert len(hers.statements) > len(his.statements)
     assert hers.steps - his.steps > STEPS_PER_BUCKET
-    assert hers.owners and his.owners == 0  # he is refused before a subgraph is asked
+    assert his.owners == 0  # he is refused before a subgraph is asked
+    assert hers.owners or world.remembers
