@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, replace
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import orjson
 
 from authz.identity.subject import Subject
 from router.config import RouterConfig
-from router.execution import CompiledPlan, GraphQLResponse, IncrementalFormat
+from router.execution import CompiledPlan, GraphQLResponse, IncrementalFormat, OneFetch
 from router.execution.transport import SubgraphRequest, SubgraphResponse, SubgraphTransport
 from router.operation.authorize import NO_RIGHTS, Rights
 from router.operation.model import AllowedOperation
@@ -91,6 +91,12 @@ class HookedRouter(Router):
         return await self._on_response(
             request, await super().answer(request, document, subject, graph), subject
         )
+
+    def begin(
+        self, request: GraphQLRequest, document: Document, subject: Subject, graph: Snapshot, waiter: Any
+    ) -> OneFetch | None:
+        """None: hooks are awaited, so a task has to answer."""
+        return None
 
     async def events(
         self, request: GraphQLRequest, document: Document, subject: Subject, graph: Snapshot

@@ -37,11 +37,13 @@ from router.execution import (
     ExecutionOptions,
     GraphQLResponse,
     IncrementalFormat,
+    OneFetch,
+    begin,
     execute,
     execute_incrementally,
     subscribe,
 )
-from router.execution.transport import SubgraphTransport
+from router.execution.transport import BeginsCalls, Handed, SubgraphTransport
 from router.operation.authorize import NO_RIGHTS, Rights, denied_to
 from router.operation.model import AllowedOperation
 from router.operation.requirements import Requirement
@@ -66,11 +68,12 @@ STEPS_AT_ONCE_MAX = 60
 """Steps that the search for a plan may take on the event loop: a few milliseconds."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class GraphQLRequest:
     """One operation as a client sent it; `headers` are those to hand on to subgraphs, lower case.
 
-    `document_id` names a registered document; the edge puts its text into `text`.
+    `document_id` names a registered document; the edge puts its text into `text`. `first` is the outcome of
+    its only fetch, where `Router.begin` has begun that. Not changed once it is made.
     """
 
     text: str
@@ -80,6 +83,7 @@ class GraphQLRequest:
     extensions: Mapping[str, Any] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
     plan: PlanShown = PlanShown.NO
+    first: Any = None
 
 
 class Router:
@@ -111,6 +115,8 @@ class Router:
             extensions=frozenset(config.error_extensions) or None,
         )
         self._gate = gate_of(config)
+        self._counts_costs = self._gate is not None and self._gate.counts
+        self._begins: BeginsCalls | None = transport if hasattr(transport, "begin") else None  # type: ignore[assignment]
         self._planners = ThreadPoolExecutor(max_workers=1, thread_name_prefix="planner")
 
     async def handle(self, request: GraphQLRequest, subject: Subject) -> GraphQLResponse:
@@ -157,6 +163,29 @@ class Router:
         if request.plan is PlanShown.BESIDE:
             response = replace(response, extensions={**response.extensions, **shown_plan(compiled.plan)})
         return noted(response, self._notes(document, subject, graph))
+
+    def begin(
+        self, request: GraphQLRequest, document: Document, subject: Subject, graph: Snapshot, waiter: Any
+    ) -> OneFetch | None:
+        """As `answer`, begun without a task, where that is one fetch that can be begun at once; else None.
+
+        `waiter` is told the fetch's outcome.
+        """
+        begins = self._begins
+        if begins is None or not document.ready or self._counts_costs:
+            return None
+        if document.needed and denied_to(subject, document.needed, self._rights):
+            return None
+        try:
+            variables = coerce(_variables(request, document), document.normal.variables, graph.api_schema)
+        except ClientError:
+            return None
+        options = self._options(request, time.monotonic() + self.config.request_timeout_ms_max / 1_000)
+        compiled = document.ready[0]
+        begun = begin(compiled, variables, subject, self._transport, begins, options, waiter)
+        if begun is not None:
+            _plan_was_known()
+        return begun
 
     async def events(
         self, request: GraphQLRequest, document: Document, subject: Subject, graph: Snapshot
@@ -212,11 +241,12 @@ class Router:
         return ExecutionOptions(
             deadline_s=deadline_s,
             subgraph_timeout_s=self.config.subgraph_timeout_ms_max / 1_000,
-            forwarded={**request.headers, "traceparent": traceparent_of(trace_id)}
+            forwarded=Handed({**request.headers, "traceparent": traceparent_of(trace_id)})
             if (trace_id := request_trace_id.get())
             else request.headers,
             errors=self._errors_shown,
             null_reasons=self.config.null_reasons,
+            first=request.first,
         )
 
     async def _compiled(self, document: Document, subject: Subject, graph: Snapshot) -> CompiledPlan:

@@ -85,6 +85,10 @@ class Cache(Generic[Key, Value]):
         cache_count.add(1, self._hit)
         return value
 
+    def known(self, key: Key) -> Value | None:
+        """As `get`, for those who ask again where there is none: a miss does not count."""
+        return self.get(key) if key in self._entries else None
+
     def put(self, key: Key, value: Value) -> None:
         """Keep the value; the least recently used ones go when there are too many or too heavy ones."""
         if key not in self._entries:

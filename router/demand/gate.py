@@ -53,6 +53,11 @@ class Gate:
         self._weights: OrderedDict[int, tuple[Supergraph, Weights]] = OrderedDict()
         self._trees: OrderedDict[int, tuple[CompiledPlan, CostTree]] = OrderedDict()
 
+    @property
+    def counts(self) -> bool:
+        """Whether costs of some callers are of interest."""
+        return not self._only_classes or bool(self._config.client_classes)
+
     def admitted(
         self, compiled: CompiledPlan, variables: Mapping[str, Any], subject: Subject, supergraph: Supergraph
     ) -> Admitted | None:

@@ -18,6 +18,7 @@ from starlette.types import Receive, Scope, Send
 from router.edge.credentials import Credentials
 from router.edge.drain import Drain
 from router.edge.explorer import explorer_files
+from router.edge.express import Express
 from router.edge.http import GraphQLEndpoint
 from router.edge.parts import parts_of
 from router.edge.persisted import Registered
@@ -38,10 +39,19 @@ class RouterApp(Starlette):
     with cross-origin rules on, or any other middleware added, every request takes the whole way.
     """
 
-    def __init__(self, endpoint: GraphQLEndpoint, sockets: SocketEndpoint, **options: Any) -> None:
+    def __init__(
+        self, endpoint: GraphQLEndpoint, sockets: SocketEndpoint, express: Express, **options: Any
+    ) -> None:
         super().__init__(**options)
+        self.heads = express.heads
+        self._straight = express if express.is_open else None
         self._endpoint = endpoint
         self._sockets = sockets
+
+    @property
+    def express(self) -> Express | None:
+        """The straight way of known queries; None where something has to see every request."""
+        return None if self.user_middleware else self._straight
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One connection's request, socket or lifespan."""
@@ -93,6 +103,7 @@ def build_app(
     app = RouterApp(
         endpoint,
         sockets,
+        Express(parts),
         routes=[
             Route(GRAPHQL_PATH, endpoint, methods=METHODS),
             WebSocketRoute(GRAPHQL_PATH, sockets),

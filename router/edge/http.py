@@ -37,9 +37,9 @@ from router.edge.negotiation import (
 )
 from router.edge.parts import Parts
 from router.edge.plan_header import with_plan_wanted
-from router.edge.quick_http import ABORT, LEFT, REPLY, WHOLE_BODY, WHOLE_HEADERS, Reply
+from router.edge.quick_http import ABORT, ASKED, LEFT, REPLY, WHOLE_BODY, WHOLE_HEADERS, Reply
 from router.edge.rate import RateExceeded, caller_of
-from router.edge.requests import ClientGone, body, from_json, from_url
+from router.edge.requests import ClientGone, body, from_json, from_url, is_json
 from router.edge.sharing import key_of
 from router.edge.uploads import from_form, uploads_of
 from router.errors import ClientError
@@ -60,6 +60,10 @@ from router.telemetry import (
     trace_id_of,
 )
 
+FIRST = "stadion.first"
+"""Where an ASGI scope has the outcome of the query's only fetch, if that was begun before."""
+TRACE_ID = "stadion.trace_id"
+"""Where an ASGI scope has the request's trace id, if subgraphs were told of it already."""
 GRAPHQL_ROUTE = "/graphql"
 KNOWN_METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})
 
@@ -115,7 +119,8 @@ class GraphQLEndpoint:
         request_waiting.set(waiting)
         headers = scope.get(WHOLE_HEADERS) or headers_of(scope)
         with request_span(headers.get("traceparent"), method_of(scope)):
-            exchange = Exchange(scope, receive, send, headers, trace_id_of(headers.get("traceparent")))
+            trace_id = scope.get(TRACE_ID) or trace_id_of(headers.get("traceparent"))
+            exchange = Exchange(scope, receive, send, headers, trace_id)
             request_trace_id.set(exchange.trace_id)
             try:
                 await self._answered_or_refused(exchange)
@@ -178,6 +183,10 @@ class GraphQLEndpoint:
 
     async def _requests(self, exchange: Exchange) -> GraphQLRequest | list[GraphQLRequest]:
         headers = exchange.headers
+        asked: GraphQLRequest | None = exchange.scope.get(ASKED)
+        if asked is not None:
+            asked.first = exchange.scope.get(FIRST)
+            return asked
         forwarded = self._forwarding.of(headers)
         if exchange.method == "GET":
             return from_url(exchange.scope["query_string"], self._config.http, forwarded)

@@ -13,10 +13,11 @@ from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any, Final, TypeAlias, cast
 
+from starlette.types import Scope
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from router.edge.heads import WholeRequest, whole_request
+from router.edge.heads import Heads, WholeRequest
 
 log = logging.getLogger("stadion.router.server")
 
@@ -25,6 +26,8 @@ WHOLE_BODY: Final = "stadion.body"
 """Where an ASGI scope has the body, if that was there before the request began."""
 WHOLE_HEADERS: Final = "stadion.headers"
 """Where an ASGI scope has the headers by lower-case name, if they were read so."""
+ASKED: Final = "stadion.asked"
+"""Where an ASGI scope has the `GraphQLRequest` of the body, if that was read and is in order."""
 REPLY: Final = "stadion.reply"
 """Where an ASGI scope has what takes a whole answer at once, as a `Reply`."""
 ABORT: Final = "stadion.abort"
@@ -35,8 +38,11 @@ BODY_BYTES_MAX: Final = HIGH_WATER_LIMIT
 """Longer bodies may have to be refused or slowed down while they arrive."""
 COPIED_BYTES_MAX: Final = 16 * 1024
 """Longer answers are not copied to stand behind their head; shorter ones leave sooner in one piece."""
+Express: TypeAlias = "Callable[[QuickProtocol, WholeRequest], bool]"
+"""Takes a request that came whole and answers it by itself; False where the app has to."""
 Reply: TypeAlias = Callable[[int, bytes, bytes], bool]
 """Status, header lines each with its end, and body; False where the client has to read first."""
+_HEADS: Final = Heads(body_bytes_max=BODY_BYTES_MAX)
 _STREAMED: Final = (b"event-stream", b"multipart")
 _DISCONNECT: Final[dict[str, Any]] = {"type": "http.disconnect"}
 
@@ -55,16 +61,35 @@ class QuickProtocol(HttpToolsProtocol):
         """asyncio: bytes came. A request whose body is still to come begins, too: its time is limited."""
         earlier: Any = self.cycle
         if not self._in_message and (earlier is None or earlier.response_complete):
-            whole = whole_request(data, body_bytes_max=BODY_BYTES_MAX)
+            whole = self._heads.read(data)
             if whole is not None and self.limit_concurrency is None and not self.root_path:
-                self._serve(whole)
+                if self._express is None or not self._express(self, whole):
+                    self.serve(whole)
                 return
         super().data_received(data)
         if self._waiting is not None:
             self._begin(self._waiting)
 
-    def _serve(self, request: WholeRequest) -> None:
-        """Begin a request that came whole."""
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self._heads: Heads = getattr(self.app, "heads", None) or _HEADS
+        self._client_scope: Scope | None = None
+        self._express: Express | None = getattr(self.app, "express", None)
+
+    @property
+    def scope_of_client(self) -> Scope:
+        """What a scope says of who is connected."""
+        if self._client_scope is None:
+            self._client_scope = {"client": self.client}
+        return self._client_scope
+
+    def begin_express(self, cycle: QuickCycle) -> None:
+        """A request that came whole is under way, and its app not called."""
+        self._idle_since_s = math.inf
+        self.cycle = cast(RequestResponseCycle, cycle)
+
+    def serve(self, request: WholeRequest, **known: Any) -> None:
+        """Have the app answer a request that came whole; `known` goes into its scope."""
         self._idle_since_s = math.inf
         cycle = QuickCycle(self, request.body)
         self.cycle = cast(RequestResponseCycle, cycle)
@@ -78,15 +103,17 @@ class QuickProtocol(HttpToolsProtocol):
                 "client": self.client,
                 "scheme": self.scheme,
                 "root_path": "",
-                "headers": request.headers.pairs,
+                "headers": request.pairs,
                 "state": self.app_state.copy(),
                 "method": "POST",
                 "path": "/graphql",
                 "raw_path": QUICK_PATH,
                 "query_string": b"",
-                WHOLE_HEADERS: request.headers.by_name,
+                WHOLE_HEADERS: request.by_name,
                 WHOLE_BODY: request.body,
                 REPLY: cycle.reply,
+                ASKED: request.asked,
+                **known,
             },
         )
         self._begin(cycle)

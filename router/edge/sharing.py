@@ -16,7 +16,7 @@ import orjson
 
 from authz.identity.subject import Subject
 from router.edge.answers import Answer
-from router.flight import Flight
+from router.flight import Flights
 from router.pipeline import GraphQLRequest
 from router.snapshot import Snapshot
 from router.telemetry import request_waiting
@@ -28,26 +28,26 @@ class SharedQueries:
     """Queries under way by key. The first to ask runs it; if its client leaves, the next one does."""
 
     def __init__(self, *, on: bool) -> None:
-        self._on = on
-        self._under_way: dict[Key, Flight[Answer]] = {}
-        self._mutations_seen = 0
+        self.on = on
+        self.flights: Flights[Answer] = Flights()
 
     @contextmanager
     def mutation(self) -> Iterator[None]:
         """A mutation under way: queries that begin after it do not share with those from before."""
-        self._mutations_seen += 1
+        self.flights.mutated()
         try:
             yield
         finally:
-            self._mutations_seen += 1
+            self.flights.mutated()
 
     async def answer(self, key: Key, run: Callable[[], Awaitable[Answer]]) -> Answer:
         """The answer of `run`, or of an equal query's run that is under way."""
-        if not self._on:
+        if not self.on:
             return await run()
-        key = (self._mutations_seen, *key)
-        own: Flight[Answer] = Flight()
-        while (flight := self._under_way.setdefault(key, own)) is not own:
+        flights = self.flights
+        while (own := flights.begun(key)) is None:
+            flight = flights.under_way(key)
+            assert flight is not None  # noqa: S101  # nothing came between
             landing = flight.landing()
             try:
                 with request_waiting.get():
@@ -58,11 +58,9 @@ class SharedQueries:
         try:
             answer = await run()
         except BaseException as failure:
-            del self._under_way[key]
-            own.failed(failure)
+            flights.failed(own, failure)
             raise
-        del self._under_way[key]
-        own.landed(answer)
+        flights.landed(own, answer)
         return answer
 
 

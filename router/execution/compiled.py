@@ -34,6 +34,7 @@ class CompiledPlan:
         "_introspected",
         "_introspection",
         "_is_repeated",
+        "_only_fetch",
         "_portions",
         "_projections",
         "_supergraph",
@@ -70,6 +71,7 @@ class CompiledPlan:
         self._condition_variables = condition_variables(allowed.original)
         self._projections: dict[tuple[frozenset[int], bool, tuple[bool, ...]], Projection] = {}
         self._is_repeated = False
+        self._only_fetch = self._introspection is None and self.kind is OperationKind.QUERY
         self._portions: Portions | Literal[False] | None = False
         self._supergraph = supergraph
         self._whole: RootFetch | None = None
@@ -127,6 +129,11 @@ class CompiledPlan:
             ):
                 self._whole = self.step
         return self._whole
+
+    def only_fetch(self) -> RootFetch | None:
+        """The plan's only fetch, where nothing else makes the answer."""
+        step = self.step
+        return step if self._only_fetch and isinstance(step, RootFetch) and step.is_at_root else None
 
     def portions(self) -> Portions | None:
         """The plan cut for incremental delivery; None where nothing is delivered later."""

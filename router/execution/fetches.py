@@ -95,6 +95,15 @@ class RootFetch:
             report_failure(run, failure, self._under.label)
             return None
 
+    @property
+    def is_at_root(self) -> bool:
+        """Whether what it brings is the root's own."""
+        return not self._under.keys
+
+    def shares_answers(self) -> bool:
+        """Whether the next answer is to be read by its equal parts."""
+        return self._answers is not None and self._answers.wanted()
+
     def request(self, run: Run, *, whole: bool = False) -> SubgraphRequest:
         """The call, with the client's variables that the fetch uses.  Errors: `SubgraphCallFailed`."""
         return _request(self.fetch, run, client_variables(self._variables, run), whole=whole)
@@ -317,6 +326,7 @@ def _request(fetch: Fetch, run: Run, variables: dict[str, Any], *, whole: bool =
         headers=run.options.forwarded,
         timeout_s=run.timeout_s(fetch.service),
         whole=whole,
+        first=run.options.first,
     )
 
 

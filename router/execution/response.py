@@ -9,9 +9,11 @@ from typing import Any
 import orjson
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class GraphQLResponse:
     """One answer, or one event of a stream. `errors` are GraphQL error entries, ready to be printed.
+
+    Not changed once it is made; not frozen, for each request makes one and a frozen one takes longer to make.
 
     `data` is a fragment where it is JSON already, as a subgraph sent it.
 

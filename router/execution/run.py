@@ -33,13 +33,14 @@ class ErrorsShown:
 ALL_SHOWN: Final = ErrorsShown()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class ExecutionOptions:
-    """How a plan is run.
+    """How a plan is run. Not changed once it is made; not frozen, for each request makes one.
 
     `deadline_s` is a point of `clock`'s time that all fetches share; each gets the smaller of
     `subgraph_timeout_s` and what is left. `forwarded` are headers that go to every subgraph; `errors` is what
     clients see of subgraphs' errors. With `null_reasons` on, the answer says which fetch left which null.
+    `first` is the outcome of the plan's only fetch, where that was begun before.
     """
 
     deadline_s: float | None = None
@@ -47,6 +48,7 @@ class ExecutionOptions:
     forwarded: Mapping[str, str] = field(default_factory=dict)
     errors: ErrorsShown = ALL_SHOWN
     null_reasons: bool = False
+    first: Any = None
     clock: Callable[[], float] = time.monotonic
 
 

@@ -10,12 +10,25 @@ from authz.identity.subject import Subject
 from router.operation.model import OperationKind
 
 
+class Handed(dict[str, str]):
+    """Headers that one request hands to all its calls. `carried` is a transport's: what it made of them."""
+
+    __slots__ = ("carried",)
+
+    carried: Any
+
+    def __init__(self, *headers: Mapping[str, str]) -> None:
+        super().__init__(*headers)
+        self.carried = None
+
+
 @dataclass(slots=True)
 class SubgraphRequest:
     """One operation for one subgraph, on behalf of `subject`; not to be changed once it is made.
 
     `variables` belongs to the callee: it is built anew for each call and may be changed. With `whole`, the
-    answer may be given as bytes where it is long and has nothing but data.
+    answer may be given as bytes where it is long and has nothing but data. `first` is the outcome of the
+    first try, where that was made before by `begin` of the same transport.
     """
 
     service: str
@@ -27,6 +40,7 @@ class SubgraphRequest:
     headers: Mapping[str, str] = field(default_factory=dict)
     timeout_s: float | None = None
     whole: bool = False
+    first: Any = None
 
 
 @dataclass(slots=True)
@@ -47,6 +61,27 @@ class SubgraphResponse:
 
 
 # neither is frozen: each call makes one of both, and a frozen one takes three times as long to make
+
+
+class BegunCall(Protocol):
+    """A call under way that nobody awaits."""
+
+    def read(self, outcome: Any, /) -> SubgraphResponse | None:
+        """The answer of this outcome where it is nothing but data, and the call is over; None where the
+        outcome has to be judged: it is then `first` of the same request, fetched."""
+        ...
+
+    def drop(self) -> None:
+        """End the call; its outcome is not told any more."""
+        ...
+
+
+class BeginsCalls(Protocol):
+    """What a transport can do besides where a query can be sent without waiting."""
+
+    def begin(self, request: SubgraphRequest, waiter: Any, /) -> BegunCall | None:
+        """A query begun; None where it has to be waited for. `waiter` is told its outcome as a future is."""
+        ...
 
 
 class SubgraphTransport(Protocol):

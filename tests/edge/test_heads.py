@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from router import header_lines
 from router.edge import heads
-from router.edge.heads import REQUEST_LINE, whole_request
+from router.edge.heads import REQUEST_LINE, Heads
 
 BODY = b'{"query":"{__typename}"}'
 NAMES = st.sampled_from(
@@ -57,27 +57,31 @@ def test_what_is_read_is_what_the_parser_reads(lines, body: bytes, announced: bo
     if announced:
         joined.append(b"content-length: %d" % len(body))
     data = REQUEST_LINE + b"\r\n".join([*joined, b"", b""]) + body
-    read = whole_request(data, body_bytes_max=1_000)
+    reader = Heads(body_bytes_max=1_000)
+    read, again = reader.read(data), reader.read(data)
     if read is None:
+        assert again is None
         return
+    assert again is not None
+    assert (again.by_name, again.body) == (read.by_name, read.body)
     parsed = Parsed(data)
     assert parsed.messages == 1
     assert read.body == parsed.body
-    assert read.headers.pairs == parsed.headers
-    assert read.headers.by_name == {name.decode(): value.decode() for name, value in parsed.headers}
+    assert sorted(read.pairs) == sorted(parsed.headers)
+    assert read.by_name == {name.decode(): value.decode() for name, value in parsed.headers}
     assert parsed.keeps_alive
     assert not parsed.parser.should_upgrade()
 
 
 def test_a_plain_request_is_read() -> None:
-    read = whole_request(request(b"Host: x", b"accept: application/json"), body_bytes_max=100)
+    read = Heads(body_bytes_max=100).read(request(b"Host: x", b"accept: application/json"))
     assert read is not None
-    assert read.headers.by_name == {
+    assert read.by_name == {
         "host": "x",
         "accept": "application/json",
         "content-length": str(len(BODY)),
     }
-    assert read.headers.pairs[0] == (b"host", b"x")
+    assert read.pairs[0] == (b"host", b"x")
     assert read.body == BODY
 
 
@@ -105,15 +109,36 @@ def test_a_plain_request_is_read() -> None:
     ids=range(17),
 )
 def test_all_else_is_left_to_the_parser(data: bytes) -> None:
-    assert whole_request(data, body_bytes_max=100) is None
+    assert Heads(body_bytes_max=100).read(data) is None
 
 
 def test_no_token_is_kept_and_what_is_kept_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     known: dict[bytes, header_lines.Line] = {}
     monkeypatch.setattr(header_lines, "_known", known)
     monkeypatch.setattr(header_lines, "LINES_MAX", 4)
+    monkeypatch.setattr(heads, "HEADS_MAX", 3)
+    reader = Heads(body_bytes_max=100)
     for number in range(20):
-        lines = (b"authorization: Bearer s%d" % number, b"cookie: s", b"x: %d" % number, b"y: " + b"z" * 600)
-        assert whole_request(request(*lines), body_bytes_max=100) is not None
-        assert len(known) <= 4
-        assert not any(line.startswith((b"authorization", b"cookie", b"y")) for line in known)
+        token = b"authorization: Bearer s%d" % number
+        for lines in ((token, b"cookie: s", b"y: " + b"z" * 600), (b"Authorization: s", b"x: %d" % number)):
+            assert reader.read(request(*lines)) is not None
+            assert len(known) <= 4
+            assert 0 < len(reader._kept) <= 3 or number == 0
+            assert not any(line.startswith((b"authorization", b"cookie", b"y")) for line in known)
+            assert not any(b"uthorization" in text or b"cookie" in text for text in reader._kept)
+
+
+def test_callers_with_one_head_keep_their_own_tokens() -> None:
+    reader = Heads(body_bytes_max=100)
+    for number in range(3):
+        token = b"Bearer s%d" % number
+        read = reader.read(request(b"host: x", b"authorization: " + token, b"accept: */*"))
+        assert read is not None
+        assert read.by_name["authorization"] == token.decode()
+        assert (b"authorization", token) in read.pairs
+    read = reader.read(request(b"host: x", b"accept: */*"))
+    assert read is not None
+    assert "authorization" not in read.by_name
+    assert reader.read(request(b"authorization: a", b"authorization: b")) is None
+    assert reader.read(request(b"authorization: a", b"AUTHORIZATION: b")) is None
+    assert reader.read(request(b"authorization: a\x00")) is None

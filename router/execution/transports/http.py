@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+import time
+from collections.abc import AsyncIterator, Callable, Hashable, Iterable, Mapping
 from contextlib import aclosing
 from typing import Any, Final, TypeAlias
 
@@ -12,21 +13,25 @@ import orjson
 
 from router.codings import packed
 from router.errors import SubgraphCallFailed
-from router.execution.transport import SubgraphRequest, SubgraphResponse
-from router.execution.transports.answers import is_graphql_answer, read_answer
+from router.execution.transport import Handed, SubgraphRequest, SubgraphResponse
+from router.execution.transports.answers import read_answer
+from router.execution.transports.bodies import payload_of
 from router.execution.transports.callbacks import Callbacks
 from router.execution.transports.event_feed import EventFeed, fed_answers
 from router.execution.transports.header_rules import HOP_HEADERS
-from router.execution.transports.http_wire import HttpAnswer
-from router.execution.transports.lane import JSON_TYPES, Lane
+from router.execution.transports.http_answers import read_http_answer
+from router.execution.transports.http_client import Waiter
+from router.execution.transports.http_wire import CallHeaders, HttpAnswer
+from router.execution.transports.lane import Headers, Lane
 from router.execution.transports.measures import SERVICE, shared_fetches_count
 from router.execution.transports.multipart import multipart_of
 from router.execution.transports.raw import whole_data
 from router.execution.transports.return_rules import ReturnRules
 from router.execution.transports.shared_streams import SharedStreams
+from router.execution.transports.straight import StraightCall
 from router.execution.transports.streams import Streams
-from router.execution.transports.traced import TRACEPARENT_HEADER
 from router.execution.transports.under_way import FetchesUnderWay
+from router.flight import Flight
 from router.operation.model import OperationKind
 from router.operation.upload import uploads_in
 from router.traffic import StreamProtocol, Traffic
@@ -41,7 +46,6 @@ COMPRESSED_BYTES_MIN: Final = 1_024
 REQUEST_CODING: Final = "gzip"
 """The one coding that every server which reads compressed requests knows."""
 JSON: Final = "application/json"
-_JSON: Final = "application/json"
 _NAMES_MAX: Final = 256
 """Header names that are known by what becomes of them."""
 CERTIFICATES_S: Final = 1.0
@@ -106,68 +110,91 @@ class HttpTransport:
         """As the port says. Equal queries under way are made once, retries and breakers are the lane's."""
         lane = self._lane(request.service)
         try:
-            body, content_type = orjson.dumps(payload_of(request)), _JSON
+            body, content_type = lane.bodies.of(request), JSON
         except TypeError:
             body, content_type = await _form(request)
-        headers = self._headers(request, lane, ACCEPT)
-        headers["content-type"] = content_type
+        headers = self._call_headers(request, lane, content_type)
         if lane.traffic.compress_requests and len(body) >= COMPRESSED_BYTES_MIN and content_type == JSON:
-            body, headers["content-encoding"] = packed(body, REQUEST_CODING), REQUEST_CODING
-        if lane.traffic.accept_compressed:
-            headers["accept-encoding"] = ACCEPT_CODINGS
+            body = packed(body, REQUEST_CODING)
+            headers = CallHeaders(headers)
+            headers["content-encoding"] = REQUEST_CODING
         if request.kind is not OperationKind.QUERY:
             answer = await self._mutated(lane, request, headers, body)
         elif lane.shares_fetches:
             answer = await self._shared(lane, request, headers, body)
         else:
-            answer = await self._called(lane, request, headers, body)
+            answer = await lane.call(self._proven(lane, request, headers, body), body, request)
         if request.whole and (data := whole_data(answer)) is not None:
             response = SubgraphResponse(data=None, json=data, cache_control=answer.cache_control)
         else:
-            response = _read(request.service, answer)
+            response = read_http_answer(request.service, answer)
         if self._returns is not None:
             self._returns.tell(request.service, answer.headers)
         return response
 
+    def begin(self, request: SubgraphRequest, waiter: Waiter) -> StraightCall | None:
+        """A query without files, begun without waiting; None where it has to be waited for, or is shared.
+
+        `waiter` is told the answer or the failure, as they came.
+        """
+        lane = self._lanes.get(request.service)
+        if lane is None or lane.traffic.compress_requests or self._returns is not None:
+            return None
+        body, begun = lane.bodies.of(request), None
+        headers = self._call_headers(request, lane, JSON)
+        if lane.shares_fetches:
+            key, until_s = self._shared_by(lane, request, headers, body)
+            begun = self._under_way.begun(key, until_s=until_s)
+            if begun is None:
+                return None
+        call = lane.begin(self._proven(lane, request, headers, body), body, waiter, request.timeout_s)
+        if call is None:
+            if begun is not None:
+                self._under_way.failed(begun, asyncio.CancelledError())
+            return None
+        return StraightCall(lane, call, self._under_way, begun, whole=request.whole)
+
     async def _shared(
-        self, lane: Lane, request: SubgraphRequest, headers: dict[str, str], body: bytes
+        self, lane: Lane, request: SubgraphRequest, headers: CallHeaders, body: bytes
     ) -> HttpAnswer:
-        subject = None if self._sign is None else request.subject
-        key = (request.service, body, _telling(headers), subject)
-        timeout_s = lane.timeout_s if request.timeout_s is None else request.timeout_s
+        key, until_s = self._shared_by(lane, request, headers, body)
+        own = self._under_way.begun(key, until_s=until_s)
+        if own is None:
+            try:
+                joined = await self._under_way.joined(
+                    key,
+                    until_s=until_s,
+                    shared=lambda: shared_fetches_count.add(1, {SERVICE: request.service}),
+                )
+            except TimeoutError:
+                raise SubgraphCallFailed(request.service, "timed out") from None
+            if not isinstance(joined, Flight):
+                return joined
+            own = joined
         try:
-            return await self._under_way.answer(
-                key,
-                lambda: lane.call(
-                    lambda: self._signed(request, headers, body),
-                    body,
-                    is_query=True,
-                    timeout_s=request.timeout_s,
-                ),
-                timeout_s=timeout_s,
-                shared=lambda: shared_fetches_count.add(1, {SERVICE: request.service}),
-            )
-        except TimeoutError:
-            raise SubgraphCallFailed(request.service, "timed out") from None
+            answer = await lane.call(self._proven(lane, request, headers, body), body, request)
+        except BaseException as failure:
+            self._under_way.failed(own, failure)
+            raise
+        self._under_way.landed(own, answer)
+        return answer
+
+    def _shared_by(
+        self, lane: Lane, request: SubgraphRequest, headers: CallHeaders, body: bytes
+    ) -> tuple[Hashable, float]:
+        """All that may change the answer, and until when it is waited for."""
+        timeout_s = lane.timeout_s if request.timeout_s is None else request.timeout_s
+        subject = None if self._sign is None else request.subject
+        return (request.service, body, headers.telling, subject), time.monotonic() + timeout_s
 
     async def _mutated(
-        self, lane: Lane, request: SubgraphRequest, headers: dict[str, str], body: bytes
+        self, lane: Lane, request: SubgraphRequest, headers: CallHeaders, body: bytes
     ) -> HttpAnswer:
         self._under_way.mutated()
         try:
-            return await self._called(lane, request, headers, body)
+            return await lane.call(self._proven(lane, request, headers, body), body, request)
         finally:
             self._under_way.mutated()
-
-    async def _called(
-        self, lane: Lane, request: SubgraphRequest, headers: dict[str, str], body: bytes
-    ) -> HttpAnswer:
-        return await lane.call(
-            lambda: self._signed(request, headers, body),
-            body,
-            is_query=request.kind is OperationKind.QUERY,
-            timeout_s=request.timeout_s,
-        )
 
     async def subscribe(self, request: SubgraphRequest) -> AsyncIterator[SubgraphResponse]:
         """As the port says. `timeout_s` bounds opening the stream, not the stream."""
@@ -178,10 +205,10 @@ class HttpTransport:
                     yield answer
             return
         try:
-            body, content_type = orjson.dumps(payload_of(request)), _JSON
+            body, content_type = orjson.dumps(payload_of(request)), JSON
         except TypeError:
             body, content_type = await _form(request)
-        headers = self._headers(request, lane, None)
+        headers = self._headers(request, lane)
 
         def open_() -> AsyncIterator[Any]:
             return self._streams.open(
@@ -209,7 +236,7 @@ class HttpTransport:
         if not source.shared:
             return open_()
         subject = None if self._sign is None else request.subject
-        key = (request.service, body, _telling(headers), subject)
+        key = (request.service, body, CallHeaders(headers).telling, subject)
         return self._shared_streams.read(
             key,
             open_,
@@ -238,15 +265,37 @@ class HttpTransport:
             raise SubgraphCallFailed(service, "has no address")
         return lane
 
-    def _headers(self, request: SubgraphRequest, lane: Lane, accept: str | None) -> dict[str, str]:
-        """What a call carries, all but its signature."""
+    def _call_headers(self, request: SubgraphRequest, lane: Lane, content_type: str) -> CallHeaders:
+        """What a query or mutation carries, all but its signature; made once for all calls of a request
+        whose lanes add nothing of their own."""
+        handed = request.headers
+        is_plain = lane.is_plain and content_type == JSON and handed.__class__ is Handed
+        if is_plain and (known := handed.carried) is not None:  # type: ignore[attr-defined]
+            return known  # type: ignore[no-any-return]
+        headers = self._headers(request, lane)
+        headers["accept"] = ACCEPT
+        headers["content-type"] = content_type
+        if lane.traffic.accept_compressed:
+            headers["accept-encoding"] = ACCEPT_CODINGS
+        if is_plain:
+            handed.carried = headers  # type: ignore[attr-defined]
+        return headers
+
+    def _headers(self, request: SubgraphRequest, lane: Lane) -> CallHeaders:
+        """What goes on of the client's headers, by setting and by rules."""
         client = request.headers
-        headers = self._forwarded.without_rules(client) if client else {}
+        headers = self._forwarded.without_rules(client) if client else CallHeaders()
         if lane.rules is not None:
             lane.rules.apply(client, headers)
-        if accept is not None:
-            headers["accept"] = accept
         return headers
+
+    def _proven(
+        self, lane: Lane, request: SubgraphRequest, headers: CallHeaders, body: bytes
+    ) -> CallHeaders | Headers:
+        """The headers, or what makes them anew for each try where a try has to be proven."""
+        if self._sign is None and not lane.seals:
+            return headers
+        return lambda: self._signed(request, headers, body)
 
     def _signed(self, request: SubgraphRequest, headers: dict[str, str], body: bytes) -> Mapping[str, str]:
         if self._sign is not None:
@@ -265,10 +314,10 @@ class _Forwarded:
         self._names, self._patterns = traffic.client_headers()
         self._known: dict[str, str] = {}
 
-    def without_rules(self, client: Mapping[str, str]) -> dict[str, str]:
+    def without_rules(self, client: Mapping[str, str]) -> CallHeaders:
         """Those, by their lower-case names."""
         known = self._known
-        headers: dict[str, str] = {}
+        headers = CallHeaders()
         for name, value in client.items():
             lower = known.get(name)
             if lower is None:
@@ -292,55 +341,9 @@ class _Forwarded:
         return name in self._names or any(one.fullmatch(name) for one in self._patterns)
 
 
-def _telling(headers: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
-    """The headers that an answer may depend on: whose trace a call belongs to changes none."""
-    return tuple([it for it in headers.items() if it[0] != TRACEPARENT_HEADER])
-
-
 async def _form(request: SubgraphRequest) -> tuple[bytes, str]:
     """A request with files, which are what JSON has no word for."""
     uploads = list(uploads_in(request.variables))
     if not uploads:
         raise TypeError(f"the variables of a call to `{request.service}` are no JSON")
     return await multipart_of(payload_of(request), uploads)
-
-
-def payload_of(request: SubgraphRequest) -> dict[str, Any]:
-    """The GraphQL request map: no empty members, because some servers refuse them."""
-    payload: dict[str, Any] = {"query": request.query}
-    if request.variables:
-        payload["variables"] = request.variables
-    if request.operation_name is not None:
-        payload["operationName"] = request.operation_name
-    return payload
-
-
-def _read(service: str, answered: HttpAnswer) -> SubgraphResponse:
-    """An error status comes first in the answer's errors; a GraphQL body is used all the same.
-
-    Errors: `SubgraphCallFailed`. Source: `federation.md` (g) 5.
-    """
-    status = answered.status
-    succeeded = 200 <= status < 300
-    if answered.media_type not in JSON_TYPES:
-        why = "answered a content type that is not GraphQL's" if succeeded else f"answered HTTP {status}"
-        raise SubgraphCallFailed(service, why, http_answer_status=status)
-    try:
-        decoded = orjson.loads(answered.body)
-    except orjson.JSONDecodeError:
-        code = "SUBREQUEST_MALFORMED_RESPONSE" if succeeded else None
-        raise SubgraphCallFailed(
-            service, "answered what is not JSON", code=code, http_answer_status=status
-        ) from None
-    if succeeded:
-        return read_answer(service, decoded, http_answer_status=status, cache_control=answered.cache_control)
-    failure = SubgraphCallFailed(service, f"answered HTTP {status}", http_answer_status=status)
-    if not is_graphql_answer(decoded):
-        raise failure
-    answer = read_answer(service, decoded, http_answer_status=status)
-    return SubgraphResponse(
-        data=answer.data,
-        errors=(failure.to_graphql(), *answer.errors),
-        extensions=answer.extensions,
-        has_data=answer.has_data,
-    )

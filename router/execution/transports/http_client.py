@@ -10,7 +10,7 @@ import asyncio
 import math
 from collections import deque
 from collections.abc import Mapping
-from typing import Final, cast
+from typing import Final, Protocol, cast
 
 import httptools
 
@@ -30,6 +30,22 @@ from router.execution.transports.http_wire import (
 from router.execution.transports.whole_answer import whole_answer
 
 _HEAD_BYTES_MAX: Final = 256 * 1024
+
+
+class Waiter(Protocol):
+    """Who waits for an answer: a future, or what does with less."""
+
+    def done(self) -> bool:
+        """Whether the outcome was told."""
+        ...
+
+    def set_result(self, answer: HttpAnswer, /) -> None:
+        """The answer is here."""
+        ...
+
+    def set_exception(self, failure: Exception, /) -> None:
+        """There will be none: one of `HttpClient.post`'s errors."""
+        ...
 
 
 class HttpClient:
@@ -66,13 +82,32 @@ class HttpClient:
         if connection is None:
             async with asyncio.timeout_at(deadline):
                 connection = await self._new_connection(endpoint, host)
+        waiter: asyncio.Future[HttpAnswer] = loop.create_future()
         try:
-            answer = await connection.exchange(endpoint.request(headers, body), deadline)
+            connection.send(endpoint.request(headers, body), waiter, deadline)
+            answer = await waiter
         except BaseException:
             connection.discard()
             raise
-        host.give_back(connection)
+        connection.give_back()
         return answer
+
+    def begin(
+        self, endpoint: Endpoint, headers: Mapping[str, str], body: bytes, waiter: Waiter, *, timeout_s: float
+    ) -> Connection | None:
+        """One request on a connection that is open and idle; None where there is none.
+
+        `waiter` is told the outcome; then the connection is to be given back, or discarded after a failure.
+        """
+        now_s = asyncio.get_running_loop().time()
+        connection = self._host(endpoint).idle_connection(now_s - self._keep_alive_s)
+        if connection is not None:
+            try:
+                connection.send(endpoint.request(headers, body), waiter, now_s + timeout_s)
+            except ConnectionLost:
+                connection.discard()
+                return None
+        return connection
 
     def close(self) -> None:
         """End every connection; calls under way fail as lost."""
@@ -92,7 +127,7 @@ class HttpClient:
             host = self._hosts[key] = _Host(self._connections_max)
         return host
 
-    async def _new_connection(self, endpoint: Endpoint, host: _Host) -> _Connection:
+    async def _new_connection(self, endpoint: Endpoint, host: _Host) -> Connection:
         connection = await host.place()
         if connection is not None:
             return connection
@@ -102,13 +137,13 @@ class HttpClient:
             host.leave()
             raise
 
-    async def _open(self, endpoint: Endpoint, host: _Host) -> _Connection:
+    async def _open(self, endpoint: Endpoint, host: _Host) -> Connection:
         loop = asyncio.get_running_loop()
         context = self._tls_context() if endpoint.tls else None
         try:
             async with asyncio.timeout(self._connect_timeout_s):
                 _, connection = await connected(
-                    endpoint, lambda: _Connection(loop, host, self._answer_bytes_max), context
+                    endpoint, lambda: Connection(loop, host, self._answer_bytes_max), context
                 )
         except (OSError, TimeoutError) as error:
             raise ConnectFailed(refused=isinstance(error, ConnectionError)) from error
@@ -120,12 +155,12 @@ class _Host:
     """The connections to one host: idle ones, the number in use, and who waits for one."""
 
     def __init__(self, connections_max: int) -> None:
-        self.opened: set[_Connection] = set()
-        self._idle: list[_Connection] = []
+        self.opened: set[Connection] = set()
+        self._idle: list[Connection] = []
         self._places = connections_max
-        self._waiting: deque[asyncio.Future[_Connection | None]] = deque()
+        self._waiting: deque[asyncio.Future[Connection | None]] = deque()
 
-    def idle_connection(self, fresh_since: float) -> _Connection | None:
+    def idle_connection(self, fresh_since: float) -> Connection | None:
         """The connection used last, unless it has been idle for too long."""
         while self._idle:
             connection = self._idle.pop()
@@ -134,12 +169,12 @@ class _Host:
             connection.discard()
         return None
 
-    async def place(self) -> _Connection | None:
+    async def place(self) -> Connection | None:
         """Wait for room for one more connection (None), or for one that another call gives back."""
         if self._places > 0:
             self._places -= 1
             return None
-        waiter: asyncio.Future[_Connection | None] = asyncio.get_running_loop().create_future()
+        waiter: asyncio.Future[Connection | None] = asyncio.get_running_loop().create_future()
         self._waiting.append(waiter)
         try:
             return await waiter
@@ -152,7 +187,7 @@ class _Host:
                     self.give_back(given)
             raise
 
-    def give_back(self, connection: _Connection) -> None:
+    def give_back(self, connection: Connection) -> None:
         """A connection whose call is over: for the next who waits, or kept."""
         if not connection.is_usable:
             connection.discard()
@@ -164,7 +199,7 @@ class _Host:
                 return
         self._idle.append(connection)
 
-    def forget(self, connection: _Connection) -> None:
+    def forget(self, connection: Connection) -> None:
         """A connection that has ended; again does nothing."""
         if connection in self.opened:
             self.opened.remove(connection)
@@ -195,7 +230,7 @@ class _Host:
             connection.discard()
 
 
-class _Connection(asyncio.Protocol):
+class Connection(asyncio.Protocol):
     """One connection and the answer that is under way on it."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, host: _Host, answer_bytes_max: int) -> None:
@@ -203,7 +238,7 @@ class _Connection(asyncio.Protocol):
         self._host = host
         self._answer_bytes_max = answer_bytes_max
         self._transport: asyncio.Transport | None = None
-        self._waiter: asyncio.Future[HttpAnswer] | None = None
+        self._waiter: Waiter | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._deadline_s = math.inf
         self._parser = httptools.HttpResponseParser(self)
@@ -224,20 +259,27 @@ class _Connection(asyncio.Protocol):
         self._head_bytes = 0
         self._parsing = False
 
-    async def exchange(self, request: bytes, deadline: float | None) -> HttpAnswer:
-        """Send a request and wait for its answer. The caller discards the connection if this raises."""
+    def send(self, request: bytes, waiter: Waiter, deadline_s: float | None) -> None:
+        """Send a request; `waiter` is told its outcome, by this time of the loop's.  Errors: ConnectionLost."""
         if self._transport is None or self._transport.is_closing():
             raise ConnectionLost
-        waiter: asyncio.Future[HttpAnswer] = self._loop.create_future()
         self._waiter = waiter
-        if deadline is not None:
-            self._expect_by(deadline)
+        if deadline_s is not None:
+            self._expect_by(deadline_s)
         self._transport.write(request)
-        try:
-            return await waiter
-        finally:
-            self._waiter = None
-            self._deadline_s = math.inf
+
+    def settle(self) -> None:
+        """The call is over, one way or the other: the connection is for the next one as far as it can be."""
+        if self.is_usable:
+            self.give_back()
+        else:
+            self.discard()
+
+    def give_back(self) -> None:
+        """The call is over, and well: the connection is for the next one."""
+        self._waiter = None
+        self._deadline_s = math.inf
+        self._host.give_back(self)
 
     def _expect_by(self, deadline_s: float) -> None:
         """Fail the exchange at this time of the loop's. One timer serves many exchanges after one another."""

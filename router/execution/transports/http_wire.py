@@ -16,6 +16,7 @@ from router.codings import Damaged, UnknownCoding, UnpackedTooLong, unpacked
 TlsContext: TypeAlias = Callable[[], ssl.SSLContext]
 """The TLS settings for a connection that is opened now."""
 
+TRACEPARENT: Final = "traceparent"
 _FORBIDDEN: Final = ("\r", "\n", "\0")
 _NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,256}")
 
@@ -59,6 +60,32 @@ class HttpAnswer(NamedTuple):
     headers: Sequence[tuple[bytes, bytes]] = ()
 
 
+class CallHeaders(dict[str, str]):
+    """Headers of calls, lower case, with what is made of them once. Not changed once they are asked for it."""
+
+    __slots__ = ("_lines", "_telling")
+    _lines: bytes
+    _telling: tuple[tuple[str, str], ...]
+
+    @property
+    def lines(self) -> bytes:
+        """As HTTP/1.1 has them."""
+        try:
+            return self._lines
+        except AttributeError:
+            self._lines = lines_of(self)
+            return self._lines
+
+    @property
+    def telling(self) -> tuple[tuple[str, str], ...]:
+        """Those that an answer may depend on: whose trace a call belongs to changes none."""
+        try:
+            return self._telling
+        except AttributeError:
+            self._telling = tuple([it for it in self.items() if it[0] != TRACEPARENT])
+            return self._telling
+
+
 @dataclass(frozen=True, slots=True)
 class Endpoint:
     """A URL taken apart once, for requests of one method."""
@@ -88,10 +115,9 @@ class Endpoint:
         return cls(parts.hostname, port, tls, head, authority, target, method, socket)
 
     def request(self, headers: Mapping[str, str], body: bytes) -> bytes:
-        """The request's bytes. INVARIANT: no header can end its line, whatever a client sent."""
-        lines = [f"{name}: {value}\r\n" for name, value in headers.items() if is_line(name, value)]
-        lines.append(f"content-length: {len(body)}\r\n\r\n")
-        return b"".join((self.head, "".join(lines).encode("utf-8", "replace"), body))
+        """The request's bytes."""
+        lines = headers.lines if headers.__class__ is CallHeaders else lines_of(headers)
+        return b"%b%bcontent-length: %d\r\n\r\n%b" % (self.head, lines, len(body), body)
 
 
 Made = TypeVar("Made", bound=asyncio.Protocol)
@@ -112,6 +138,12 @@ async def connected(
 def system_tls() -> ssl.SSLContext:
     """TLS with the system's authorities, read once: that takes tens of milliseconds."""
     return ssl.create_default_context()
+
+
+def lines_of(headers: Mapping[str, str]) -> bytes:
+    """Headers as HTTP/1.1 has them. INVARIANT: none can end its line, whatever a client sent."""
+    lines = [f"{name}: {value}\r\n" for name, value in headers.items() if is_line(name, value)]
+    return "".join(lines).encode("utf-8", "replace")
 
 
 def is_line(name: str, value: str) -> bool:

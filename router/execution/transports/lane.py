@@ -5,17 +5,20 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from authz.identity.seals import seal_of
 from router.errors import SubgraphCallFailed
+from router.execution.transport import SubgraphRequest
+from router.execution.transports.bodies import Bodies
 from router.execution.transports.breaker import Breaker, Outcome, State
 from router.execution.transports.client_tls import ClientTls
 from router.execution.transports.header_rules import HeaderRules
-from router.execution.transports.http_client import HttpClient
+from router.execution.transports.http_client import Connection, HttpClient, Waiter
 from router.execution.transports.http_wire import (
     AnswerTooLong,
     CallFailed,
+    CallHeaders,
     ConnectFailed,
     ConnectionLost,
     Endpoint,
@@ -30,6 +33,7 @@ from router.execution.transports.measures import (
     retries_count,
 )
 from router.execution.transports.retries import RETRIED_STATUSES, Door, RetryBudget, pause_s
+from router.operation.model import OperationKind
 from router.traffic import Http2, SubgraphTraffic
 
 if TYPE_CHECKING:
@@ -42,6 +46,13 @@ _CUT_SHORT_OF: Final = 0.5
 
 Headers = Callable[[], Mapping[str, str]]
 """The headers of one try; a signature is good for one try only."""
+
+
+class LaneCall(NamedTuple):
+    """A call begun without waiting."""
+
+    connection: Connection
+    since_s: float
 
 
 class Lane:
@@ -67,6 +78,11 @@ class Lane:
         self._budget = RetryBudget(traffic.retry)
         self._door = Door(traffic.retry)
         self._secret = traffic.sealing.secret.encode()
+        self.seals = bool(self._secret)
+        """Whether each try carries a seal of its own."""
+        self.is_plain = self.rules is None and not traffic.accept_compressed
+        """Whether calls carry what those to other plain lanes do."""
+        self.bodies = Bodies()
         self._attributes: Mapping[str, str] = {SERVICE: service}
         self._took = call_duration_s.series(self._attributes)
 
@@ -97,10 +113,36 @@ class Lane:
         seal = seal_of(self.service, body, self._secret, now_s=time.time())
         return {**headers, self.traffic.sealing.header.lower(): seal}
 
-    async def call(
-        self, headers: Headers, body: bytes, *, is_query: bool, timeout_s: float | None
-    ) -> HttpAnswer:
-        """One call, a query's retries included.  Errors: `SubgraphCallFailed`."""
+    def begin(
+        self, headers: CallHeaders | Headers, body: bytes, waiter: Waiter, timeout_s: float | None
+    ) -> LaneCall | None:
+        """A call on an open connection to a subgraph that is well; None where that cannot be had at once.
+
+        `waiter` is told its outcome. After an answer that is taken `went_well` ends it, else `call` with it.
+        """
+        client = self._client
+        if self._breaker.state is not State.CLOSED or not isinstance(client, HttpClient):
+            return None
+        since_s = time.monotonic()
+        own_s = self.timeout_s if timeout_s is None else min(self.timeout_s, timeout_s)
+        given = headers if isinstance(headers, CallHeaders) else headers()
+        connection = client.begin(self._endpoint, given, body, waiter, timeout_s=own_s)
+        return None if connection is None else LaneCall(connection, since_s)
+
+    def went_well(self, call: LaneCall) -> None:
+        """The answer of a call that was begun here is taken."""
+        call.connection.give_back()
+        self._budget.earn()
+        self._door.is_open()
+        self._breaker.record(Outcome.WELL)
+        self._took(time.monotonic() - call.since_s)
+
+    async def call(self, headers: CallHeaders | Headers, body: bytes, request: SubgraphRequest) -> HttpAnswer:
+        """One call, a query's retries included; anything but a query is sent once.
+
+        Errors: `SubgraphCallFailed`.
+        """
+        is_query, timeout_s = request.kind is OperationKind.QUERY, request.timeout_s
         if not self._breaker.lets_through():
             refused_count.add(1, self._attributes)
             raise SubgraphCallFailed(
@@ -112,7 +154,13 @@ class Lane:
         self._budget.earn()
         try:
             try:
-                answer = await self._client.post(self._endpoint, headers(), body, timeout_s=own_s)
+                if request.first is None:
+                    given = headers if isinstance(headers, CallHeaders) else headers()
+                    answer = await self._client.post(self._endpoint, given, body, timeout_s=own_s)
+                elif isinstance(request.first, Exception):
+                    raise request.first
+                else:
+                    answer = request.first
             except (ConnectFailed, ConnectionLost) as failure:
                 if not is_query:
                     raise
@@ -132,7 +180,7 @@ class Lane:
         return answer
 
     async def _again(
-        self, headers: Headers, body: bytes, last: HttpAnswer | CallFailed, *, until_s: float
+        self, headers: CallHeaders | Headers, body: bytes, last: HttpAnswer | CallFailed, *, until_s: float
     ) -> HttpAnswer:
         """What further tries bring after the first one's outcome; the last outcome where none is left."""
         tries = 1
@@ -151,7 +199,8 @@ class Lane:
             if left_s <= 0:
                 raise TimeoutError
             try:
-                last = await self._client.post(self._endpoint, headers(), body, timeout_s=left_s)
+                given = headers if isinstance(headers, CallHeaders) else headers()
+                last = await self._client.post(self._endpoint, given, body, timeout_s=left_s)
             except (ConnectFailed, ConnectionLost) as failure:
                 last = failure
                 continue

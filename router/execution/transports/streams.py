@@ -60,9 +60,7 @@ class Streams:
 
         async def ask(extensions: Mapping[str, Any]) -> Any:
             text = orjson.dumps({**orjson.loads(body), "extensions": extensions})
-            answer = await lane.call(
-                lambda: signed(request, headers, text), text, is_query=False, timeout_s=request.timeout_s
-            )
+            answer = await lane.call(lambda: signed(request, headers, text), text, request)
             if not 200 <= answer.status < 300:
                 raise SubgraphCallFailed(
                     request.service, "did not take the subscription", http_answer_status=answer.status

@@ -9,53 +9,24 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Hashable
-from typing import Final, Generic
+from typing import Final
 
-from router.flight import Answered, Flight
+from router.flight import Answered, Flight, Flights
 
 _WORTH_ANOTHER_S: Final = 0.1
 
 
-class _Fetch(Flight[Answered]):
-    """A fetch under way, and until when its maker waits for it."""
-
-    __slots__ = ("until_s",)
-
-    def __init__(self, until_s: float) -> None:
-        super().__init__()
-        self.until_s = until_s
-
-
-class FetchesUnderWay(Generic[Answered]):
+class FetchesUnderWay(Flights[Answered]):
     """Fetches by key. Who asks first makes it; if that one's client leaves, the next one does."""
 
-    __slots__ = ("_mutations_seen", "_under_way")
+    async def joined(
+        self, key: Hashable, *, until_s: float, shared: Callable[[], None]
+    ) -> Answered | Flight[Answered]:
+        """What an equal fetch under way is given, and `shared` is told; one's own where there is none.
 
-    def __init__(self) -> None:
-        self._under_way: dict[Hashable, _Fetch[Answered]] = {}
-        self._mutations_seen = 0
-
-    def mutated(self) -> None:
-        """A mutation begins or ends: queries from now on share with none from before."""
-        self._mutations_seen += 1
-
-    async def answer(
-        self,
-        key: Hashable,
-        make: Callable[[], Awaitable[Answered]],
-        *,
-        timeout_s: float,
-        shared: Callable[[], None],
-        copied: Callable[[Answered], Answered] | None = None,
-    ) -> Answered:
-        """What `make` gives, or what an equal fetch under way was given; `shared` is told of the latter.
-
-        `copied` makes an answer for each who shares one, where callers change what they are given.
-
-        Errors: those of `make`; TimeoutError where another's fetch takes longer than this one may.
+        Errors: those of the fetch; TimeoutError where it takes longer than this one may.
         """
-        key, until_s = (key, self._mutations_seen), time.monotonic() + timeout_s
-        while (flight := self._under_way.get(key)) is not None:
+        while (flight := self.under_way(key)) is not None:
             landing = flight.landing()
             try:
                 answered = await asyncio.wait_for(asyncio.shield(landing), until_s - time.monotonic())
@@ -68,15 +39,33 @@ class FetchesUnderWay(Generic[Answered]):
                     continue  # that one had less time: its failure need not be ours
                 raise
             shared()
-            return answered if copied is None else copied(answered)
-        flight = self._under_way[key] = _Fetch(until_s)
+            return answered
+        own = self.begun(key, until_s=until_s)
+        assert own is not None  # noqa: S101  # nothing came between
+        return own
+
+    async def answer(
+        self,
+        key: Hashable,
+        make: Callable[[], Awaitable[Answered]],
+        *,
+        timeout_s: float,
+        shared: Callable[[], None],
+        copied: Callable[[Answered], Answered],
+    ) -> Answered:
+        """What `make` gives, or what an equal fetch under way was given; `shared` is told of the latter.
+
+        `copied` makes an answer for each who shares one: callers change what they are given.
+        Errors: those of `make`; TimeoutError where another's fetch takes longer than this one may.
+        """
+        found = await self.joined(key, until_s=time.monotonic() + timeout_s, shared=shared)
+        if not isinstance(found, Flight):
+            return copied(found)
         try:
             answered = await make()
         except BaseException as failure:
-            del self._under_way[key]
-            flight.failed(failure)
+            self.failed(found, failure)
             raise
-        del self._under_way[key]
-        # Its maker goes on, and may change it, before those who wait get to see it.
-        flight.landed(copied(answered) if copied is not None and flight.shared else answered)
+        # its maker goes on, and may change it, before those who wait get to see it
+        self.landed(found, copied(answered) if found.shared else answered)
         return answered
