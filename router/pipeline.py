@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from contextvars import copy_context
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from authz.identity.subject import Subject
 from router.admission import Told, class_of
@@ -43,7 +43,7 @@ from router.execution import (
     execute_incrementally,
     subscribe,
 )
-from router.execution.transport import BeginsCalls, Handed, SubgraphTransport
+from router.execution.transport import BeginningTransport, Handed, SubgraphTransport
 from router.operation.authorize import NO_RIGHTS, Rights, denied_to
 from router.operation.model import AllowedOperation
 from router.operation.requirements import Requirement
@@ -116,7 +116,7 @@ class Router:
         )
         self._gate = gate_of(config)
         self._counts_costs = self._gate is not None and self._gate.counts
-        self._begins: BeginsCalls | None = transport if hasattr(transport, "begin") else None  # type: ignore[assignment]
+        self._begins = cast(BeginningTransport, transport) if hasattr(transport, "begin") else None
         self._planners = ThreadPoolExecutor(max_workers=1, thread_name_prefix="planner")
 
     async def handle(self, request: GraphQLRequest, subject: Subject) -> GraphQLResponse:
@@ -182,7 +182,7 @@ class Router:
             return None
         options = self._options(request, time.monotonic() + self.config.request_timeout_ms_max / 1_000)
         compiled = document.ready[0]
-        begun = begin(compiled, variables, subject, self._transport, begins, options, waiter)
+        begun = begin(compiled, variables, subject, begins, options=options, waiter=waiter)
         if begun is not None:
             _plan_was_known()
         return begun

@@ -127,13 +127,14 @@ class Express:
         self, asked: _Asked, request: GraphQLRequest, document: Document, subject: Subject, graph: Snapshot
     ) -> _Express:
         """The query under way: as one fetch without a task, else as a task."""
-        fetching = _Fetching(self, asked)
-        token = request_trace_id.set(asked.trace_id)
-        begun = self._router.begin(request, document, subject, graph, fetching)
-        request_trace_id.reset(token)
-        if begun is not None:
-            fetching.fetch = begun
-            return fetching
+        if document.ready and document.ready[0].only_fetch() is not None:
+            fetching = _Fetching(self, asked)
+            token = request_trace_id.set(asked.trace_id)
+            begun = self._router.begin(request, document, subject, graph, fetching)
+            request_trace_id.reset(token)
+            if begun is not None:
+                fetching.fetch = begun
+                return fetching
         running = _Running(self, asked)
         answer = self._router.answer(request, document, subject, graph)
         running.task = asked.connection.loop.create_task(running.run(answer))

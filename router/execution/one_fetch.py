@@ -17,7 +17,7 @@ from router.execution.execute import answer
 from router.execution.fetches import RootFetch
 from router.execution.response import GraphQLResponse
 from router.execution.run import ExecutionOptions, Run
-from router.execution.transport import BeginsCalls, BegunCall, SubgraphTransport
+from router.execution.transport import BeginningTransport, BegunCall
 
 
 class OneFetch:
@@ -47,12 +47,15 @@ def begin(
     compiled: CompiledPlan,
     variables: Mapping[str, Any],
     subject: Subject,
-    transport: SubgraphTransport,
-    begins: BeginsCalls,
+    transport: BeginningTransport,
+    *,
     options: ExecutionOptions,
     waiter: Any,
 ) -> OneFetch | None:
-    """The answer's only fetch, begun; None where it has others, or has to be waited for."""
+    """The answer's only fetch, begun; None where it has others, or has to be waited for.
+
+    `waiter` is told the fetch's outcome, as a future is.
+    """
     fetch = compiled.only_fetch()
     if fetch is None:
         return None
@@ -61,7 +64,7 @@ def begin(
         return None
     run = Run(variables=variables, subject=subject, transport=transport, options=options)
     try:
-        call = begins.begin(fetch.request(run, whole=whole is not None), waiter)
+        call = transport.begin(fetch.request(run, whole=whole is not None), waiter)
     except (SubgraphCallFailed, TypeError):
         return None
     return None if call is None else OneFetch(compiled, fetch, run, call)

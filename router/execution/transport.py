@@ -76,14 +76,6 @@ class BegunCall(Protocol):
         ...
 
 
-class BeginsCalls(Protocol):
-    """What a transport can do besides where a query can be sent without waiting."""
-
-    def begin(self, request: SubgraphRequest, waiter: Any, /) -> BegunCall | None:
-        """A query begun; None where it has to be waited for. `waiter` is told its outcome as a future is."""
-        ...
-
-
 class SubgraphTransport(Protocol):
     """Calls subgraphs.
 
@@ -102,4 +94,12 @@ class SubgraphTransport(Protocol):
 
     async def close(self) -> None:
         """Give back connections; calls under way are cancelled."""
+        ...
+
+
+class BeginningTransport(SubgraphTransport, Protocol):
+    """A transport that can send a query without waiting."""
+
+    def begin(self, request: SubgraphRequest, waiter: Any, /) -> BegunCall | None:
+        """A query begun; None where it has to be waited for. `waiter` is told its outcome as a future is."""
         ...

@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import AsyncIterator, Callable, Hashable, Iterable, Mapping
 from contextlib import aclosing
+from functools import partial
 from typing import Any, Final, TypeAlias
 
 import orjson
@@ -20,8 +21,7 @@ from router.execution.transports.callbacks import Callbacks
 from router.execution.transports.event_feed import EventFeed, fed_answers
 from router.execution.transports.header_rules import HOP_HEADERS
 from router.execution.transports.http_answers import read_http_answer
-from router.execution.transports.http_client import Waiter
-from router.execution.transports.http_wire import CallHeaders, HttpAnswer
+from router.execution.transports.http_wire import CallHeaders, HttpAnswer, Waiter
 from router.execution.transports.lane import Headers, Lane
 from router.execution.transports.measures import SERVICE, shared_fetches_count
 from router.execution.transports.multipart import multipart_of
@@ -161,11 +161,8 @@ class HttpTransport:
         own = self._under_way.begun(key, until_s=until_s)
         if own is None:
             try:
-                joined = await self._under_way.joined(
-                    key,
-                    until_s=until_s,
-                    shared=lambda: shared_fetches_count.add(1, {SERVICE: request.service}),
-                )
+                tell = partial(shared_fetches_count.add, 1, {SERVICE: request.service})
+                joined = await self._under_way.joined(key, until_s=until_s, shared=tell)
             except TimeoutError:
                 raise SubgraphCallFailed(request.service, "timed out") from None
             if not isinstance(joined, Flight):

@@ -10,7 +10,7 @@ import asyncio
 import math
 from collections import deque
 from collections.abc import Mapping
-from typing import Final, Protocol, cast
+from typing import Final, cast
 
 import httptools
 
@@ -22,6 +22,7 @@ from router.execution.transports.http_wire import (
     HttpAnswer,
     NotHttp,
     TlsContext,
+    Waiter,
     connected,
     media_type_of,
     plain_body,
@@ -30,22 +31,6 @@ from router.execution.transports.http_wire import (
 from router.execution.transports.whole_answer import whole_answer
 
 _HEAD_BYTES_MAX: Final = 256 * 1024
-
-
-class Waiter(Protocol):
-    """Who waits for an answer: a future, or what does with less."""
-
-    def done(self) -> bool:
-        """Whether the outcome was told."""
-        ...
-
-    def set_result(self, answer: HttpAnswer, /) -> None:
-        """The answer is here."""
-        ...
-
-    def set_exception(self, failure: Exception, /) -> None:
-        """There will be none: one of `HttpClient.post`'s errors."""
-        ...
 
 
 class HttpClient:
@@ -260,7 +245,7 @@ class Connection(asyncio.Protocol):
         self._parsing = False
 
     def send(self, request: bytes, waiter: Waiter, deadline_s: float | None) -> None:
-        """Send a request; `waiter` is told its outcome, by this time of the loop's.  Errors: ConnectionLost."""
+        """Send a request; `waiter` is told its outcome by this time of the loop's. Errors: ConnectionLost."""
         if self._transport is None or self._transport.is_closing():
             raise ConnectionLost
         self._waiter = waiter

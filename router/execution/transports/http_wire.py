@@ -8,7 +8,7 @@ import re
 import ssl
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, NamedTuple, TypeAlias, TypeVar
+from typing import Final, NamedTuple, Protocol, TypeAlias, TypeVar
 from urllib.parse import urlsplit
 
 from router.codings import Damaged, UnknownCoding, UnpackedTooLong, unpacked
@@ -60,8 +60,24 @@ class HttpAnswer(NamedTuple):
     headers: Sequence[tuple[bytes, bytes]] = ()
 
 
+class Waiter(Protocol):
+    """Who waits for an answer: a future, or what does with less."""
+
+    def done(self) -> bool:
+        """Whether the outcome was told."""
+        ...
+
+    def set_result(self, answer: HttpAnswer, /) -> None:
+        """The answer is here."""
+        ...
+
+    def set_exception(self, failure: Exception, /) -> None:
+        """There will be none: one of `HttpClient.post`'s errors."""
+        ...
+
+
 class CallHeaders(dict[str, str]):
-    """Headers of calls, lower case, with what is made of them once. Not changed once they are asked for it."""
+    """Headers of calls, lower case, with what is made of them once; not changed after that."""
 
     __slots__ = ("_lines", "_telling")
     _lines: bytes

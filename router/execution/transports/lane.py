@@ -14,7 +14,7 @@ from router.execution.transports.bodies import Bodies
 from router.execution.transports.breaker import Breaker, Outcome, State
 from router.execution.transports.client_tls import ClientTls
 from router.execution.transports.header_rules import HeaderRules
-from router.execution.transports.http_client import Connection, HttpClient, Waiter
+from router.execution.transports.http_client import Connection, HttpClient
 from router.execution.transports.http_wire import (
     AnswerTooLong,
     CallFailed,
@@ -24,6 +24,7 @@ from router.execution.transports.http_wire import (
     Endpoint,
     HttpAnswer,
     NotHttp,
+    Waiter,
 )
 from router.execution.transports.measures import (
     SERVICE,

@@ -1,7 +1,7 @@
 """A straight call: one query to a subgraph that is well, on an open connection, with no task that waits.
 
-It takes the way of any call as long as all goes well at once. Whatever else happens is its outcome, from which
-the lane goes on (`SubgraphRequest.first`).
+It takes the way of any call as long as all goes well at once. Whatever else happens is its outcome, from
+which the lane goes on (`SubgraphRequest.first`).
 """
 
 from __future__ import annotations
