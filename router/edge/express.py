@@ -25,10 +25,10 @@ from router.edge.door import NO_CLASS_NAME, anonymous_at
 from router.edge.forwarding import Forwarding
 from router.edge.heads import Head, Heads, WholeRequest
 from router.edge.http import FIRST, GRAPHQL_ROUTE, TRACE_ID
-from router.edge.negotiation import CONTENT_TYPES, Wire, accepted, media_type
+from router.edge.negotiation import CONTENT_TYPES, Wire, accepted, is_json, media_type
 from router.edge.parts import Parts
 from router.edge.quick_http import BODY_BYTES_MAX, QuickCycle, QuickProtocol
-from router.edge.requests import from_json, is_json
+from router.edge.requests import from_json
 from router.edge.sharing import key_of
 from router.errors import ClientError
 from router.execution import GraphQLResponse, OneFetch
@@ -84,6 +84,7 @@ class Express:
             or config.compression
             or config.expose_query_plan
             or config.subgraphs.keeps_answers
+            or config.subgraphs.returns_headers
             or config.proxies.trusted
             or config.persisted.safelist.value != "off"
         )

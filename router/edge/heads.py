@@ -18,7 +18,7 @@ KEPT_BYTES_MAX: Final = 2_048
 _TOKENS: Final = (b"\r\nauthorization: ", b"\r\nAuthorization: ")
 _STREAMED: Final = ("event-stream", "multipart")
 _PARSED_ELSEWHERE: Final = frozenset({"transfer-encoding", "expect", "upgrade", "te", "trailer"})
-_NOT_KEPT: Final = frozenset({"cookie", "proxy-authorization", "traceparent", "tracestate"})
+_NOT_KEPT: Final = frozenset({"cookie", "proxy-authorization", "dpop", "traceparent", "tracestate"})
 """Headers that are secret, or another time others."""
 
 

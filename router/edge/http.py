@@ -39,7 +39,7 @@ from router.edge.parts import Parts
 from router.edge.plan_header import with_plan_wanted
 from router.edge.quick_http import ABORT, ASKED, LEFT, REPLY, WHOLE_BODY, WHOLE_HEADERS, Reply
 from router.edge.rate import RateExceeded, caller_of
-from router.edge.requests import ClientGone, body, from_json, from_url, is_json
+from router.edge.requests import ClientGone, body, from_json, from_url
 from router.edge.sharing import key_of
 from router.edge.uploads import from_form, uploads_of
 from router.errors import ClientError

@@ -6,7 +6,6 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from functools import lru_cache
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -14,7 +13,6 @@ import orjson
 from starlette.types import Receive
 
 from router.config import HttpLimits
-from router.edge.negotiation import MediaType
 from router.errors import ClientError
 from router.pipeline import GraphQLRequest
 
@@ -136,13 +134,6 @@ class _Names(list[str]):
 
     def __init__(self, pairs: list[tuple[str, object]]) -> None:
         super().__init__(name for name, _ in pairs)
-
-
-@lru_cache(maxsize=256)
-def is_json(media: MediaType | None) -> bool:
-    """Whether a content type is JSON in UTF-8."""
-    charset = (media.parameter("charset") if media else None) or "utf-8"
-    return media is not None and media.name == "application/json" and charset.lower() in {"utf-8", "utf8"}
 
 
 def from_url(query_string: bytes, limits: HttpLimits, headers: Mapping[str, str]) -> GraphQLRequest:
