@@ -14,7 +14,7 @@ from authz.explanation import Explanation, RuleTrace
 from authz.facts.model import ConsentFact
 from authz.facts.store import Facts
 from authz.facts.supposed import SupposedFacts
-from authz.identity.keys import Clock, now_utc
+from authz.identity.clock import Clock, now_utc
 from authz.identity.subject import Subject
 from authz.identity.surroundings import NO_ZONES, NetworkZones
 from authz.policies.case import (

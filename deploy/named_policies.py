@@ -5,14 +5,24 @@ from __future__ import annotations
 import asyncio
 import logging
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from authz.errors import PolicyInvalid
 from authz.identity.subject import Subject
-from authz.policies.named import NamedPolicies
 from deploy.router_command import POLL_S, fail, read_text_file
 from router.telemetry import reloads_count
 
+if TYPE_CHECKING:
+    from authz.policies.named import NamedPolicies
+
 log = logging.getLogger("stadion.router.policies")
+
+
+def _read(text: str) -> NamedPolicies:
+    """Errors: PolicyInvalid."""
+    from authz.policies.named import NamedPolicies  # Casbin takes long to load: not where nobody names a file
+
+    return NamedPolicies(text)
 
 
 class KeptPolicies:
@@ -22,7 +32,7 @@ class KeptPolicies:
         """Errors: PolicyInvalid."""
         self._path = path
         self._text = text
-        self._policies = NamedPolicies(text)
+        self._policies = _read(text)
 
     def grants(self, subject: Subject, policy: str) -> bool:
         """Whether the caller holds the policy now."""
@@ -48,7 +58,7 @@ class KeptPolicies:
         if text == self._text:
             return
         self._text = text
-        self._policies = await asyncio.to_thread(NamedPolicies, text)
+        self._policies = await asyncio.to_thread(_read, text)
         reloads_count.add(1, {"what": "policies", "outcome": "done"})
         log.info("the policies `%s` were read anew", self._path)
 

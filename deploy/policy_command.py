@@ -145,7 +145,7 @@ def read_policy_file(path: Path | None) -> Policy:
 
 def _facts(relations: frozenset[Relation], scopes: frozenset[str]) -> list[RelationshipFact]:
     from authz.facts import RelationshipFact
-    from authz.identity.keys import now_utc
+    from authz.identity.clock import now_utc
 
     now = now_utc()
     # An hour: what a break-glass grant may last, and more than one answer takes.

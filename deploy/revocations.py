@@ -18,8 +18,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from authz.errors import FactInvalid, InvalidCall
+from authz.identity.clock import Clock, now_utc
 from authz.identity.internal import HEADER_NAME, CallKey, SeenCalls, sign_call, verify_call
-from authz.identity.keys import Clock, now_utc
 from authz.identity.revocation import KEPT_LONGER, TOKEN_LIFETIME, Revocation, RevokedSessions, revocation_of
 from authz.identity.subject import ANONYMOUS
 from router.execution.transports.http_wire import CallFailed, TlsContext, system_tls

@@ -18,7 +18,6 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from authz.identity.internal import KEY_BYTES_MIN
 from deploy.router_command import fail
 
 
@@ -108,7 +107,11 @@ class Settings(BaseSettings):
     @field_validator("internal_key", "regions_key")
     @classmethod
     def _long_enough(cls, key: SecretStr | None) -> SecretStr | None:
-        if key is not None and len(key.get_secret_value().encode()) < KEY_BYTES_MIN:
+        if key is None:
+            return key
+        from authz.identity.internal import KEY_BYTES_MIN  # what signs takes long to load
+
+        if len(key.get_secret_value().encode()) < KEY_BYTES_MIN:
             raise ValueError(f"it needs {KEY_BYTES_MIN} bytes or more")
         return key
 

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from authz.identity.internal import HEADER_NAME, call_key, sign_call
 from router.config import RouterConfig
 from router.execution.transport import SubgraphRequest
 from router.execution.transports.event_feed import EventFeed
@@ -25,6 +24,8 @@ def internal_secret(platform: Platform) -> bytes:
 
 def signing(secret: bytes) -> Sign:
     """Proof, for each call, of who asks which subgraph with which body."""
+    from authz.identity.internal import HEADER_NAME, call_key, sign_call
+
     key = call_key(secret)
 
     def sign(request: SubgraphRequest, body: bytes) -> Mapping[str, str]:

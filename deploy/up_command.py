@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 import shutil
 from pathlib import Path
@@ -40,8 +39,6 @@ def up_command(
     ] = 1,
 ) -> None:
     """Start the whole platform. Ctrl-C drains and stops; SIGHUP restarts workers one after the other."""
-    # What a start loads stays: looking for garbage in it again and again takes an eighth of the start.
-    gc.disable()
     from datastores.errors import StoreError
     from datastores.folder import DataFolder
     from deploy.settings import settings_with

@@ -33,12 +33,16 @@ PlanKey: TypeAlias = tuple[str, frozenset[str], frozenset[Requirement]]
 """Signature of the allowed operation, override labels that are on, and for an operation that reads the
 schema what of it stays hidden. INVARIANT: never a token or a person."""
 VISIBLE_SCHEMAS_MAX = 64
+ONCE_MAX = 48
+"""Documents, forms and plans that are kept though they were asked for once only, each."""
 
 
 class Cache(Generic[Key, Value]):
     """The most recently used values within two limits, and at most one making of each at a time.
 
-    `weigh` says what an entry counts towards `weight_max`; without it only their number is limited.
+    `weigh` says what an entry counts towards `weight_max`; without it only their number is limited. Of the
+    values that nobody has asked for again only `once_max` are kept, if that is not 0: what comes once,
+    however much of it, pushes out nothing that comes again. What is made a second time is kept as others.
     """
 
     def __init__(
@@ -48,6 +52,7 @@ class Cache(Generic[Key, Value]):
         entries_max: int,
         weigh: Callable[[Key], int] | None = None,
         weight_max: int = 0,
+        once_max: int = 0,
     ) -> None:
         self._entries: OrderedDict[Key, Value] = OrderedDict()
         self._making: dict[Key, asyncio.Future[Value]] = {}
@@ -56,6 +61,11 @@ class Cache(Generic[Key, Value]):
         self._weight_max = weight_max
         self._weight = 0
         self._hits: dict[Key, int] = {}
+        self._once_max = once_max
+        self._once: dict[Key, None] = {}
+        """Keys of values that nobody has asked for again, the oldest first."""
+        self._gone: dict[int, None] = {}
+        """Hashes of such keys whose values are gone."""
         self._hit: Mapping[str, str | bool] = {"cache": name, "found": True}
         self._miss: Mapping[str, str | bool] = {"cache": name, "found": False}
 
@@ -81,6 +91,7 @@ class Cache(Generic[Key, Value]):
             cache_count.add(1, self._miss)
             return None
         self._entries.move_to_end(key)
+        self._once.pop(key, None)
         self._hits[key] = self._hits.get(key, 0) + 1
         cache_count.add(1, self._hit)
         return value
@@ -93,14 +104,34 @@ class Cache(Generic[Key, Value]):
         """Keep the value; the least recently used ones go when there are too many or too heavy ones."""
         if key not in self._entries:
             self._weight += self._weigh(key)
+            self._note_new(key)
         self._entries[key] = value
         self._entries.move_to_end(key)
         while len(self._entries) > self._entries_max or self._weight > self._weight_max:
             if len(self._entries) == 1:
                 break
-            gone, _ = self._entries.popitem(last=False)
-            self._hits.pop(gone, None)
-            self._weight -= self._weigh(gone)
+            self._drop(next(iter(self._entries)))
+
+    def _note_new(self, key: Key) -> None:
+        """Let the oldest value go that nobody has asked for again, if this is one too many of them."""
+        if not self._once_max:
+            return
+        if hash(key) in self._gone:
+            del self._gone[hash(key)]
+            return
+        self._once[key] = None
+        if len(self._once) > self._once_max:
+            oldest = next(iter(self._once))
+            self._drop(oldest)
+            if len(self._gone) >= self._entries_max:
+                del self._gone[next(iter(self._gone))]
+            self._gone[hash(oldest)] = None
+
+    def _drop(self, key: Key) -> None:
+        del self._entries[key]
+        self._once.pop(key, None)
+        self._hits.pop(key, None)
+        self._weight -= self._weigh(key)
 
     async def get_or_make(self, key: Key, make: Callable[[], Awaitable[Value]]) -> Value:
         """The value; made once however many ask at the same time. A failed making is not kept.
@@ -241,18 +272,21 @@ def snapshot_of(sdl: str, config: RouterConfig) -> Snapshot:
             entries_max=config.caches.documents_max,
             weigh=lambda key: len(key[0]),
             weight_max=config.caches.text_chars_max,
+            once_max=ONCE_MAX,
         ),
         forms=Cache(
             "forms",
             entries_max=config.caches.documents_max,
             weigh=lambda key: len(key[0]),
             weight_max=config.caches.text_chars_max,
+            once_max=ONCE_MAX,
         ),
         plans=Cache(
             "plans",
             entries_max=config.caches.plans_max,
             weigh=lambda key: len(key[0]),
             weight_max=config.caches.text_chars_max,
+            once_max=ONCE_MAX,
         ),
         visible=Cache("visible", entries_max=VISIBLE_SCHEMAS_MAX),
     )

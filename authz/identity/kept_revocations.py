@@ -12,7 +12,7 @@ from sqlalchemy import Connection, delete, select
 
 from authz.errors import FactInvalid
 from authz.facts.tables import authz_revocations
-from authz.identity.keys import Clock, now_utc
+from authz.identity.clock import Clock, now_utc
 from authz.identity.revocation import (
     KEPT_LONGER,
     TOKEN_LIFETIME,

@@ -6,9 +6,9 @@ import base64
 import json
 import logging
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,6 +16,7 @@ from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, OKPKey, RSAKey
 
 from authz.errors import KeyFileUnsafe
+from authz.identity.clock import Clock, now_utc
 from datastores.folder import is_private
 
 Algorithm = Literal["Ed25519", "ES256"]
@@ -36,16 +37,10 @@ RSA_BITS_MAX = 8_192
 """A longer key would make each token a load."""
 RSA_EXPONENT_MIN = 65_537
 RSA_EXPONENT_BITS_MAX = 32
-Clock = Callable[[], datetime]
 
 JWKS_KEYS_MAX = 32
 KEY_FILES = "signing-*.jwk"
 log = logging.getLogger("stadion.keys")
-
-
-def now_utc() -> datetime:
-    """The wall clock, in UTC; the default where no clock is injected."""
-    return datetime.now(UTC)
 
 
 @dataclass(frozen=True, slots=True)

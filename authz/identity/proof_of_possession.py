@@ -16,11 +16,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
-from joserfc import jws
 
 from authz.errors import InvalidProof
-from authz.identity.keys import Clock, import_jwk, now_utc
-from authz.identity.tokens import MALFORMED
+from authz.identity.clock import Clock, now_utc
 
 PROOF_TYPE = "dpop+jwt"
 SCHEME = "dpop"
@@ -74,6 +72,12 @@ def possession(
     Whether it is the token's key, and whether the proof is new, is for the caller to see.
     Errors: InvalidProof, always the same.  Source: RFC 9449 §4.3.
     """
+    # what verifies takes long to load, and most routers never do
+    from joserfc import jws
+
+    from authz.identity.keys import import_jwk
+    from authz.identity.tokens import MALFORMED
+
     try:
         if len(proof) > PROOF_BYTES_MAX:
             raise ValueError

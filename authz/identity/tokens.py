@@ -27,13 +27,12 @@ from authz.identity.claims import (
     texts,
     thumbprint,
 )
+from authz.identity.clock import Clock, now_utc
 from authz.identity.keys import (
     OWN_ALGORITHMS,
-    Clock,
     ForeignAlgorithm,
     KeyRing,
     VerificationKey,
-    now_utc,
 )
 from authz.identity.revocation import TOKEN_LIFETIME, Revocations
 from authz.identity.subject import Subject

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import TypeAlias
 
 from authz.errors import InvalidToken
-from authz.identity.keys import now_utc
+from authz.identity.clock import now_utc
 from authz.identity.proof_of_possession import SCHEME
 from authz.identity.subject import ANONYMOUS, Subject
 from router.errors import ClientError

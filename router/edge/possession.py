@@ -9,7 +9,7 @@ from functools import lru_cache
 from starlette.types import Scope
 
 from authz.errors import InvalidProof
-from authz.identity.keys import Clock, now_utc
+from authz.identity.clock import Clock, now_utc
 from authz.identity.proof_of_possession import HEADER_NAME, SCHEME, SeenProofs, bare_url, possession
 from router.edge.credentials import refused
 from router.edge.rate import SharedRates

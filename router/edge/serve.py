@@ -167,6 +167,7 @@ def run(
         gc.collect()
         gc.freeze()
         gc.set_threshold(200_000, 10, 10)
+        gc.enable()
         ready()
 
     server = draining_server(app, config, ready=settled, shared=shared)

@@ -10,7 +10,7 @@ from typing import Final, TypeAlias
 
 Keys: TypeAlias = tuple[str, ...]
 
-TEXTS_MAX: Final = 1_024
+TEXTS_MAX: Final = 256
 
 _TOKEN: Final = re.compile(
     r'"""(?:[^"\\]|\\.|"(?!""))*"""|"(?:[^"\\]|\\.)*"|\.\.\.|[_A-Za-z][_0-9A-Za-z]*|[{}():@]', re.DOTALL

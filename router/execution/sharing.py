@@ -24,7 +24,7 @@ from router.execution.run import Run
 from router.execution.selected_keys import Keys, SelectedKeys, renamed, selected_keys
 from router.planner.plan import Fetch, PathStep
 
-READINGS_MAX: Final = 512
+READINGS_MAX: Final = 256
 """Readings kept in a process, by what they read."""
 SHARED_PERCENT_MIN: Final = 25
 """Of an answer's bytes; where less is equal, comparing costs more than it saves."""

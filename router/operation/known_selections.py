@@ -10,7 +10,7 @@ from router.operation.model import NormalField, NormalSelection
 from router.operation.print_normal import print_selections
 from schema.supergraph import Supergraph
 
-ENTRIES_MAX: Final = 8_000
+ENTRIES_MAX: Final = 4_000
 CHARS_MAX: Final = 1_000_000
 """Of the fields and rows, and of the texts, that are kept; then it begins anew."""
 

@@ -45,7 +45,7 @@ from router.operation.model import (
     Stream,
     ValidOperation,
 )
-from router.operation.print_normal import print_directive
+from router.operation.print_normal import print_directive, print_selections
 from schema.supergraph import Supergraph, TypeKind
 
 SELECTIONS_MAX: Final = 200_000
@@ -95,7 +95,7 @@ def normalize(valid: ValidOperation, supergraph: Supergraph) -> NormalOperation:
     root_type = supergraph.root_types[valid.kind.value]
     known = known_selections_of(supergraph)
     expansion = _Expansion(supergraph, fragments, known, valid.parsed.fragments)
-    selections = known.row(_merged(_expand(valid.operation.selection_set, root_type, expansion)))
+    selections = _merged(_expand(valid.operation.selection_set, root_type, expansion))
     name = valid.operation.name.value if valid.operation.name else None
     variables = tuple(valid.operation.variable_definitions or ())
     declared = ",".join(print_ast(variable) for variable in variables)
@@ -105,7 +105,7 @@ def normalize(valid: ValidOperation, supergraph: Supergraph) -> NormalOperation:
         name=name,
         selections=selections,
         variables=variables,
-        signature=f"{valid.kind.value} {name or ''}({declared}){known.text(selections)}",
+        signature=f"{valid.kind.value} {name or ''}({declared}){print_selections(selections, known.text)}",
     )
 
 

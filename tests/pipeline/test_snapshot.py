@@ -56,6 +56,27 @@ def test_the_least_recently_used_value_goes() -> None:
     assert (cache.get("a"), cache.get("c"), len(cache)) == (1, 3, 2)
 
 
+def test_what_comes_once_pushes_out_nothing_that_comes_again() -> None:
+    cache: Cache[int, int] = Cache("it", entries_max=100, once_max=3)
+    cache.put(-1, 1)
+    assert cache.get(-1) == 1
+    for number in range(50):
+        cache.put(number, number)
+    assert cache.keys() == (49, 48, 47, -1)
+    assert cache.get(-1) == 1
+
+
+def test_what_is_made_for_the_second_time_is_kept_as_others() -> None:
+    cache: Cache[int, int] = Cache("it", entries_max=100, once_max=3)
+    for number in (*range(50), *range(50)):
+        if cache.get(number) is None:
+            cache.put(number, number)
+    assert len(cache) == 50
+    for number in range(100, 110):
+        cache.put(number, number)
+    assert all(cache.get(number) == number for number in range(50))
+
+
 def test_heavy_entries_push_out_others_but_never_the_newest() -> None:
     cache: Cache[str, int] = Cache("it", entries_max=10, weigh=len, weight_max=6)
     for key in ("aaa", "bb", "bb", "c"):
