@@ -42,7 +42,9 @@ class Surroundings:
         """What runs beside the app for as long as it does."""
         tasks: list[Callable[[], Awaitable[None]]] = []
         if self.metrics:
-            tasks.append(lambda: serve_metrics(self.metrics[self.worker]))
+            from router.edge.stalls import watch_stalls
+
+            tasks += [lambda: serve_metrics(self.metrics[self.worker]), watch_stalls]
         if self.telemetry.otlp_endpoint:
             tasks.append(lambda: send_traces(self.telemetry, service=SERVICE))
         if self.rates is not None:

@@ -51,6 +51,12 @@ plan_duration_s = instruments.distribution(
 warmup_duration_s = instruments.distribution(
     "stadion.router.query_planning.warmup.duration", "to plan the hottest operations on a new graph", unit="s"
 )
+stall_s = instruments.distribution(
+    "stadion.router.event_loop.stall", "how late the event loop came to what was due, from 1 ms on", unit="s"
+)
+longest_stall_s = instruments.level(
+    "stadion.router.event_loop.stall.longest", "the longest of them since the last reading", unit="s"
+)
 reloads_count = instruments.counter(
     "stadion.router.supergraph.reload",
     "things read anew while serving, by what and by outcome",

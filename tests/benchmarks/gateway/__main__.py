@@ -33,7 +33,7 @@ from tests.benchmarks.gateway.gateways import (
     wide_graph,
 )
 from tests.benchmarks.gateway.load import Outcome, run_load
-from tests.benchmarks.gateway.measure import cpu_s, resident_mib
+from tests.benchmarks.gateway.measure import cpu_s, longest_stall_ms, resident_mib
 from tests.benchmarks.gateway.plot import bars
 from tests.benchmarks.gateway.reload import reload_under_load
 from tests.benchmarks.gateway.results import Results, medians, start_table, table
@@ -68,19 +68,20 @@ def stats(port: int, path: str) -> int:
 
 
 def one_round(
-    scenario: Scenario, port: int, pid: int, mocks: int, options: argparse.Namespace
+    scenario: Scenario, gateway: Gateway, pid: int, mocks: int, options: argparse.Namespace
 ) -> dict[str, float]:
     """One scenario against one gateway: its figures."""
     connections = scenario.connections or options.connections
 
     def load(seconds: float) -> Coroutine[Any, Any, Outcome]:
         return run_load(
-            port, scenario.body, scenario.check,
+            gateway.port, scenario.body, scenario.check,
             seconds=seconds, connections=connections, headers=scenario.headers,
         )  # fmt: skip
 
     uvloop.run(load(0.5))
     stats(mocks, "/reset")
+    longest_stall_ms(gateway.metrics_port)  # from now on
     before = cpu_s(pid)
     outcome: Outcome = uvloop.run(load(options.seconds))
     used, count = cpu_s(pid) - before, len(outcome.latencies_s)
@@ -90,6 +91,7 @@ def one_round(
         "p50_ms": outcome.percentile_ms(0.5),
         "p99_ms": outcome.percentile_ms(0.99),
         "rss_mib": resident_mib(pid),
+        "stall_ms": longest_stall_ms(gateway.metrics_port),
         "fetches": stats(mocks, "/stats") / max(1, count),
         "wrong": float(len(outcome.failures)),
     }
@@ -108,7 +110,7 @@ def rounds_of(
         for number in range(options.rounds):
             for scenario in scenarios:
                 for gateway, process in zip(gateways, running, strict=True):
-                    figures = one_round(scenario, gateway.port, process.pid, mocks, options)
+                    figures = one_round(scenario, gateway, process.pid, mocks, options)
                     results[scenario.name, gateway.name].append(figures)
                     print(f"round {number + 1} {scenario.name} {gateway.name}: {figures['cpu_ms']:.3f} ms",
                           flush=True)  # fmt: skip

@@ -40,6 +40,8 @@ class Gateway:
     port: int
     cwd: Path | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
+    metrics_port: int | None = None
+    """Where it tells of its event loop's stalls, if it does."""
 
     def start(self, *, core: int) -> subprocess.Popen[bytes]:
         """The process, pinned to one core."""
@@ -93,7 +95,9 @@ def stadion(graph: Graph, *options: str) -> Gateway:
     port = free_port()
     command = [sys.executable, "-m", "deploy", "router", "--supergraph", str(graph.supergraph)]
     command += ["--port", str(port), "--forward-header", "authorization", *options]
-    return Gateway("stadion", command, port)
+    metrics_port = free_port()
+    told = {"STADION_METRICS_ADDRESS": f"127.0.0.1:{metrics_port}"}
+    return Gateway("stadion", command, port, environment=told, metrics_port=metrics_port)
 
 
 def install(folder: Path) -> None:

@@ -1,8 +1,9 @@
-"""What a process tree costs: CPU time and resident memory, read from /proc (Linux)."""
+"""What a process tree costs: CPU time and resident memory, read from /proc (Linux), and how it stalls."""
 
 from __future__ import annotations
 
 import os
+import urllib.request
 from pathlib import Path
 
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -44,3 +45,14 @@ def resident_mib(pid: int) -> float:
         except (FileNotFoundError, ProcessLookupError):
             continue
     return pages * PAGE_BYTES / 2**20
+
+
+def longest_stall_ms(metrics_port: int | None) -> float:
+    """The longest stall of the gateway's event loop since the last call, as it tells itself; else NaN."""
+    if metrics_port is None:
+        return float("nan")
+    with urllib.request.urlopen(f"http://127.0.0.1:{metrics_port}/metrics", timeout=30) as response:
+        for line in response.read().decode().splitlines():
+            if line.startswith("stadion_router_event_loop_stall_longest"):
+                return 1_000 * float(line.rsplit(" ", 1)[1])
+    return float("nan")

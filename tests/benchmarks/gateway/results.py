@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Mapping
 from typing import TypeAlias
@@ -22,7 +23,7 @@ def medians(results: Results) -> dict[tuple[str, str], dict[str, float]]:
 def table(results: Results) -> str:
     """One line a scenario and gateway; `× ours` is the gateway's CPU as a multiple of ours."""
     columns = ("scenario", "gateway", "CPU ms/req", "× ours", "req/s", "p50 ms", "p99 ms", "RSS MiB",
-               "fetches/req", "wrong")  # fmt: skip
+               "longest stall ms", "fetches/req", "wrong")  # fmt: skip
     lines = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
     found = medians(results)
     for (scenario, gateway), m in found.items():
@@ -30,6 +31,7 @@ def table(results: Results) -> str:
         lines.append(
             f"| {scenario} | {gateway} | {m['cpu_ms']:.3f} | {m['cpu_ms'] / max(ours, 1e-6):.1f} | "
             f"{m['rps']:.0f} | {m['p50_ms']:.1f} | {m['p99_ms']:.1f} | {m['rss_mib']:.0f} | "
+            f"{'–' if math.isnan(m['stall_ms']) else round(m['stall_ms'])} | "
             f"{m['fetches']:.2f} | {m['wrong']:.0f} |"
         )
     return "\n".join(lines)
