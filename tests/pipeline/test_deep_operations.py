@@ -55,7 +55,7 @@ class Nulls:
 
 
 def router_of(**limits: int) -> Router:
-    config = RouterConfig(operation=OperationLimits(**limits))
+    config = RouterConfig(introspection=True, operation=OperationLimits(**limits))
     return Router(snapshot_of(supergraph_of(SDL), config), Nulls(), config=config)
 
 

@@ -253,7 +253,7 @@ async def test_nothing_is_counted_where_it_is_off() -> None:
 
 async def test_a_class_may_be_kept_from_the_schema() -> None:
     classes = {"partner": ClientClass(client_ids=("acme",), introspection=False)}
-    router = router_of(DemandControl(), Shelf(), client_classes=classes)
+    router = router_of(DemandControl(), Shelf(), client_classes=classes, introspection=True)
     text = "{ __schema { queryType { name } } }"
     assert (await ask(router, text))["data"]
     assert (await refused(router, text, PARTNER)).code == "INTROSPECTION_DISABLED"

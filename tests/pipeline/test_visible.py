@@ -35,7 +35,7 @@ def never_clinical(_: Subject, data_class: DataClass, __: str) -> bool:
 
 
 async def seen_by(subject: Subject, rights: Rights) -> str:
-    config = RouterConfig(introspection_by_caller=True)
+    config = RouterConfig(introspection=True, introspection_by_caller=True)
     router = Router(
         snapshot_of(supergraph_of(SDL), config), InProcessTransport({}), config=config, rights=rights
     )
