@@ -59,6 +59,7 @@ from router.telemetry import (
     traceparent_of,
     warmup_duration_s,
 )
+from router.turns import Turns
 
 Value = TypeVar("Value")
 _plan_was_known = cache_count.series({"cache": "plans", "found": True})
@@ -117,6 +118,7 @@ class Router:
         self._gate = gate_of(config)
         self._counts_costs = self._gate is not None and self._gate.counts
         self._begins = cast(BeginningTransport, transport) if hasattr(transport, "begin") else None
+        self._turns = Turns()
         self._planners = ThreadPoolExecutor(max_workers=1, thread_name_prefix="planner")
 
     async def handle(self, request: GraphQLRequest, subject: Subject) -> GraphQLResponse:
@@ -136,6 +138,8 @@ class Router:
         if document is not None:
             return document
         if len(request.text) <= LONG_TEXT_CHARS:
+            if await self._turns.turn() and (document := graph.documents.get(key)) is not None:
+                return document
             document = read_document(*key, graph, self.config)
             graph.documents.put(key, document)
             return document

@@ -55,7 +55,10 @@ stall_s = instruments.distribution(
     "stadion.router.event_loop.stall", "how late the event loop came to what was due, from 1 ms on", unit="s"
 )
 longest_stall_s = instruments.level(
-    "stadion.router.event_loop.stall.longest", "the longest of them since the last reading", unit="s"
+    "stadion.router.event_loop.stall.longest",
+    "the longest of them since the last reading: as time went by, and as far as the loop itself was running",
+    unit="s",
+    labels=("clock",),
 )
 reloads_count = instruments.counter(
     "stadion.router.supergraph.reload",

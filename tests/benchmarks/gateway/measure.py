@@ -48,11 +48,14 @@ def resident_mib(pid: int) -> float:
 
 
 def longest_stall_ms(metrics_port: int | None) -> float:
-    """The longest stall of the gateway's event loop since the last call, as it tells itself; else NaN."""
+    """The longest stall of the gateway's event loop since the last call, as it tells itself; else NaN.
+
+    Only the time counts that it was running: others use the machine too.
+    """
     if metrics_port is None:
         return float("nan")
     with urllib.request.urlopen(f"http://127.0.0.1:{metrics_port}/metrics", timeout=30) as response:
         for line in response.read().decode().splitlines():
-            if line.startswith("stadion_router_event_loop_stall_longest"):
+            if line.startswith("stadion_router_event_loop_stall_longest") and '"processor"' in line:
                 return 1_000 * float(line.rsplit(" ", 1)[1])
     return float("nan")
