@@ -16,15 +16,13 @@ import uvicorn
 from starlette.applications import Starlette
 
 from router.config import RouterConfig
+from router.edge.accepting import Acceptor
 from router.edge.backlog import emptied, refuse_new
 from router.edge.connections import ClientConnection, ClientSocket, Connections
 from router.edge.drain import Drain
 from router.edge.listener_tls import ListenerTls
 
 BACKLOG_CONNECTIONS_MAX = 2_048
-ACCEPTED_A_TURN_MAX = 16
-"""Connections accepted in one turn of the loop. uvloop accepts one of each handle on the socket: while a
-turn is full of requests, those who connect at once would wait for seconds."""
 
 
 class AddressUnusable(OSError):
@@ -68,11 +66,17 @@ class _DrainingServer(uvicorn.Server):
                 loop.remove_signal_handler(number)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        if sockets:
-            more = [one.dup() for one in sockets for _ in range(ACCEPTED_A_TURN_MAX - 1)]
-            sockets = [*sockets, *more]  # each is closed with its server
-        await super().startup(sockets)
+        await super().startup([])
         if self.started:
+            protocol: Any = self.config.http_protocol_class
+            made = partial(
+                protocol,
+                config=self.config,
+                server_state=self.server_state,
+                app_state=self.lifespan.state,
+            )
+            servers: list[Any] = [Acceptor(one, made, tls=self.config.ssl) for one in sockets or ()]
+            self.servers = servers
             if self._tls is not None:
                 self._following = asyncio.create_task(self._tls.follow())
             self._ready()
