@@ -22,13 +22,12 @@ from datastores.backup.lines import (
     told_difference,
 )
 from datastores.backup.repository import Repository
-from datastores.events.redis_streams import StreamKeys
+from datastores.events.redis_streams import StreamKeys, before
 from datastores.redis_client import unavailable_where_redis_is
 from datastores.relational.copying import TargetNotEmpty
 from datastores.relational.rows import Row
 
 _ENTRIES_PER_PAGE = 500
-_SEQUENCE_MAX = (1 << 64) - 1
 # In one step: what was fed, and the entry up to which the stream has it.
 _FED = """
 local newest = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)
@@ -172,14 +171,6 @@ class CarriedStreams:
         # A clock that is behind must not give new entries ids that a group has passed already.
         if last != "0-0":
             await self.client.execute_command("XSETID", self.keys.stream, last)
-
-
-def before(entry: str) -> str:
-    """The id right before an entry's."""
-    milliseconds, sequence = _order(entry)
-    if sequence:
-        return f"{milliseconds}-{sequence - 1}"
-    return f"{milliseconds - 1}-{_SEQUENCE_MAX}" if milliseconds else "0-0"
 
 
 async def _once(rows: Sequence[Row]) -> AsyncIterator[Sequence[Row]]:

@@ -10,7 +10,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from redis.exceptions import ResponseError
@@ -132,12 +132,11 @@ class RedisEvents:
         and how many the outboxes hold that are not yet in the stream."""
         waiting = 0
         with unavailable_where_redis_is(self._place):
-            for told in await self._client.xinfo_groups(self._keys.stream):
-                if told["name"] in (group, group.encode()):
-                    waiting += int(told["pending"]) + int(told["lag"] or 0)
+            # Outboxes first: an event that enters the stream meanwhile is counted twice rather than nowhere.
             for name, source in self._sources.items():
-                fed = await streams.fed_position(self._client, self._keys, name)
-                waiting += max(0, await source.read(newest_position) - fed)
+                newest = await source.read(newest_position)
+                waiting += max(0, newest - await streams.fed_position(self._client, self._keys, name))
+            waiting += await streams.unfinished_count(self._client, self._keys, group)
         return waiting
 
     async def dead_letters(self, group: str) -> list[tuple[Event, str]]:
@@ -159,7 +158,8 @@ class RedisEvents:
 
     async def replay(self, group: str, *, since_utc: datetime) -> None:
         """Deliver again to `group` all that entered the stream since then."""
-        start = f"{int(since_utc.timestamp() * 1000)}-0"
+        milliseconds = (since_utc - datetime.fromtimestamp(0, UTC)) // timedelta(milliseconds=1)
+        start = streams.before(f"{milliseconds}-0")
         with unavailable_where_redis_is(self._place):
             await self._client.xgroup_setid(self._keys.stream, group, start)
 

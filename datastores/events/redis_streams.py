@@ -33,6 +33,8 @@ return 0
 _RELEASE = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0"
 
 Delivery = tuple[str, Event]
+_COUNTED_AT_ONCE = 1_000
+_SEQUENCE_MAX = (1 << 64) - 1
 
 
 class StreamKeys:
@@ -127,6 +129,33 @@ async def oldest_unfinished(client: Any, keys: StreamKeys) -> str | None:
         pending = await client.xpending(keys.stream, _text(group["name"]))
         needed.append(_text(pending["min"]) if pending["pending"] else _text(group["last-delivered-id"]))
     return min(needed, key=_order, default=None)
+
+
+async def unfinished_count(client: Any, keys: StreamKeys, group: str) -> int:
+    """How many entries `group` was not given yet, or was given and is not done with."""
+    for told in await client.xinfo_groups(keys.stream):
+        if _text(told["name"]) == group:
+            lag = told["lag"]
+            if lag is None:  # Redis has lost count, as it does where a group was set back or entries went
+                lag = await _count_after(client, keys, _text(told["last-delivered-id"]))
+            return int(told["pending"]) + int(lag)
+    return 0
+
+
+async def _count_after(client: Any, keys: StreamKeys, entry: str) -> int:
+    count, after = 0, entry
+    while page := await client.xrange(keys.stream, min=f"({after}", count=_COUNTED_AT_ONCE):
+        count += len(page)
+        after = _text(page[-1][0])
+    return count
+
+
+def before(entry: str) -> str:
+    """The id right before an entry's: who goes on behind it is given that entry."""
+    milliseconds, sequence = _order(entry)
+    if sequence:
+        return f"{milliseconds}-{sequence - 1}"
+    return f"{milliseconds - 1}-{_SEQUENCE_MAX}" if milliseconds else "0-0"
 
 
 def earlier(one: str, other: str) -> str:

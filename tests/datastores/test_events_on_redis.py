@@ -178,3 +178,33 @@ async def test_old_entries_go_once_every_group_is_done_with_them(redis_url: str,
     assert await events.prune() >= 2
     await events.close()
     await store.close()
+
+
+async def test_right_after_a_replay_a_group_lags_by_all_that_it_will_be_given_again(
+    redis_url: str, tmp_path: Path
+) -> None:
+    prefix, numbers = f"t{secrets.token_hex(6)}", Numbers()
+    store = SqliteRelational(tmp_path / "one.db")
+    await store.open()
+    events = RedisEvents(redis_url, {"one": store}, limits=QUICK, prefix=prefix)
+    events.consume("group", ["thing.changed"], numbers)
+    await events.open()
+    client, entries = redis_client(redis_url, RedisLimits()), [(b"0-0", {})]
+    while len({entry.split(b"-")[0] for entry, _ in entries}) < 4:  # of so many milliseconds
+        await publish(events, store, len(numbers.seen))
+        await until_done(events, "group")
+        entries = await client.xrange(f"{{{prefix}}}:events")
+    await events.close()
+    # Nobody delivers now: what lags stays so.
+    onlooker = RedisEvents(redis_url, {"one": store}, limits=QUICK, prefix=prefix)
+    await onlooker.open()
+    assert await onlooker.lag("group") == 0
+    for place in (1, 0, 2):
+        milliseconds = int(entries[place][0].split(b"-")[0])
+        behind = [entry for entry, _ in entries if int(entry.split(b"-")[0]) >= milliseconds]
+        since_utc = datetime.fromtimestamp(0, UTC) + timedelta(milliseconds=milliseconds)
+        await onlooker.replay("group", since_utc=since_utc)
+        assert await onlooker.lag("group") == len(behind) > 1
+    await client.aclose()
+    await onlooker.close()
+    await store.close()
