@@ -64,11 +64,11 @@ async def _opened(settings: Settings, name: str, space: str) -> AsyncIterator[Ca
         async with opened({"the series": rows}):
             yield CarriedSeries(rows)
     elif name == "graph":
-        graph = open_graph(url, space=space)
+        graph = open_graph(url, space=space, read_timeout_s=_TIMEOUT_S)
         async with opened({"the graph": graph}):
             yield CarriedGraph(graph)
     elif name == "documents":
-        documents = open_documents(url)
+        documents = open_documents(url, read_timeout_s=_TIMEOUT_S)
         async with opened({"the documents": documents}):
             yield CarriedDocuments(documents)
     else:

@@ -4,9 +4,18 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from datastores.backup.errors import BackupDamaged
-from datastores.backup.lines import Advance, KeptStore, keep_rows, kept_pages, sum_of_pages, told_difference
+from datastores.backup.lines import (
+    Advance,
+    KeptStore,
+    keep_rows,
+    kept_pages,
+    kept_steadily,
+    sum_of_pages,
+    told_difference,
+)
 from datastores.backup.repository import Repository
 from datastores.documents.port import PAGE_MAX, Document, Documents
 from datastores.relational.copying import TargetNotEmpty
@@ -17,18 +26,18 @@ _COLUMNS = ("id", "version", "content")
 
 @dataclass(frozen=True, slots=True)
 class CarriedDocuments:
-    """`Carried` of open documents. Each document is as it was at one moment; a busy store as a whole is
-    read in pages."""
+    """`Carried` of open documents, as they were at one moment where their store has snapshots. Where it has
+    none, they are read in pages until two passes agree; each document is as it was at one moment in any case.
+    """
 
     documents: Documents
 
     async def keep(self, repository: Repository, *, advance: Advance) -> KeptStore:
         """Every document into chunks."""
-        kept = [
-            await keep_rows(name, _COLUMNS, _row_pages(self.documents, name), repository, advance=advance)
-            for name in await self.documents.collections()
-        ]
-        return KeptStore({}, tuple(kept))
+        async with self.documents.one_moment() as then:
+            if then is not None:
+                return await _keep(then, repository, advance)
+        return await kept_steadily(partial(_keep, self.documents, repository), advance=advance)
 
     async def restore(self, kept: KeptStore, repository: Repository, *, advance: Advance) -> None:
         """Every document into the empty store, at the version that it had."""
@@ -59,6 +68,14 @@ class CarriedDocuments:
         for name in await self.documents.collections():
             while page := await self.documents.find(name, limit=PAGE_MAX):
                 await self.documents.delete(name, [each.id for each in page])
+
+
+async def _keep(documents: Documents, repository: Repository, advance: Advance) -> KeptStore:
+    kept = [
+        await keep_rows(name, _COLUMNS, _row_pages(documents, name), repository, advance=advance)
+        for name in await documents.collections()
+    ]
+    return KeptStore({}, tuple(kept))
 
 
 async def document_pages(documents: Documents, collection: str) -> AsyncIterator[tuple[Document, ...]]:

@@ -4,9 +4,18 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from datastores.backup.errors import BackupDamaged
-from datastores.backup.lines import Advance, KeptStore, keep_rows, kept_pages, sum_of_pages, told_difference
+from datastores.backup.lines import (
+    Advance,
+    KeptStore,
+    keep_rows,
+    kept_pages,
+    kept_steadily,
+    sum_of_pages,
+    told_difference,
+)
 from datastores.backup.repository import Repository
 from datastores.graph.port import EDGES_MAX, EdgeKind, Graph, Pair
 from datastores.relational.copying import TargetNotEmpty
@@ -17,21 +26,20 @@ KINDS: tuple[EdgeKind, ...] = ("friends", "blocks")
 
 @dataclass(frozen=True, slots=True)
 class CarriedGraph:
-    """`Carried` of an open graph.
+    """`Carried` of an open graph, as it was at one moment where its store has snapshots.
 
-    A busy graph is read in pages, not as one moment. Blocks are read last and win: a friendship across one
-    ended meanwhile, and is not restored.
+    Where it has none, it is read in pages until two passes agree. Blocks are read last and win in any case: a
+    friendship across one ended meanwhile, and is not restored.
     """
 
     graph: Graph
 
     async def keep(self, repository: Repository, *, advance: Advance) -> KeptStore:
         """Every edge into chunks."""
-        kept = [
-            await keep_rows(kind, ("one", "other"), edge_pages(self.graph, kind), repository, advance=advance)
-            for kind in KINDS
-        ]
-        return KeptStore({}, tuple(kept))
+        async with self.graph.one_moment() as then:
+            if then is not None:
+                return await _keep(then, repository, advance)
+        return await kept_steadily(partial(_keep, self.graph, repository), advance=advance)
 
     async def restore(self, kept: KeptStore, repository: Repository, *, advance: Advance) -> None:
         """Every edge into the empty graph."""
@@ -68,6 +76,14 @@ class CarriedGraph:
         for kind in KINDS:
             while page := await self.graph.edges(kind):
                 await self.graph.forget(sorted({person for pair in page for person in pair}))
+
+
+async def _keep(graph: Graph, repository: Repository, advance: Advance) -> KeptStore:
+    kept = [
+        await keep_rows(kind, ("one", "other"), edge_pages(graph, kind), repository, advance=advance)
+        for kind in KINDS
+    ]
+    return KeptStore({}, tuple(kept))
 
 
 async def edge_pages(graph: Graph, kind: EdgeKind) -> AsyncIterator[Sequence[Pair]]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Sequence
+import logging
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -10,6 +11,9 @@ from datastores.backup.errors import BackupDamaged
 from datastores.backup.repository import Repository
 from datastores.relational.rows import ROWS_PER_PAGE, Row, RowsSum, packed, unpacked
 
+log = logging.getLogger(__name__)
+
+PASSES_MAX = 4
 Advance = Callable[[str, int], None]
 """Told the name of a part, and how many rows or bytes of it are done since the last call."""
 
@@ -71,6 +75,24 @@ class Carried(Protocol):
     async def clear(self) -> None:
         """Remove everything, as a drill does where it restored."""
         ...
+
+
+async def kept_steadily(keep: Callable[[Advance], Awaitable[KeptStore]], *, advance: Advance) -> KeptStore:
+    """What `keep` keeps, of a store that is read in pages beside its writers: until it is twice the same.
+
+    What two passes found was there in between, all of it at once, but for what went and came back unseen. A
+    store that is written to during each of the passes is kept as the last one found it, and that is logged.
+    """
+    kept = await keep(advance)
+    for _ in range(PASSES_MAX - 1):
+        again = await keep(lambda _name, _rows: None)
+        if again == kept:
+            return kept
+        kept = again
+    log.warning(
+        "a store was written to during each of %d passes: its backup is not of one moment", PASSES_MAX
+    )
+    return kept
 
 
 async def keep_rows(

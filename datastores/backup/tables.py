@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Any
 
 from sqlalchemy import Connection, Table
-from sqlalchemy.util import await_only
 
 from datastores.backup.errors import BackupDamaged
 from datastores.backup.lines import Advance, KeptStore, KeptTable, kept_pages, told_difference
 from datastores.backup.repository import Repository
 from datastores.relational.copying import Prepare, TargetNotEmpty, nothing_to_prepare
+from datastores.relational.one_moment import waiting
 from datastores.relational.port import Relational
 from datastores.relational.rows import (
     Row,
@@ -49,7 +48,7 @@ async def keep_store(
 
     Errors: SchemaBehind, SchemaTooNew where the store is not as this program knows it.
     """
-    wait = _waiting(store)
+    wait = waiting(store)
 
     def work(connection: Connection) -> KeptStore:
         found = [status_of(connection, schema) for schema in schemas]
@@ -157,12 +156,3 @@ async def _restore_table(
     written = await store.read(lambda c: sum_of(c, table, kept.columns))
     if (written.rows, written.digest) != (kept.rows, kept.digest):
         raise BackupDamaged(f"`{kept.name}` does not hold what the backup has: the store changed it")
-
-
-def _waiting(store: Relational) -> Callable[[Coroutine[Any, Any, Any]], Any]:
-    """How a work, which is no coroutine, waits for one: on SQLite it runs on a thread, on PostgreSQL as a
-    greenlet of the loop."""
-    if store.dialect == "postgresql":
-        return await_only
-    loop = asyncio.get_running_loop()
-    return lambda coroutine: asyncio.run_coroutine_threadsafe(coroutine, loop).result()

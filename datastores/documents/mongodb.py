@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -147,6 +147,10 @@ class MongodbDocuments:
             database = self._connected()[self._database]
             names = sorted(filter(is_collection, await database.list_collection_names()))
             return tuple([name for name in names if await database[name].find_one({}) is not None])
+
+    def one_moment(self) -> AbstractAsyncContextManager[None]:
+        """None: MongoDB has snapshots on replica sets alone, other servers of its protocol nowhere."""
+        return nullcontext()
 
     def _of(self, collection: str) -> Any:
         check_collection(collection)

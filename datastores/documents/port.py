@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -110,6 +111,11 @@ class Documents(Protocol):
 
     async def collections(self) -> tuple[str, ...]:
         """The names of all collections that have documents, sorted; for backups and copies."""
+        ...
+
+    def one_moment(self) -> AbstractAsyncContextManager[Documents | None]:
+        """Inside the block, the documents as they were at one moment, for reading; None where the store has
+        no snapshot that outlives a call, as servers of MongoDB's protocol need not have one."""
         ...
 
     async def put_back(self, collection: str, documents: Sequence[Document]) -> None:

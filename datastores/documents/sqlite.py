@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +26,9 @@ from datastores.documents.port import (
 )
 from datastores.errors import Conflict
 from datastores.relational.migrate import migrate
+from datastores.relational.one_moment import one_moment
+from datastores.relational.port import Relational
 from datastores.relational.schemas import Schema
-from datastores.relational.sqlite import SqliteRelational
 
 _IDS_PER_STATEMENT = 500
 _NUMBERS = ("integer", "real")
@@ -42,7 +44,7 @@ SCHEMA = Schema("documents", Path(__file__).parent / "migrations", "documents_ve
 class SqliteDocuments:
     """`Documents` on a SQLite store of its own. Each call is one transaction: all of it or nothing."""
 
-    def __init__(self, rows: SqliteRelational) -> None:
+    def __init__(self, rows: Relational) -> None:
         self._rows = rows
 
     async def open(self) -> None:
@@ -139,6 +141,12 @@ class SqliteDocuments:
         """The names of all collections that have documents."""
         query = sa.select(_documents.c.collection).distinct().order_by(_documents.c.collection)
         return await self._rows.read(lambda c: tuple(c.execute(query).scalars()))
+
+    @asynccontextmanager
+    async def one_moment(self) -> AsyncIterator[SqliteDocuments]:
+        """The documents as they were at one moment."""
+        async with one_moment(self._rows) as rows:
+            yield SqliteDocuments(rows)
 
 
 def _of(collection: str) -> ColumnElement[bool]:

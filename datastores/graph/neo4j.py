@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -161,6 +161,10 @@ class Neo4jGraph:
         text = cypher.ALL_FRIENDS if kind == "friends" else cypher.ALL_BLOCKS
         found = await self._read(text, first=first, second=second, limit=limit)
         return tuple((row["first"], row["second"]) for row in found)
+
+    def one_moment(self) -> AbstractAsyncContextManager[None]:
+        """None: its transactions read what others commit meanwhile."""
+        return nullcontext()
 
     def _lock(self, pairs: Sequence[Pair]) -> Statement:
         return cypher.LOCK, {

@@ -6,6 +6,7 @@ A person is there as soon as an edge names them; asking about an unknown id find
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -101,6 +102,11 @@ class Graph(Protocol):
         Over several pages: an edge that is there all the while is in them once; one that comes or goes
         meanwhile may be in them or not.
         """
+        ...
+
+    def one_moment(self) -> AbstractAsyncContextManager[Graph | None]:
+        """Inside the block, the graph as it was at one moment, for reading; None where the store has no
+        snapshot that outlives a call, as Neo4j has none."""
         ...
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -22,6 +23,7 @@ from datastores.graph.port import (
 )
 from datastores.relational.columns import insert
 from datastores.relational.migrate import migrate
+from datastores.relational.one_moment import one_moment
 from datastores.relational.port import Relational
 from datastores.relational.schemas import Schema
 
@@ -148,6 +150,12 @@ class RelationalGraph:
         if after is not None:
             query = query.where((first > after[0]) | ((first == after[0]) & (second > after[1])))
         return await self._rows.read(lambda c: tuple((row[0], row[1]) for row in c.execute(query)))
+
+    @asynccontextmanager
+    async def one_moment(self) -> AsyncIterator[RelationalGraph]:
+        """The graph as it was at one moment."""
+        async with one_moment(self._rows) as rows:
+            yield RelationalGraph(rows)
 
 
 def _befriend(connection: Connection, pairs: Sequence[Pair]) -> None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import itertools
 import os
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +14,14 @@ import pytest
 from pydantic import SecretStr
 
 from datastores.backup.graphs import CarriedGraph
+from datastores.backup.lines import KeptStore
 from datastores.backup.repository import Entry
 from datastores.backup.safe import Safe
 from datastores.blobs.opening import open_blobs
 from datastores.config import StoreUrlProblem
 from datastores.documents.opening import open_documents
 from datastores.graph.opening import open_graph
+from datastores.graph.port import Graph
 from datastores.lifecycle import opened
 from datastores.relational.copying import TargetNotEmpty
 from deploy.backup import back_up, opened_repository
@@ -83,31 +88,84 @@ async def test_a_folder_with_every_store_comes_back_and_a_second_backup_costs_no
     assert findings["series"].ok
 
 
-async def test_a_friendship_that_a_block_ended_while_it_was_read_is_not_restored(
+async def kept_while(source: Graph, place: Place, happens: Callable[[int], Awaitable[None]]) -> KeptStore:
+    """What a backup of `source` holds; `happens` is called as each of its pages is read."""
+    reading, turns = type(source).edges, itertools.count()
+
+    async def edges(self: Any, kind: Any, **page: Any) -> Any:
+        found = await reading(self, kind, **page)
+        await happens(next(turns))
+        return found
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(type(source), "edges", edges)
+        async with opened_repository(place.url, place.safe, create=True) as repository:
+            return await CarriedGraph(source).keep(repository, advance=lambda _name, _count: None)
+
+
+async def test_a_graph_that_is_written_to_while_it_is_read_is_kept_as_it_was_at_one_moment(
     tmp_path: Path, seeded_copy: Path
 ) -> None:
-    """Pages of a busy graph are no one moment: the later block wins, as it does in the graph."""
     place = Place(tmp_path, Settings(data_folder=seeded_copy))
     source = open_graph(url_of(place.settings, "graph"))
     async with opened({"graph": source}):
         await source.befriend([("a", "b"), ("a", "c")])
-        reading = source.edges
 
-        async def edges(kind: Any, **page: Any) -> Any:
-            found = await reading(kind, **page)
-            if kind == "friends" and page.get("after") is None:
+        async def happens(turn: int) -> None:
+            await source.befriend([("x", f"y{turn}")])
+            await source.block([("b", "a")])
+
+        kept = await kept_while(source, place, happens)
+        assert [table.rows for table in kept.tables] == [2, 0]
+        assert await source.blocked_by(["b"]) == {"b": ("a",)}
+
+
+async def test_a_graph_without_snapshots_is_read_until_two_passes_agree(
+    tmp_path: Path, seeded_copy: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As on Neo4j: pages of a busy graph are no one moment."""
+    place = Place(tmp_path, Settings(data_folder=seeded_copy))
+    source = open_graph(url_of(place.settings, "graph"))
+    monkeypatch.setattr(type(source), "one_moment", lambda _self: contextlib.nullcontext())
+    async with opened({"graph": source}):
+        await source.befriend([("a", "b"), ("a", "c")])
+
+        async def happens(turn: int) -> None:
+            if turn == 0:  # behind the first page of friends: the block alone would be kept
                 await source.block([("b", "a")])
-            return found
 
-        source.edges = edges  # type: ignore[method-assign]
-        async with opened_repository(place.url, place.safe, create=True) as repository:
-            kept = await CarriedGraph(source).keep(repository, advance=lambda _name, _count: None)
-            assert [table.rows for table in kept.tables] == [2, 1]
-            target = open_graph(f"sqlite:///{tmp_path}/target.db")
-            async with opened({"target": target}):
-                await CarriedGraph(target).restore(kept, repository, advance=lambda _name, _count: None)
-                assert await target.friends(["a"]) == {"a": ("c",)}
-                assert await target.blocked_by(["b"]) == {"b": ("a",)}
+        kept = await kept_while(source, place, happens)
+        assert [table.rows for table in kept.tables] == [1, 1]
+        assert not caplog.records
+
+        async def always(turn: int) -> None:
+            await source.befriend([("x", f"y{turn}")])
+
+        await kept_while(source, place, always)
+        assert "not of one moment" in caplog.text
+
+
+async def test_a_friendship_that_a_block_ended_while_it_was_read_is_not_restored(
+    tmp_path: Path, seeded_copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where no two passes agree the later block wins, as it does in the graph."""
+    place = Place(tmp_path, Settings(data_folder=seeded_copy))
+    source, target = open_graph(url_of(place.settings, "graph")), open_graph(f"sqlite:///{tmp_path}/t.db")
+    monkeypatch.setattr(type(source), "one_moment", lambda _self: contextlib.nullcontext())
+    monkeypatch.setattr("datastores.backup.lines.PASSES_MAX", 1)
+    async with opened({"graph": source, "target": target}):
+        await source.befriend([("a", "b"), ("a", "c")])
+
+        async def happens(turn: int) -> None:
+            if turn == 0:
+                await source.block([("b", "a")])
+
+        kept = await kept_while(source, place, happens)
+        assert [table.rows for table in kept.tables] == [2, 1]
+        async with opened_repository(place.url, place.safe, create=False) as repository:
+            await CarriedGraph(target).restore(kept, repository, advance=lambda _name, _count: None)
+        assert await target.friends(["a"]) == {"a": ("c",)}
+        assert await target.blocked_by(["b"]) == {"b": ("a",)}
 
 
 async def publish_some(settings: Settings) -> None:
