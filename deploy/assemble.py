@@ -260,8 +260,18 @@ def follow_events(shared: Shared, revoked: KeptRevocations, training_ports: Trai
     async def forget_person(event: Event) -> None:
         await stores.facts.forget(str(event.payload["user_id"]))
 
+    async def forget_in_stores(event: Event) -> None:
+        person = [str(event.payload["user_id"])]
+        if stores.series is not None:
+            await stores.series.forget_people(person)
+        if stores.graph is not None:
+            await stores.graph.forget(person)
+        if stores.documents is not None:
+            await stores.documents.forget_people(person)
+
     events.consume("authorization-facts", (RELATIONSHIP_CHANGED, CONSENT_CHANGED), keep_fact)
     events.consume("erased-facts", (USER_ERASED,), forget_person)
+    events.consume("erased-stores", (USER_ERASED,), forget_in_stores)
     events.consume(
         profile_events.CONSUMER,
         profile_events.CONSUMED_TOPICS,

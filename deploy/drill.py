@@ -23,7 +23,7 @@ from datastores.events.outbox import consumers, dead_letters
 from datastores.lifecycle import opened
 from datastores.relational.port import Relational
 from deploy.backup import STORES_IN_ORDER, TIMEOUT_S
-from deploy.carried import EVENTS, carried_stores
+from deploy.carried import EMBEDDED, EVENTS, carried_stores
 from deploy.drill_servers import drill_target, thrown_away
 from deploy.keys import kept_secret
 from deploy.restore import restorable, restore, store_of
@@ -125,8 +125,8 @@ async def _others(
     names, findings = restorable(settings, kept), []
     async with carried_stores(settings, names, space=space) as stores:
         for name, store in stores.items():
-            # A restore takes who was erased meanwhile out of the graph.
-            changed = bool(escrow.vault.shredded) and name == "graph"
+            # A restore compares these, and then takes out who was erased meanwhile.
+            changed = bool(escrow.vault.shredded) and name in EMBEDDED
             found = "" if changed else await store.difference(kept[name], repository)
             told = found or f"{kept[name].rows} rows, counted and hashed"
             findings.append(Finding(name, ok=not found, told=told))

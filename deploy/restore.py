@@ -15,7 +15,6 @@ from typing import Any
 from sqlalchemy import Connection
 
 from datastores.backup.errors import BackupDamaged
-from datastores.backup.graphs import CarriedGraph
 from datastores.backup.lines import Advance, KeptStore, KeptTable, kept_pages
 from datastores.backup.repository import Entry, Repository
 from datastores.backup.safe import Escrow, Safe
@@ -122,12 +121,11 @@ async def _fill(settings: Settings, escrow: Escrow, manifest: Mapping[str, Any],
 async def _restore_others(
     settings: Settings, kept: Mapping[str, KeptStore], backup: Backup, *, people: Sequence[str]
 ) -> None:
-    """Series, graph, documents; events where the target has a Redis. Who was erased leaves the graph."""
+    """Series, graph, documents; events where the target has a Redis. Who was erased leaves them."""
     async with carried_stores(settings, restorable(settings, kept), space=backup.space) as stores:
         for name, store in stores.items():
             await store.restore(kept[name], backup.repository, advance=backup.advance)
-            if isinstance(store, CarriedGraph) and people:
-                await store.graph.forget(people)
+            await store.forget(people)
 
 
 def restorable(settings: Settings, kept: Mapping[str, KeptStore]) -> list[str]:

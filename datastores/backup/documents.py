@@ -63,6 +63,10 @@ class CarriedDocuments:
                 return told
         return ""
 
+    async def forget(self, people: Sequence[str]) -> None:
+        """Remove what is theirs."""
+        await self.documents.forget_people(people)
+
     async def clear(self) -> None:
         """Delete every document."""
         for name in await self.documents.collections():

@@ -71,6 +71,10 @@ class CarriedGraph:
         found = await sum_of_pages(edge_pages(self.graph, "blocks"))
         return told_difference("blocks", found, table.rows, table.digest)
 
+    async def forget(self, people: Sequence[str]) -> None:
+        """Remove what is theirs."""
+        await self.graph.forget(people)
+
     async def clear(self) -> None:
         """Forget everybody."""
         for kind in KINDS:

@@ -72,6 +72,10 @@ class Carried(Protocol):
         """What the store holds otherwise than it was kept; empty where nothing is."""
         ...
 
+    async def forget(self, people: Sequence[str]) -> None:
+        """Remove what it keeps of people who were erased after it was kept."""
+        ...
+
     async def clear(self) -> None:
         """Remove everything, as a drill does where it restored."""
         ...

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import sqlalchemy as sa
@@ -10,6 +11,7 @@ from datastores.backup.lines import Advance, KeptStore
 from datastores.backup.repository import Repository
 from datastores.backup.tables import difference, keep_store, restore_store
 from datastores.relational.port import Relational
+from datastores.series.relational import RelationalSeries
 from datastores.series.room import Room
 from datastores.series.tables import SCHEMA
 
@@ -32,6 +34,10 @@ class CarriedSeries:
     async def difference(self, kept: KeptStore, repository: Repository) -> str:
         """The first table that is not as it was kept."""
         return await difference(self.rows, (SCHEMA,), kept)
+
+    async def forget(self, people: Sequence[str]) -> None:
+        """Remove what is theirs."""
+        await RelationalSeries(self.rows).forget_people(people)
 
     async def clear(self) -> None:
         """Delete every row."""

@@ -15,6 +15,7 @@ from pymongo.errors import BulkWriteError, ConfigurationError, DuplicateKeyError
 from datastores.config import StoreUrlProblem
 from datastores.documents.port import (
     EVERYTHING,
+    OWNER_FIELD,
     All,
     Between,
     Document,
@@ -121,6 +122,13 @@ class MongodbDocuments:
         async with self._call():
             answer = await self._of(collection).delete_many({"_id": {"$in": list(ids)}})
         return int(answer.deleted_count)
+
+    async def forget_people(self, ids: Sequence[str]) -> None:
+        """Remove every document of these people, a collection after the other."""
+        theirs = {f"content.{OWNER_FIELD}": {"$in": list(ids)}}
+        for collection in await self.collections():
+            async with self._call():
+                await self._of(collection).delete_many(theirs)
 
     async def find(
         self, collection: str, where: Filter = EVERYTHING, *, after_id: str | None = None, limit: int = 100

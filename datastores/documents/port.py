@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 PAGE_MAX = 1_000
+OWNER_FIELD = "owner_id"
+"""The field of a document's content that names the person whom it belongs to, if it is a person's."""
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,60}")
 _FIELD = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,60}(\.[A-Za-z_][A-Za-z0-9_]{0,60}){0,5}")
 Scalar = str | int | float | bool
@@ -97,6 +99,11 @@ class Documents(Protocol):
 
     async def delete(self, collection: str, ids: Sequence[str]) -> int:
         """Remove; how many were there."""
+        ...
+
+    async def forget_people(self, ids: Sequence[str]) -> None:
+        """Remove every document of people who are erased, in every collection: those whose field `owner_id`
+        is one of `ids`."""
         ...
 
     async def find(

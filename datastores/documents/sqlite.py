@@ -13,6 +13,7 @@ from sqlalchemy import ColumnElement, Connection
 
 from datastores.documents.port import (
     EVERYTHING,
+    OWNER_FIELD,
     All,
     Between,
     Document,
@@ -116,6 +117,16 @@ class SqliteDocuments:
             return count
 
         return await self._rows.write(work)
+
+    async def forget_people(self, ids: Sequence[str]) -> None:
+        """Remove every document of these people."""
+
+        def work(connection: Connection) -> None:
+            for at in range(0, len(ids), _IDS_PER_STATEMENT):
+                theirs = _condition(OneOf(OWNER_FIELD, tuple(ids[at : at + _IDS_PER_STATEMENT])))
+                connection.execute(sa.delete(_documents).where(theirs))
+
+        await self._rows.write(work)
 
     async def find(
         self, collection: str, where: Filter = EVERYTHING, *, after_id: str | None = None, limit: int = 100

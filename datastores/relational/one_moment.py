@@ -29,7 +29,7 @@ async def one_moment(store: Relational) -> AsyncIterator[Moment]:
         yield moment
     finally:
         moment.end()
-        with suppress(StoreError):  # a reader was told
+        with suppress(Exception):  # of a read, which was told
             await serving
 
 

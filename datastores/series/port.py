@@ -1,6 +1,7 @@
 """The series port: numbers over time, each sample of one series at one millisecond, read raw or summed up.
 
-A series is there as soon as a sample names it; asking about an unknown one finds nothing and is no error.
+A series is there as soon as a sample names it; asking about an unknown one finds nothing and is no error. One
+that is a person's has the id `person/what`, by which it goes with the person.
 Times are whole milliseconds since 1970 in UTC.
 """
 
@@ -22,6 +23,8 @@ SAMPLES_MAX = 100_000
 BUCKETS_MAX = 10_000
 SERIES_MAX = 1_000
 ID_CHARACTERS_MAX = 200
+OF_PERSON = "/"
+"""Stands in the id of a series between the person that it belongs to and what it tells."""
 AT_MS_MAX = 4_102_444_800_000
 """The year 2100: later is a clock gone wrong."""
 
@@ -150,6 +153,10 @@ class Series(Protocol):
 
     async def forget(self, series_ids: Sequence[str]) -> None:
         """Remove series with everything that was kept of them."""
+        ...
+
+    async def forget_people(self, ids: Sequence[str]) -> None:
+        """Remove every series of people who are erased: those whose id is `person/…` for one of `ids`."""
         ...
 
     async def retain(self, *, samples_from_ms: int, rollups_from_ms: Mapping[int, int] | None = None) -> None:

@@ -18,6 +18,8 @@ from datastores.relational.port import Relational
 from datastores.series import postgresql, sqlite
 from datastores.series.port import (
     DAY_MS,
+    OF_PERSON,
+    SERIES_MAX,
     WIDTHS_MS,
     Appended,
     Bucket,
@@ -149,6 +151,17 @@ class RelationalSeries:
                 connection.execute(sa.delete(table).where(table.c.key.in_(keys)))
 
         await self._rows.write(work)
+
+    async def forget_people(self, ids: Sequence[str]) -> None:
+        """Remove every series of these people."""
+
+        for person in ids:
+            prefix = f"{person}{OF_PERSON}"
+            # Not LIKE, to which `ann` and `Ann` are the same on SQLite.
+            of_person = sa.func.substr(names.c.name, 1, len(prefix)) == prefix
+            query = sa.select(names.c.name).where(of_person).limit(SERIES_MAX)
+            while found := await self._rows.read(lambda c, q=query: c.execute(q).scalars().all()):  # type: ignore[misc]
+                await self.forget(found)
 
     async def retain(self, *, samples_from_ms: int, rollups_from_ms: Mapping[int, int] | None = None) -> None:
         """Let samples and rollups before their times go; both times move forward only."""

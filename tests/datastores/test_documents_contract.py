@@ -14,7 +14,7 @@ from datastores.config import StoreUrlProblem
 from datastores.documents.mongodb import MongodbDocuments, MongodbLimits
 from datastores.documents.opening import open_documents
 from datastores.documents.port import All, Between, Document, Documents, Equals, Filter, OneOf
-from datastores.errors import Conflict, Unavailable
+from datastores.errors import Conflict, StoreError, Unavailable
 
 pytestmark = pytest.mark.port("documents")
 
@@ -232,3 +232,35 @@ async def test_a_mongodb_that_is_not_there_is_unavailable_and_tells_no_password(
 def test_a_documents_url_that_cannot_be_used_is_refused(url: str) -> None:
     with pytest.raises(StoreUrlProblem):
         open_documents(url)
+
+
+async def test_a_person_who_is_forgotten_leaves_no_document_in_any_collection(documents: Documents) -> None:
+    whose = {
+        "d1": {"owner_id": "ann"},
+        "d2": {"owner_id": "anna"},
+        "d3": {"by": {"owner_id": "ann"}},
+        "d4": {},
+    }
+    for collection in ("meals", "plans"):
+        await documents.insert(collection, [Document(name, content) for name, content in whose.items()])
+    await documents.forget_people(["ann", "nobody"])
+    await documents.forget_people([])
+    for collection in ("meals", "plans"):
+        assert (await documents.get(collection, list(whose))).keys() == {"d2", "d3"}
+
+
+async def test_one_moment_of_the_documents_stays_as_it_was_and_takes_no_writes(documents: Documents) -> None:
+    await documents.insert("meals", MEALS[:2])
+    async with documents.one_moment() as then:
+        if then is None:
+            assert "Mongodb" in type(documents).__name__
+            return
+        assert await then.collections() == ("meals",)
+        await documents.delete("meals", ["m1"])
+        await documents.insert("plans", [Document("p", {})])
+        assert (await then.collections(), len(await then.find("meals"))) == (("meals",), 2)
+        with pytest.raises(StoreError, match="cannot be written"):
+            await then.delete("meals", ["m2"])
+    assert await documents.collections() == ("meals", "plans")
+    with pytest.raises(Unavailable, match="passed"):
+        await then.collections()

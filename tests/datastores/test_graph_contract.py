@@ -15,11 +15,12 @@ from pathlib import Path
 import pytest
 
 from datastores.config import StoreUrlProblem
-from datastores.errors import Conflict, Unavailable
+from datastores.errors import Conflict, StoreError, Unavailable
 from datastores.graph.neo4j import Neo4jGraph, Neo4jLimits
 from datastores.graph.opening import open_graph
 from datastores.graph.port import EdgeKind, Graph, Pair
 from datastores.graph.relational import RelationalGraph
+from datastores.relational.one_moment import one_moment
 from datastores.relational.opening import open_relational
 
 pytestmark = pytest.mark.port("graph")
@@ -257,3 +258,37 @@ async def test_a_neo4j_that_is_not_there_is_unavailable_and_tells_no_password() 
 def test_a_graph_url_that_cannot_be_used_is_refused(url: str) -> None:
     with pytest.raises(StoreUrlProblem):
         open_graph(url)
+
+
+async def test_one_moment_of_the_graph_stays_as_it_was_while_others_write(graph: Graph) -> None:
+    await graph.befriend([("a", "b"), ("a", "c")])
+    async with graph.one_moment() as then:
+        if then is None:
+            assert isinstance(graph, Neo4jGraph)
+            return
+        assert len(await then.edges("friends")) == 2
+        await asyncio.gather(*(graph.befriend([(f"x{n}", "hub")]) for n in range(20)))
+        await graph.block([("b", "a")])
+        assert (len(await then.edges("friends")), await then.edges("blocks")) == (2, ())
+        assert await then.friends(["a", "hub"]) == {"a": ("b", "c"), "hub": ()}
+        with pytest.raises(StoreError, match="cannot be written"):
+            await then.forget(["a"])
+    assert len((await graph.friends(["hub"]))["hub"]) == 20
+    with pytest.raises(Unavailable, match="passed"):
+        await then.edges("friends")
+
+
+async def test_an_error_of_a_read_of_one_moment_is_told_and_ends_the_moment(tmp_path: Path) -> None:
+    rows = open_relational(f"sqlite:///{tmp_path}/rows.db")
+    await rows.open()
+
+    def fails(_connection: object) -> None:
+        raise LookupError
+
+    async with one_moment(rows) as then:
+        with pytest.raises(LookupError):
+            await then.read(fails)
+        with pytest.raises(LookupError):
+            await then.read(lambda c: c.exec_driver_sql("SELECT 1").scalar())
+    assert await rows.read(lambda c: c.exec_driver_sql("SELECT 1").scalar()) == 1
+    await rows.close()

@@ -387,3 +387,17 @@ async def test_where_the_extension_is_samples_lie_in_a_hypertable(timescaledb_ur
     ]
     await rows.close()
     await series.close()
+
+
+async def test_a_person_who_is_forgotten_leaves_no_series_and_others_keep_theirs(series: Series) -> None:
+    theirs = ["ann/hr", "ann/power", "ann/"]
+    others = ["anna/hr", "Ann/hr", "a%n/hr", "ann", "x/ann/hr"]
+    await series.append([Sample(name, START_MS, 1.0) for name in (*theirs, *others)])
+    await series.append([Sample(f"bob/{n}", START_MS, 1.0) for n in range(1_000)])
+    await series.append([Sample("bob/last", START_MS, 1.0)])
+    await series.forget_people(["ann", "bob", "nobody"])
+    assert (await series.latest([*theirs, *others, "bob/last", "bob/7"])).keys() == set(others)
+    assert await whole(series, "ann/hr", DAY_MS) == ()
+    assert len(await whole(series, "anna/hr", DAY_MS)) == 1
+    await series.append([Sample("ann/hr", START_MS + 1_000, 2.0)])  # a new one has nothing of the old
+    assert await whole(series, "ann/hr", DAY_MS) == (Bucket(START_MS, 1, 2.0, 2.0, 2.0),)

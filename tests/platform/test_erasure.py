@@ -60,7 +60,15 @@ def test_everything_of_an_erased_person_goes_and_the_chain_still_verifies(
 
 
 def lags(platform: Seeded) -> list[int]:
-    groups = ("profiles", "medical", "training", "audit", "erased-facts", "authorization-facts")
+    groups = (
+        "profiles",
+        "medical",
+        "training",
+        "audit",
+        "erased-facts",
+        "erased-stores",
+        "authorization-facts",
+    )
     events = platform.platform.stores.events
     return [platform.run(events.lag(group)) for group in groups]
 
