@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from itertools import repeat
 from typing import Any
 
+import orjson
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
@@ -23,9 +24,10 @@ _TURN = sa.text(
     "SELECT pg_advisory_xact_lock(lock) FROM (SELECT DISTINCT hashtextextended('stadion.series:' || name, 0)"
     " AS lock FROM unnest(CAST(:names AS text[])) AS name ORDER BY lock) AS ordered"
 )
+# Arrays as text, which the server reads: the driver looks at each element of a list more than once.
 _INSERT = sa.text(
-    "INSERT INTO series_samples (key, at_ms, value)"
-    " SELECT * FROM unnest(CAST(:keys AS int[]), CAST(:times AS bigint[]), CAST(:values AS float8[]))"
+    "INSERT INTO series_samples (key, at_ms, value) SELECT * FROM unnest(CAST(CAST(:keys AS text) AS int[]),"
+    " CAST(CAST(:times AS text) AS bigint[]), CAST(CAST(:values AS text) AS float8[]))"
     " ON CONFLICT (key, at_ms) DO UPDATE SET value = excluded.value"
     " WHERE series_samples.value <> excluded.value"
 )
@@ -102,7 +104,8 @@ def insert(connection: Connection, columns: Mapping[int, Points]) -> None:
         keys += repeat(key, len(points))
         times_ms += points.times_ms
         values += points.values
-    connection.execute(_INSERT, {"keys": keys, "times": times_ms, "values": values})
+    written = {"keys": _array(keys), "times": _array(times_ms), "values": _array(values)}
+    connection.execute(_INSERT, written)
 
 
 def roll_up(connection: Connection, width_ms: int, from_ms: int | None, spans: Sequence[Span]) -> None:
@@ -124,6 +127,11 @@ def first_points(
         name: Points(_column("q", times_ms), _column("d", values))
         for name, times_ms, values in connection.execute(_READ, asked)
     }
+
+
+def _array(numbers: list[int] | list[float]) -> str:
+    """As PostgreSQL writes arrays, each number so that it is read as the same."""
+    return f"{{{orjson.dumps(numbers)[1:-1].decode()}}}"
 
 
 def _column(code: str, sent: bytes) -> array[Any]:

@@ -23,15 +23,16 @@ from typing import NamedTuple
 
 from tests.benchmarks.datastore_pairs.caches import memcached, redis
 from tests.benchmarks.datastore_pairs.embedded import files, samples, sealing
+from tests.benchmarks.datastore_pairs.events import outboxes, redis_events
 from tests.benchmarks.datastore_pairs.pair import ABSENT, Opening, Pair, Work
 from tests.benchmarks.datastore_pairs.postgresql import postgresql
 from tests.benchmarks.datastore_pairs.servers import mongodb, neo4j, s3
-from tests.benchmarks.datastore_pairs.sqlite import sqlite, sqlite_documents
+from tests.benchmarks.datastore_pairs.sqlite import sqlite, sqlite_documents, sqlite_graph
 
 GOAL = 1.3
 OPENINGS: tuple[Opening, ...] = (
-    *(sqlite, sqlite_documents, sealing, samples, files),
-    *(postgresql, redis, memcached, mongodb, neo4j, s3),
+    *(sqlite, sqlite_documents, sqlite_graph, outboxes, sealing, samples, files),
+    *(postgresql, redis, redis_events, memcached, mongodb, neo4j, s3),
 )
 
 

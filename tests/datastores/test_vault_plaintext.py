@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import logging
 import os
 import subprocess
@@ -18,26 +17,13 @@ from datastores.relational.opening import open_relational
 from datastores.relational.sqlite import SqliteRelational
 from datastores.vault.keys import FileKeyProvider
 from datastores.vault.sealed import SealedVault
+from tests.kit_datastores.hunt import CANARY, CONTROL, disguises, found_in
 from tests.servers.absent import absent
 from tests.servers.postgresql import NoPostgresql, PostgresqlServer, running_postgresql
-
-CANARY = b"CANARY-leukaemia-4711"
-CONTROL = "CONTROL-in-the-clear-0815"
 
 
 def key_file(tmp_path: Path) -> Path:
     return tmp_path / "keys" / "vault.json"
-
-
-def disguises(text: bytes) -> list[bytes]:
-    """As a file may hold it: plain, in hex, as UTF-16, in base64 at each of the three alignments."""
-    encoded = [base64.b64encode(b"x" * shift + text)[4:-4] for shift in range(3)]
-    wide = text.decode().encode("utf-16-le")
-    return [text, text.hex().encode(), text.hex().upper().encode(), wide, text[::-1], *encoded]
-
-
-def found_in(content: bytes, text: bytes) -> bool:
-    return any(each in content for each in disguises(text))
 
 
 async def test_no_plaintext_key_or_text_is_in_any_file_of_the_store(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import asyncio
 import hashlib
 import os
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from itertools import repeat
@@ -20,13 +20,12 @@ from datastores.blobs.files import FileBlobs
 from datastores.relational.sqlite import SqliteRelational
 from datastores.series import sqlite as statements
 from datastores.series.opening import open_series
-from datastores.series.port import DAY_MS, Points, Sample
+from datastores.series.port import DAY_MS, HOUR_MS, Points, Sample
 from datastores.vault.keys import FileKeyProvider
 from datastores.vault.sealed import SealedVault
 from tests.benchmarks.datastore_pairs.pair import Pair, times
 from tests.benchmarks.datastore_pairs.sqlite import driver_of
 
-HOUR_MS = 3_600_000
 _TABLES = (
     "CREATE TABLE series_samples (key INT, at_ms INT, value REAL, PRIMARY KEY (key, at_ms)) WITHOUT ROWID;"
     "CREATE TABLE series_rollups (width_ms INT, key INT, start_ms INT, count INT, total REAL, low REAL,"
@@ -65,10 +64,10 @@ async def sealing(folder: Path) -> AsyncIterator[list[Pair]]:
     await vault.close()
 
 
-class _Hours:
+class Hours:
     """An hour of seconds after the other, each given out once."""
 
-    def __init__(self, values: list[float]) -> None:
+    def __init__(self, values: Sequence[float]) -> None:
         self._values = values
         self._turn = 0
 
@@ -88,7 +87,7 @@ async def samples(folder: Path) -> AsyncIterator[list[Pair]]:
     driver = driver_of(folder / "b.db")
     driver.executescript(_TABLES)
     numbers = [100.0 + at % 60 for at in range(3_600)]
-    ours, bare = _Hours(numbers), _Hours(numbers)
+    ours, bare = Hours(numbers), Hours(numbers)
 
     async def append_samples(_: int) -> None:
         points = ours.points()

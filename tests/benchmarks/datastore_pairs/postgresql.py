@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -14,8 +15,10 @@ from sqlalchemy import make_url
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from datastores.relational.postgresql import PostgresqlRelational
+from datastores.series import postgresql as statements
 from datastores.series.opening import open_series
-from datastores.series.port import Points
+from datastores.series.port import DAY_MS, HOUR_MS, MINUTE_MS, Points
+from tests.benchmarks.datastore_pairs.embedded import Hours
 from tests.benchmarks.datastore_pairs.pair import ALL_ROWS, ONE_ROW, ROWS, TABLE, UPDATE, Pair, times
 from tests.servers.postgresql import running_postgresql
 
@@ -71,10 +74,48 @@ async def samples(url: str) -> AsyncIterator[list[Pair]]:
     pool = await asyncpg.create_pool(url.replace("+asyncpg", ""))
     hour = Points(range(0, 3_600_000, 1_000), [float(at) for at in range(3_600)])
     await series.append({"p": hour})
+    ours, bare = Hours(hour.values), Hours(hour.values)
+
+    async def bare_append(_: int) -> None:
+        points = bare.points()
+        async with pool.acquire() as connection, connection.transaction():
+            await _append(connection, points)
+
     yield [
+        Pair("series", "postgresql", "append an hour of seconds as columns, with rollups, beside asyncpg", 3,
+             times(3, lambda n: series.append({"p": ours.points()})), times(3, bare_append)),
         Pair("series", "postgresql", "read an hour of seconds, beside asyncpg", 10,
              times(10, lambda n: series.read(["p"], start_ms=0, end_ms=3_600_000)),
              times(10, lambda n: pool.fetch(_READ, 3_600_000))),
     ]  # fmt: skip
     await pool.close()
     await series.close()
+
+
+async def _append(connection: Any, points: Points) -> None:
+    """The samples as arrays, and the rollups of ours, without locks and the look at what is kept."""
+    start_ms, key = points.times_ms[0], [1]
+    day_ms = start_ms - start_ms % DAY_MS
+    await connection.execute(_INSERT, 1, points.times_ms, points.values)
+    await connection.execute(_MINUTES, MINUTE_MS, key, [start_ms], [start_ms + HOUR_MS])
+    await connection.execute(_WIDER, HOUR_MS, key, [start_ms], [start_ms + HOUR_MS], MINUTE_MS)
+    await connection.execute(_WIDER, DAY_MS, key, [day_ms], [day_ms + DAY_MS], HOUR_MS)
+
+
+def _numbered(statement: sa.TextClause, *names: str) -> str:
+    """As asyncpg takes it: parameters by number, in that order."""
+    text = re.sub(r"\bseries_(samples|rollups)\b(?!\.)", r"series.\g<0>", statement.text)
+    for number, name in enumerate(names, 1):
+        text = re.sub(rf":{name}\b", f"${number}", text)
+    return text
+
+
+_SPANS = ("width", "keys", "starts", "ends")
+_INSERT = (
+    "INSERT INTO series.series_samples (key, at_ms, value)"
+    " SELECT $1, * FROM unnest($2::bigint[], $3::float8[])"
+    " ON CONFLICT (key, at_ms) DO UPDATE SET value = excluded.value"
+    " WHERE series_samples.value <> excluded.value"
+)
+_MINUTES = _numbered(statements._FROM_SAMPLES, *_SPANS)
+_WIDER = _numbered(statements._FROM_ROLLUPS, *_SPANS, "from_width")

@@ -16,6 +16,7 @@ import sqlalchemy as sa
 
 from datastores.documents.opening import open_documents
 from datastores.documents.port import Document
+from datastores.graph.opening import open_graph
 from datastores.relational.sqlite import SqliteRelational
 from tests.benchmarks.datastore_pairs.pair import (
     ALL_ROWS,
@@ -98,4 +99,26 @@ async def sqlite_documents(folder: Path) -> AsyncIterator[list[Pair]]:
              times(20, lambda n: documents.get("meals", MEAL_IDS)), times(20, lambda n: asyncio.to_thread(bare))),
     ]  # fmt: skip
     await documents.close()
+    engine.dispose()
+
+
+@asynccontextmanager
+async def sqlite_graph(folder: Path) -> AsyncIterator[list[Pair]]:
+    """A graph: the same query on the same table."""
+    graph = open_graph(f"sqlite:///{folder}/g.db")
+    await graph.open()
+    await graph.befriend([("hub", f"f{n}") for n in range(100)])
+    engine = sa.create_engine(f"sqlite:///{folder}/g.db")
+    table = sa.Table("graph_friends", sa.MetaData(), sa.Column("person"), sa.Column("friend"))
+
+    def bare() -> Any:
+        with engine.connect() as connection:
+            query = sa.select(table).where(table.c.person.in_(["hub"])).order_by(table.c.friend)
+            return {"hub": tuple(row.friend for row in connection.execute(query))}
+
+    yield [
+        Pair("graph", "sqlite", "friends of one, beside SQLAlchemy Core in a thread", 50,
+             times(50, lambda n: graph.friends(["hub"])), times(50, lambda n: asyncio.to_thread(bare))),
+    ]  # fmt: skip
+    await graph.close()
     engine.dispose()
