@@ -17,54 +17,57 @@ from datastores.series.port import Points
 from datastores.series.tables import Span, samples
 
 # Two processes must neither sum up one bucket from different samples nor make one partition twice.
-_READ_COMMITTED = sa.text("SET TRANSACTION ISOLATION LEVEL READ COMMITTED")
-_SHARE = sa.text("SELECT pg_advisory_xact_lock_shared(hashtextextended('stadion.series.retain', 0))")
-_ALONE = sa.text("SELECT pg_advisory_xact_lock(hashtextextended('stadion.series.retain', 0))")
-_TURN = sa.text(
-    "SELECT pg_advisory_xact_lock(lock) FROM (SELECT DISTINCT hashtextextended('stadion.series:' || name, 0)"
-    " AS lock FROM unnest(CAST(:names AS text[])) AS name ORDER BY lock) AS ordered"
+_READ_COMMITTED = "SET TRANSACTION ISOLATION LEVEL READ COMMITTED"
+_ALONE = "SELECT pg_advisory_xact_lock(hashtextextended('stadion.series.retain', 0))"
+# INVARIANT: first the share, then the series in their order, or two appends and `retain` wait for each other.
+# A row of the join is there, and with it the share, before the function above it is called.
+_TURN = (
+    "WITH share AS MATERIALIZED"
+    " (SELECT pg_advisory_xact_lock_shared(hashtextextended('stadion.series.retain', 0)))"
+    " SELECT pg_advisory_xact_lock(lock) FROM (SELECT DISTINCT hashtextextended('stadion.series:' || name, 0)"
+    " AS lock FROM unnest($1::text[]) AS name ORDER BY lock) AS ordered CROSS JOIN share"
+)
+_KNOWN = (
+    "SELECT NULL AS name, from_ms AS key FROM series_horizon WHERE kept = 'samples' UNION ALL"
+    " SELECT name, key FROM series_names WHERE name = ANY($1::text[])"
 )
 # Arrays as text, which the server reads: the driver looks at each element of a list more than once.
-_INSERT = sa.text(
-    "INSERT INTO series_samples (key, at_ms, value) SELECT * FROM unnest(CAST(CAST(:keys AS text) AS int[]),"
-    " CAST(CAST(:times AS text) AS bigint[]), CAST(CAST(:values AS text) AS float8[]))"
+_INSERT = (
+    "INSERT INTO series_samples (key, at_ms, value)"
+    " SELECT * FROM unnest($1::text::int[], $2::text::bigint[], $3::text::float8[])"
     " ON CONFLICT (key, at_ms) DO UPDATE SET value = excluded.value"
     " WHERE series_samples.value <> excluded.value"
 )
 _PUT = (
     "INSERT INTO series_rollups (width_ms, key, start_ms, count, total, low, high)"
-    " SELECT CAST(:width AS bigint), span.key, one.{at} / CAST(:width AS bigint) * CAST(:width AS bigint)"
-    " AS start, {sums} FROM unnest(CAST(:keys AS int[]), CAST(:starts AS bigint[]), CAST(:ends AS bigint[]))"
-    " AS span(key, start, till) JOIN {table} AS one"
-    " ON one.key = span.key AND one.{at} >= span.start AND one.{at} < span.till{more} GROUP BY span.key, 3"
+    " SELECT span.width, span.key, one.{at} / span.width * span.width AS start, {sums}"
+    " FROM unnest($1::bigint[], $2::int[], $3::bigint[], $4::bigint[]) AS span(width, key, start, till)"
+    " JOIN {table} AS one ON one.key = span.key AND one.{at} >= span.start AND one.{at} < span.till{more}"
+    " GROUP BY span.width, span.key, 3"
     " ON CONFLICT (width_ms, key, start_ms) DO UPDATE SET count = excluded.count, total = excluded.total,"
     " low = excluded.low, high = excluded.high"
 )
-_FROM_SAMPLES = sa.text(
-    _PUT.format(
-        at="at_ms",
-        table="series_samples",
-        sums="count(*), sum(one.value), min(one.value), max(one.value)",
-        more="",
-    )
+_FROM_SAMPLES = _PUT.format(
+    at="at_ms",
+    table="series_samples",
+    sums="count(*), sum(one.value), min(one.value), max(one.value)",
+    more="",
 )
-_FROM_ROLLUPS = sa.text(
-    _PUT.format(
-        at="start_ms",
-        table="series_rollups",
-        sums="sum(one.count), sum(one.total), min(one.low), max(one.high)",
-        more=" AND one.width_ms = :from_width",
-    )
+_FROM_ROLLUPS = _PUT.format(
+    at="start_ms",
+    table="series_rollups",
+    sums="sum(one.count), sum(one.total), min(one.low), max(one.high)",
+    more=" AND one.width_ms = $5",
 )
 # Two columns a series, each as one value in the binary form of its type: a row for each sample costs many
 # times more than the sample, and elements of an array are decoded one by one. The inner order holds, for the
 # limit keeps the server from aggregating in parallel.
-_READ = sa.text(
+_READ = (
     "SELECT series_names.name, points.times, points.numbers FROM series_names CROSS JOIN LATERAL"
     " (SELECT string_agg(int8send(at_ms), '') AS times, string_agg(float8send(value), '') AS numbers"
     " FROM (SELECT at_ms, value FROM series_samples WHERE key = series_names.key"
-    " AND at_ms >= :start AND at_ms < :end ORDER BY at_ms LIMIT :limit) AS ordered) AS points"
-    " WHERE series_names.name = ANY(CAST(:names AS text[])) AND points.times IS NOT NULL"
+    " AND at_ms >= $2 AND at_ms < $3 ORDER BY at_ms LIMIT $4) AS ordered) AS points"
+    " WHERE series_names.name = ANY($1::text[]) AND points.times IS NOT NULL"
 )
 _PARTITIONS = sa.text(
     "SELECT relname FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid"
@@ -84,15 +87,14 @@ Month = tuple[int, int]
 def take_turns(connection: Connection, series_names: Iterable[str]) -> None:
     """Let nobody else append to or forget these series, nor retain, before this transaction ends."""
     # With the locks, each statement must see what the one before us in the queue has committed.
-    connection.execute(_READ_COMMITTED)
-    connection.execute(_SHARE)
-    connection.execute(_TURN, {"names": list(series_names)})
+    connection.exec_driver_sql(_READ_COMMITTED)
+    connection.exec_driver_sql(_TURN, (list(series_names),))
 
 
 def retain_alone(connection: Connection) -> None:
     """Let nobody append before this transaction ends."""
-    connection.execute(_READ_COMMITTED)
-    connection.execute(_ALONE)
+    connection.exec_driver_sql(_READ_COMMITTED)
+    connection.exec_driver_sql(_ALONE)
 
 
 def insert(connection: Connection, columns: Mapping[int, Points]) -> None:
@@ -104,28 +106,36 @@ def insert(connection: Connection, columns: Mapping[int, Points]) -> None:
         keys += repeat(key, len(points))
         times_ms += points.times_ms
         values += points.values
-    written = {"keys": _array(keys), "times": _array(times_ms), "values": _array(values)}
-    connection.execute(_INSERT, written)
+    connection.exec_driver_sql(_INSERT, (_array(keys), _array(times_ms), _array(values)))
 
 
-def roll_up(connection: Connection, width_ms: int, from_ms: int | None, spans: Sequence[Span]) -> None:
-    """Sum up anew: the rollups of `width_ms` in `spans`, out of those of `from_ms`, or out of samples."""
-    keys, starts, ends = zip(*spans, strict=True)
-    values = {"width": width_ms, "keys": keys, "starts": starts, "ends": ends}
-    if from_ms is None:
-        connection.execute(_FROM_SAMPLES, values)
-    else:
-        connection.execute(_FROM_ROLLUPS, {**values, "from_width": from_ms})
+def known(connection: Connection, series_ids: Sequence[str]) -> tuple[int, dict[str, int]]:
+    """From when on samples are kept, and the keys of those series that have one."""
+    found = {row[0]: row[1] for row in connection.exec_driver_sql(_KNOWN, (list(series_ids),))}
+    return found.pop(None, 0), found
+
+
+def roll_up(connection: Connection, spans: Mapping[int, Sequence[Span]]) -> None:
+    """Sum up anew: the smallest out of samples, and all others out of the smallest, in one journey."""
+    smallest, *wider = spans
+    connection.exec_driver_sql(_FROM_SAMPLES, _columns_of_spans(spans, [smallest]))
+    connection.exec_driver_sql(_FROM_ROLLUPS, (*_columns_of_spans(spans, wider), smallest))
+
+
+def _columns_of_spans(spans: Mapping[int, Sequence[Span]], widths_ms: Sequence[int]) -> tuple[Any, ...]:
+    """Widths, keys, starts and ends."""
+    rows = [(width_ms, *span) for width_ms in widths_ms for span in spans[width_ms]]
+    return tuple(zip(*rows, strict=True))
 
 
 def first_points(
     connection: Connection, series_ids: Sequence[str], start_ms: int, end_ms: int, limit: int
 ) -> Mapping[str, Points]:
     """The first `limit` samples in a range of each series that has some."""
-    asked = {"names": list(series_ids), "start": start_ms, "end": end_ms, "limit": limit}
+    asked = (list(series_ids), start_ms, end_ms, limit)
     return {
         name: Points(_column("q", times_ms), _column("d", values))
-        for name, times_ms, values in connection.execute(_READ, asked)
+        for name, times_ms, values in connection.exec_driver_sql(_READ, asked)
     }
 
 
@@ -168,7 +178,7 @@ def month_of(at_ms: int) -> Month:
 
 def make_partitions(connection: Connection, months: Iterable[Month]) -> None:
     """Make the partitions of `months` that are not there yet."""
-    connection.execute(_READ_COMMITTED)
+    connection.exec_driver_sql(_READ_COMMITTED)
     connection.execute(_MAKE_ALONE)
     there = set(connection.execute(_PARTITIONS).scalars())
     for year, month in sorted(months):

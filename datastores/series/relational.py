@@ -32,11 +32,10 @@ from datastores.series.port import (
     first_step_ms,
     width_for,
 )
-from datastores.series.tables import SCHEMA, SeriesSql, Span, horizon, names, rollups, samples
+from datastores.series.tables import SAMPLES, SCHEMA, SeriesSql, Span, horizon, names, rollups, samples
 
 T = TypeVar("T")
 _NAMES_PER_STATEMENT = 500
-_SAMPLES = "samples"
 _APPENDS_AT_ONCE = 3
 _TURN_TIMEOUT_S = 30.0
 
@@ -172,7 +171,7 @@ class RelationalSeries:
 
         def work(connection: Connection) -> None:
             self._sql.retain_alone(connection)
-            from_ms = _move_horizon(connection, _SAMPLES, samples_from_ms)
+            from_ms = _move_horizon(connection, SAMPLES, samples_from_ms)
             self._sql.drop_samples(connection, from_ms)
             for width_ms, at_ms in wanted.items():
                 before_ms = _move_horizon(connection, str(width_ms), min(at_ms, from_ms))
@@ -185,20 +184,14 @@ class RelationalSeries:
         """Put the samples and sum up what they touch; from when on samples are kept."""
         series_ids = sorted(columns)
         self._sql.take_turns(connection, series_ids)
-        from_ms = _horizon(connection, _SAMPLES)
-        keys = _keys(connection, series_ids)
+        from_ms, keys = self._sql.known(connection, series_ids)
         if new := [{"name": name} for name in series_ids if name not in keys]:
             connection.execute(insert(connection, names).on_conflict_do_nothing(), new)
-            keys = _keys(connection, series_ids)
+            _, keys = self._sql.known(connection, series_ids)
         kept = {keys[name]: _from(points, from_ms) for name, points in columns.items()}
-        touched = {(key, at_ms) for key, points in kept.items() for at_ms in _starts(points, WIDTHS_MS[0])}
-        if touched:
+        if any(map(len, kept.values())):
             self._sql.insert(connection, kept)
-            smaller_ms = None
-            for width_ms in WIDTHS_MS:
-                touched = {(key, at_ms - at_ms % width_ms) for key, at_ms in touched}
-                self._sql.roll_up(connection, width_ms, smaller_ms, _spans(touched, width_ms))
-                smaller_ms = width_ms
+            self._sql.roll_up(connection, _spans_by_width(kept))
         return from_ms
 
     @asynccontextmanager
@@ -220,7 +213,7 @@ class RelationalSeries:
         months = set(map(postgresql.month_of, days))
         missing = months - self._months
         if missing:
-            from_ms = await self._rows.read(lambda c: _horizon(c, _SAMPLES))
+            from_ms = await self._rows.read(lambda c: _horizon(c, SAMPLES))
             wanted = {month for month in missing if month >= postgresql.month_of(from_ms)}
             await self._rows.write(lambda c: postgresql.make_partitions(c, wanted))
             self._months |= wanted
@@ -284,6 +277,16 @@ def _parts(
         return sa.select(rollups.c.key, step, *columns).where(wide, rollups.c.key.in_(keys), inside)
 
     return of_samples if width_ms is None else of_rollups
+
+
+def _spans_by_width(columns: Mapping[int, Points]) -> dict[int, list[Span]]:
+    """What is to be summed up anew, the smallest rollups first."""
+    touched = {(key, at_ms) for key, points in columns.items() for at_ms in _starts(points, WIDTHS_MS[0])}
+    spans = {}
+    for width_ms in WIDTHS_MS:
+        touched = {(key, at_ms - at_ms % width_ms) for key, at_ms in touched}
+        spans[width_ms] = _spans(touched, width_ms)
+    return spans
 
 
 def _spans(touched: Iterable[tuple[int, int]], width_ms: int) -> list[Span]:

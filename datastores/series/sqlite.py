@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from datastores.series.port import Points
-from datastores.series.tables import Span, names, samples
+from datastores.series.tables import SAMPLES, Span, names, samples
 
 _INTO = "INSERT INTO series_samples (key, at_ms, value) VALUES "
 _UPSERT = " ON CONFLICT (key, at_ms) DO UPDATE SET value = excluded.value WHERE value <> excluded.value"
@@ -33,6 +33,8 @@ _FROM_ROLLUPS = _PUT.format(
     sums="sum(count), sum(total), min(low), max(high) FROM series_rollups",
     more=" AND width_ms = ?5",
 )
+_FROM_MS = "SELECT coalesce(max(from_ms), 0) FROM series_horizon WHERE kept = ?"
+_KEY = "SELECT key FROM series_names WHERE name = ?"
 _READ = (
     "SELECT at_ms, value FROM series_samples WHERE key = (SELECT key FROM series_names WHERE name = ?)"
     " AND at_ms >= ? AND at_ms < ? ORDER BY at_ms LIMIT ?"
@@ -61,12 +63,26 @@ def insert(connection: Connection, columns: Mapping[int, Points]) -> None:
     cursor.close()
 
 
-def roll_up(connection: Connection, width_ms: int, from_ms: int | None, spans: Sequence[Span]) -> None:
-    """Sum up anew: the rollups of `width_ms` in `spans`, out of those of `from_ms`, or out of samples."""
-    if from_ms is None:
-        connection.exec_driver_sql(_FROM_SAMPLES, [(width_ms, *span) for span in spans])
-    else:
-        connection.exec_driver_sql(_FROM_ROLLUPS, [(width_ms, *span, from_ms) for span in spans])
+def known(connection: Connection, series_ids: Sequence[str]) -> tuple[int, dict[str, int]]:
+    """From when on samples are kept, and the keys of those series that have one."""
+    cursor = _cursor(connection)
+    [[from_ms]] = cursor.execute(_FROM_MS, (SAMPLES,)).fetchall()
+    rows = (cursor.execute(_KEY, (series_id,)).fetchone() for series_id in series_ids)
+    keys = {series_id: row[0] for series_id, row in zip(series_ids, rows, strict=True) if row is not None}
+    cursor.close()
+    return from_ms, keys
+
+
+def roll_up(connection: Connection, spans: Mapping[int, Sequence[Span]]) -> None:
+    """Sum up anew: out of samples, and each wider one out of those before it."""
+    cursor, from_ms = _cursor(connection), None
+    for width_ms, of_width in spans.items():
+        if from_ms is None:
+            cursor.executemany(_FROM_SAMPLES, [(width_ms, *span) for span in of_width])
+        else:
+            cursor.executemany(_FROM_ROLLUPS, [(width_ms, *span, from_ms) for span in of_width])
+        from_ms = width_ms
+    cursor.close()
 
 
 def first_points(

@@ -33,6 +33,8 @@ horizon = sa.Table(
 SCHEMA = Schema(
     "series", Path(__file__).parent / "migrations", "series_version", (names, samples, rollups, horizon)
 )
+SAMPLES = "samples"
+"""What the horizon calls them; rollups by their width."""
 Span = tuple[int, int, int]
 """Key of the series, and the times from which and before which something has changed."""
 
@@ -52,10 +54,13 @@ class SeriesSql(Protocol):
         """Put samples by key; at a moment that has one already the new value stays."""
         ...
 
-    def roll_up(
-        self, connection: Connection, width_ms: int, from_ms: int | None, spans: Sequence[Span]
-    ) -> None:
-        """Sum up anew: the rollups of `width_ms` in `spans`, out of those of `from_ms`, or out of samples."""
+    def known(self, connection: Connection, series_ids: Sequence[str]) -> tuple[int, dict[str, int]]:
+        """From when on samples are kept, and the keys of those series that have one."""
+        ...
+
+    def roll_up(self, connection: Connection, spans: Mapping[int, Sequence[Span]]) -> None:
+        """Sum up anew what has changed, by the width of rollups: those of the smallest out of samples, each
+        other out of smaller ones."""
         ...
 
     def first_points(

@@ -97,25 +97,21 @@ async def _append(connection: Any, points: Points) -> None:
     start_ms, key = points.times_ms[0], [1]
     day_ms = start_ms - start_ms % DAY_MS
     await connection.execute(_INSERT, 1, points.times_ms, points.values)
-    await connection.execute(_MINUTES, MINUTE_MS, key, [start_ms], [start_ms + HOUR_MS])
-    await connection.execute(_WIDER, HOUR_MS, key, [start_ms], [start_ms + HOUR_MS], MINUTE_MS)
-    await connection.execute(_WIDER, DAY_MS, key, [day_ms], [day_ms + DAY_MS], HOUR_MS)
+    await connection.execute(_MINUTES, [MINUTE_MS], key, [start_ms], [start_ms + HOUR_MS])
+    spans = [HOUR_MS, DAY_MS], key * 2, [start_ms, day_ms], [start_ms + HOUR_MS, day_ms + DAY_MS]
+    await connection.execute(_WIDER, *spans, MINUTE_MS)
 
 
-def _numbered(statement: sa.TextClause, *names: str) -> str:
-    """As asyncpg takes it: parameters by number, in that order."""
-    text = re.sub(r"\bseries_(samples|rollups)\b(?!\.)", r"series.\g<0>", statement.text)
-    for number, name in enumerate(names, 1):
-        text = re.sub(rf":{name}\b", f"${number}", text)
-    return text
+def _of_schema(statement: str) -> str:
+    """The same on a connection that has no search path."""
+    return re.sub(r"\bseries_(samples|rollups)\b(?!\.)", r"series.\g<0>", statement)
 
 
-_SPANS = ("width", "keys", "starts", "ends")
 _INSERT = (
     "INSERT INTO series.series_samples (key, at_ms, value)"
     " SELECT $1, * FROM unnest($2::bigint[], $3::float8[])"
     " ON CONFLICT (key, at_ms) DO UPDATE SET value = excluded.value"
     " WHERE series_samples.value <> excluded.value"
 )
-_MINUTES = _numbered(statements._FROM_SAMPLES, *_SPANS)
-_WIDER = _numbered(statements._FROM_ROLLUPS, *_SPANS, "from_width")
+_MINUTES = _of_schema(statements._FROM_SAMPLES)
+_WIDER = _of_schema(statements._FROM_ROLLUPS)
