@@ -68,6 +68,7 @@ from subgraphs.kit.pages import (
     binding,
     connection,
     page_request,
+    wants_total,
 )
 from subgraphs.kit.scalars import JSON, PurposeOfUse, Upload, UploadedFile, clean_text
 from subgraphs.kit.subgraph import RequestContext, Subgraph
@@ -104,4 +105,5 @@ __all__ = [
     "sets",
     "shapes",
     "shown_whole",
+    "wants_total",
 ]

@@ -8,9 +8,10 @@ as one batch.
 from __future__ import annotations
 
 import asyncio
+import dis
 import inspect
 import re
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -38,6 +39,8 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 REPRESENTATIONS_MAX = 5_000
+_WAITING = frozenset({"SEND", "YIELD_FROM", "YIELD_VALUE"})
+"""The instructions at which a coroutine may give way."""
 KEY_CHARACTERS_MAX = 256
 
 
@@ -45,11 +48,26 @@ def batch_loader(load: Callable[[list[K]], Awaitable[Mapping[K, V]]]) -> DataLoa
     """A loader for one request: `load` gets all keys asked in one turn of the event loop, each once, and
     gives what it found; a key that it does not give is None."""
 
-    async def in_order(keys: list[K]) -> list[V | None]:
-        found = await load(keys)
+    return _BatchLoader(load)
+
+
+class _BatchLoader(DataLoader[K, V | None]):
+    """Its base, but for what that looks at each time one is made: a request makes dozens and asks a few."""
+
+    def __init__(self, load: Callable[[list[K]], Awaitable[Mapping[K, V]]]) -> None:
+        self.loop = asyncio.get_event_loop()
+        self._load = load
+        self._cache = {}
+        self._queue = []
+
+    async def batch_load_fn(self, keys: list[K]) -> list[V | None]:
+        """What `load` found, in the order of its keys."""
+        found = await self._load(keys)
         return [found.get(key) for key in keys]
 
-    return DataLoader(in_order)
+    def get_cache_key(self, key: K) -> K:
+        """A key is its own."""
+        return key
 
 
 def row_loader(
@@ -72,12 +90,16 @@ class _KeyField:
 
 @dataclass(frozen=True, slots=True)
 class EntityType:
-    """An entity of this subgraph: its keys in SDL order, and the domain's way to load one."""
+    """An entity of this subgraph: its keys in SDL order, and the domain's way to load one.
+
+    `at_once`: that way is a coroutine that waits for nothing, so that no task is needed to run it.
+    """
 
     name: str
     keys: tuple[tuple[_KeyField, ...], ...]
     required: tuple[_KeyField, ...]
     resolve: Callable[..., Any]
+    at_once: bool
 
     def arguments(self, representation: Mapping[str, Any]) -> dict[str, Any]:
         """The first key that the representation holds whole, typed and in snake_case, and the `@requires`
@@ -139,8 +161,16 @@ def entity_types(schema: GraphQLSchema) -> dict[str, EntityType]:
             ),
             required=tuple(key_field(name) for name in external),
             resolve=resolve,
+            at_once=_waits_for_nothing(resolve),
         )
     return found
+
+
+def _waits_for_nothing(function: Any) -> bool:
+    """Whether it is a coroutine function without an `await` of any kind."""
+    if not inspect.iscoroutinefunction(function):
+        return False
+    return all(each.opname not in _WAITING for each in dis.get_instructions(function))
 
 
 def _is_external(field: object) -> bool:
@@ -200,6 +230,16 @@ def _resolution(entities: Mapping[str, EntityType], representation: Any, info: I
         entity = entities.get(name) if isinstance(name, str) else None
         if entity is None:
             raise PublicError("UNKNOWN_ENTITY", "this subgraph has no entity of that `__typename`")
-        return entity.resolve(info=info, **entity.arguments(representation))
+        found = entity.resolve(info=info, **entity.arguments(representation))
+        return _run_at_once(found) if entity.at_once else found
     except Exception as fault:
         return fault
+
+
+def _run_at_once(coroutine: Coroutine[Any, Any, Any]) -> Any:
+    """The result of a coroutine that never gives way.  Errors: what it raises."""
+    try:
+        coroutine.send(None)
+    except StopIteration as done:
+        return done.value
+    raise AssertionError("a coroutine that waits for nothing has waited")

@@ -8,9 +8,17 @@ import hmac
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 import strawberry
+from graphql import (
+    FieldNode,
+    FragmentDefinitionNode,
+    FragmentSpreadNode,
+    InlineFragmentNode,
+    SelectionSetNode,
+)
+from strawberry.types.info import Info
 
 from authz.classes import DataClass
 from subgraphs.kit.classification import classified
@@ -201,3 +209,25 @@ def connection(
         ),
         total_count=total_count,
     )
+
+
+def wants_total(info: Info[Any, Any]) -> bool:
+    """Whether the connection that this field gives is asked for its `totalCount`: counting a list may cost
+    more than a page of it. Conditions are not looked at: what may be asked for counts as asked for."""
+    raw = info._raw_info
+    return any(_names_total(node.selection_set, raw.fragments) for node in raw.field_nodes)
+
+
+def _names_total(
+    selections: SelectionSetNode | None, fragments: Mapping[str, FragmentDefinitionNode]
+) -> bool:
+    for selection in selections.selections if selections is not None else ():
+        if isinstance(selection, FieldNode):
+            found = selection.name.value == "totalCount"
+        elif isinstance(selection, FragmentSpreadNode):
+            found = _names_total(fragments[selection.name.value].selection_set, fragments)
+        else:
+            found = _names_total(cast(InlineFragmentNode, selection).selection_set, fragments)
+        if found:
+            return True
+    return False

@@ -24,6 +24,7 @@ from subgraphs.kit import (
     reads,
     resolved,
     shapes,
+    wants_total,
 )
 from subgraphs.kit.absence import decide_as_if_hidden
 from subgraphs.training.access import (
@@ -297,7 +298,9 @@ class UserType:
             context.cursors, bound_to=bound_to, first=first, after=after, last=last, before=before
         )
 
-        def read(store: Store) -> tuple[list[Activity], int]:
+        counted = wants_total(info)
+
+        def read(store: Store) -> tuple[list[Activity], int | None]:
             rows = lists.page(
                 store,
                 visible,
@@ -307,7 +310,7 @@ class UserType:
                 before=_place(request.before),
                 backward=request.backward,
             )
-            return rows, lists.count(store, visible, chosen)
+            return rows, lists.count(store, visible, chosen) if counted else None
 
         rows, total = await context.in_one_hop(read)
         return connection(
