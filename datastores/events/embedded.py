@@ -16,7 +16,14 @@ from datastores.events import outbox as rows
 from datastores.events.live import LiveStream, Subscribers
 from datastores.events.outbox import RelationalOutbox, newest_position, prepare_outbox, prune
 from datastores.events.port import Event
-from datastores.events.relay import Consumer, DurableRelay, EventsLimits, Handler, relay_live
+from datastores.events.relay import (
+    Consumer,
+    DurableRelay,
+    EventsLimits,
+    Handler,
+    look_for_others,
+    relay_live,
+)
 from datastores.events.wakes import Wakes
 from datastores.relational.port import Relational
 
@@ -83,6 +90,7 @@ class EmbeddedEvents:
                 relay = DurableRelay(source, consumer, self._limits)
                 self._relays.append(relay)
                 self._run(relay.run(self._wakes.of(source)))
+            self._run(look_for_others(source, self._wakes.wake, self._limits))
         self._run(self._prune_now_and_then())
 
     async def ready(self) -> None:

@@ -106,7 +106,7 @@ async def relay_live(
             subscribers.dispatch(event)
             position = at
         if len(batch) < limits.batch_events_max:
-            await until_next(wake, limits)
+            await until_woken(wake)
 
 
 class DurableRelay:
@@ -132,7 +132,7 @@ class DurableRelay:
                 continue
             failures = 0
             if delivered < self._limits.batch_events_max:
-                await until_next(wake, self._limits)
+                await until_woken(wake)
 
     async def save(self) -> None:
         """Store the position also where no event of these topics came by, so that old events can go."""
@@ -199,6 +199,31 @@ def pause_s(failures: int, limits: EventsLimits) -> float:
     """How long to wait after so many failures: a random part of a doubling time."""
     longest_s = min(limits.retry_first_s * 2 ** min(failures - 1, 20), limits.retry_max_s)
     return random.uniform(0, longest_s)  # noqa: S311  # jitter, not a secret
+
+
+async def look_for_others(
+    source: Relational, wake: Callable[[Relational], None], limits: EventsLimits
+) -> None:
+    """Wake the relays of `source` where another process has appended to it, for as long as the task lives.
+
+    One look for all of them: each by itself would read two dozen times as much from an idle store.
+    """
+    seen = -1
+    while True:
+        await asyncio.sleep(limits.poll_s)
+        try:
+            newest = await source.read(rows.newest_position)
+        except Unavailable:
+            continue  # the relays have their own patience with it
+        if newest != seen:
+            seen = newest
+            wake(source)
+
+
+async def until_woken(wake: asyncio.Event) -> None:
+    """Until there is something new to read."""
+    await wake.wait()
+    wake.clear()
 
 
 async def until_next(wake: asyncio.Event, limits: EventsLimits) -> None:

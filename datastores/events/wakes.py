@@ -33,14 +33,15 @@ class Wakes:
         """Tell of a commit; called on the store's own thread."""
         loop = self._loop
         if loop is not None and not loop.is_closed():
-            loop.call_soon_threadsafe(self._wake, source)
+            loop.call_soon_threadsafe(self.wake, source)
 
     def wake_all(self) -> None:
         """Wake every relay; called on the loop."""
         for flag in (flag for each in self._flags.values() for flag in each):
             flag.set()
 
-    def _wake(self, source: Relational) -> None:
+    def wake(self, source: Relational) -> None:
+        """Wake the relays of `source`; called on the loop."""
         # A store that is none of the sources is within one of them, as a vault's is: we cannot tell which.
         flags = self._flags.get(id(source)) or [flag for each in self._flags.values() for flag in each]
         for flag in flags:
