@@ -15,7 +15,6 @@ from authz.classes import Relation
 from authz.facts.gathered import Gathered, Kin, Link, links_of
 from authz.facts.model import ConsentFact, RelationshipFact
 from authz.facts.store import UNRELATED, Standing
-from authz.policies.case import Party
 
 Likeness: TypeAlias = tuple[Link, ...]
 """All that conditions can tell of an owner without consents: its relations with their scopes, in one order.
@@ -30,13 +29,12 @@ F = TypeVar("F", RelationshipFact, ConsentFact)
 class Alike:
     """Owners of one likeness: a decision about any of them is one about all. `standing` is that of any."""
 
-    __slots__ = ("likeness", "owners", "party", "standing")
+    __slots__ = ("likeness", "owners", "standing")
 
     def __init__(self, likeness: Likeness, standing: Standing) -> None:
         self.likeness = likeness
         self.standing = standing
         self.owners: set[str] = set()
-        self.party: Party | None = None
 
 
 class Circle:
@@ -125,12 +123,16 @@ class Circle:
         # One by one: who is so in several ways, and oneself.
         twice = _repeated([each for _, each in owners]) | ({self.own_id} if self.own_id else set())
         several: dict[str, list[Kin]] = {}
-        for kin, all_of_it in owners:
+        for kin, mine in owners:
             self._ends(kin.until_utc, now)
-            for owner_id in all_of_it & twice:
+            for owner_id in mine & twice:
                 several.setdefault(owner_id, []).append(kin)
-            mine = all_of_it - twice - apart
-            self._join_all((kin.link,), mine if told.everybody else mine & told.asked, now)
+            # In place: each set is of this function alone, and may be large.
+            mine -= twice
+            mine -= apart
+            if not told.everybody:
+                mine &= told.asked
+            self._join_all((kin.link,), mine, now)
         for owner_id, kins in several.items():
             if owner_id not in apart and (told.everybody or owner_id in told.asked):
                 standing = _standing([kin.link for kin in kins], now)
@@ -169,7 +171,10 @@ class Circle:
 
     def _join_all(self, likeness: Likeness, owner_ids: set[str], now: datetime) -> None:
         group = self._by_likeness.get(likeness) or self._group(likeness, _standing(likeness, now))
-        group.owners |= owner_ids
+        if group.owners:
+            group.owners |= owner_ids
+        else:
+            group.owners = owner_ids
         self.alike.update(dict.fromkeys(owner_ids, group))
 
     def _group(self, likeness: Likeness, standing: Standing = UNRELATED) -> Alike:

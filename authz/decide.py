@@ -5,10 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from copy import copy
-from dataclasses import dataclass, replace
-from datetime import datetime
+from dataclasses import replace
 
-from authz.circle import Circle
 from authz.classes import DataClass, Relation
 from authz.explanation import Explanation, RuleTrace
 from authz.facts.model import ConsentFact
@@ -20,11 +18,13 @@ from authz.identity.surroundings import NO_ZONES, NetworkZones
 from authz.policies.case import (
     AUTHENTICATED,
     Case,
+    actor_of,
     base_party,
 )
 from authz.policies.rules import Policy, stadion_policy
 from authz.policies.table import DecisionTable
 from authz.question import Decision, Obligation, Question
+from authz.remembered import RememberedCircles
 from authz.request import RequestAuthorizer, some_rule_may_allow
 from authz.rows import OwnerFilter
 
@@ -40,26 +40,14 @@ __all__ = [
 ]
 
 POSSIBILITIES_MAX = 4_096
-CIRCLES_MAX = 256
-CIRCLE_OWNERS_MAX = 20_000
-"""How many owners a subject's circle may have grown by and still be remembered for the next request."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Remembered:
-    """A subject's circle, with what tells whether it still is the truth."""
-
-    circle: Circle
-    generation: int
-    since_s: float
 
 
 class Authorizer:
     """The policy of a process with its facts; one a process. `replace_policy` swaps it whole, at once.
 
-    What facts say is remembered for a subject's next requests for `remember_s` seconds, where the facts count
-    what this process changes of them (`generation`): such a change counts at once, one of another process so
-    much later. `region` is where its rows lie, where there are several regions.
+    What facts say of a subject is remembered for its next requests until they change, where the facts tell:
+    a change by this process counts at once, one of another `remember_s` seconds later (0: nothing is
+    remembered). `region` is where its rows lie, where there are several regions.
     """
 
     def __init__(
@@ -77,9 +65,7 @@ class Authorizer:
         self._region = region
         self._zones = zones
         self._clock = clock
-        self._remember_s = remember_s
-        self._elapsed_s = elapsed_s
-        self._circles: dict[Subject, _Remembered] = {}
+        self._circles = RememberedCircles(facts, look_every_s=remember_s, elapsed_s=elapsed_s)
         self._possible: dict[tuple[object, ...], bool] = {}
         self._table = DecisionTable(policy or stadion_policy())
 
@@ -97,7 +83,7 @@ class Authorizer:
         """The same policy, as if these consents were in force besides what is known; nothing is stored."""
         supposed = copy(self)
         supposed._facts = SupposedFacts(self._facts, consents)
-        supposed._circles = {}
+        supposed._circles = RememberedCircles(supposed._facts, look_every_s=0.0, elapsed_s=time.monotonic)
         return supposed
 
     def for_request(self, subject: Subject) -> RequestAuthorizer:
@@ -105,27 +91,10 @@ class Authorizer:
         placed, now = self._zones.placed(subject), self._clock()
         if self._region is not None:
             placed = replace(placed, served_in=self._region)
-        circle = self._circle(placed, now)
-        return RequestAuthorizer(placed, facts=self._facts, table=self._table, circle=circle, now=now)
-
-    def _circle(self, subject: Subject, now: datetime) -> Circle:
-        generation: int | None = getattr(self._facts, "generation", None)
-        if not self._remember_s or generation is None or not subject.authenticated:
-            return Circle(subject.id, now)
-        elapsed_s, known = self._elapsed_s(), self._circles.get(subject)
-        if (
-            known is not None
-            and known.generation == generation
-            and elapsed_s - known.since_s <= self._remember_s
-            and len(known.circle) <= CIRCLE_OWNERS_MAX
-            and known.circle.holds_at(now)
-        ):
-            return known.circle
-        if known is None and len(self._circles) >= CIRCLES_MAX:
-            self._circles.clear()
-        circle = Circle(subject.id, now)
-        self._circles[subject] = _Remembered(circle, generation, elapsed_s)
-        return circle
+        circle, confirm = self._circles.of((placed.id, actor_of(placed)), now)
+        return RequestAuthorizer(
+            placed, facts=self._facts, table=self._table, circle=circle, confirm=confirm, now=now
+        )
 
     def can_ever(self, subject: Subject, data_class: DataClass, action: str = "read") -> bool:
         """False only if no relation, consent or attribute could ever let this subject do it.

@@ -25,6 +25,7 @@ from authz.policies.case import (
 from authz.policies.conditions import Depends
 from authz.policies.table import DecisionTable
 from authz.question import Decision, Question
+from authz.remembered import Confirm
 from authz.rows import OwnerFilter, Reach, owner_filter
 
 FEW = 4
@@ -34,7 +35,14 @@ class RequestAuthorizer:
     """Answers the questions of one subject in one request: facts loaded once an owner, each question once."""
 
     def __init__(
-        self, subject: Subject, *, facts: Facts, table: DecisionTable, circle: Circle, now: datetime
+        self,
+        subject: Subject,
+        *,
+        facts: Facts,
+        table: DecisionTable,
+        circle: Circle,
+        now: datetime,
+        confirm: Confirm | None = None,
     ) -> None:
         self.subject = subject
         self._facts = facts
@@ -43,7 +51,9 @@ class RequestAuthorizer:
         self._now = now
         self._actor_id = actor_of(subject)
         self._circle = circle
-        self._parties: dict[str | None, Party] = {}
+        # Gives the circle to go on with, where `circle` only stands in for one that is in doubt.
+        self._confirm = confirm
+        self._parties: dict[str | Alike | None, Party] = {}
         self._decisions: dict[Question, Decision] = {}
         self._shared: dict[tuple[object, ...], Decision] = {}
         self._opens: dict[Question, dict[Alike, bool]] = {}
@@ -181,6 +191,9 @@ class RequestAuthorizer:
     async def load_owners(self, owner_ids: Iterable[str | None], *, everybody: bool = False) -> None:
         """Make `decide_now` able to answer about these owners, and about `everybody` where that can be."""
         missing = list(self.unloaded_among(set(owner_ids)))
+        if missing and self._confirm is not None:
+            self._circle, self._confirm = await self._confirm(), None
+            missing = list(self.unloaded_among(set(missing)))
         for start in range(0, len(missing), OWNERS_PER_BATCH_MAX):
             batch = cast("list[str]", missing[start : start + OWNERS_PER_BATCH_MAX])
             if (everybody or len(batch) >= GATHERED_MIN) and await self._gathered(batch):
@@ -281,14 +294,11 @@ class RequestAuthorizer:
 
     def _party(self, owner_id: str | None) -> Party:
         alike = self._circle.alike_of(owner_id)
-        if alike is not None:
-            if alike.party is None:
-                alike.party = party_of(self.subject, owner_id, alike.standing.relations)
-            return alike.party
-        known = self._parties.get(owner_id)
+        of = owner_id if alike is None else alike
+        known = self._parties.get(of)
         if known is None:
             relations = self._circle.standing(owner_id).relations
-            known = self._parties[owner_id] = party_of(self.subject, owner_id, relations)
+            known = self._parties[of] = party_of(self.subject, owner_id, relations)
         return known
 
 

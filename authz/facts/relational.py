@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from authz.facts.changes import Changes, note_changes, note_forgotten, read_changes
 from authz.facts.gathered import Gathered
 from authz.facts.gathering import gather
 from authz.facts.model import ConsentFact, RelationshipFact
@@ -40,7 +41,12 @@ class RelationalFacts:
 
     async def put(self, *facts: RelationshipFact | ConsentFact) -> None:
         """Keep these facts, all in one transaction, where they are newer than what is known."""
-        await self._change(lambda connection: put_facts(connection, facts))
+
+        def work(connection: Connection) -> None:
+            note_changes(connection, facts)
+            put_facts(connection, facts)
+
+        await self._change(work)
 
     async def apply_event(self, payload: Mapping[str, Any]) -> None:
         """See `Facts.apply_event`."""
@@ -48,7 +54,16 @@ class RelationalFacts:
 
     async def forget(self, user_id: str) -> None:
         """Drop every fact and consent that names this person, at either end."""
-        await self._change(lambda connection: forget_person(connection, user_id))
+
+        def work(connection: Connection) -> None:
+            note_forgotten(connection, user_id)
+            forget_person(connection, user_id)
+
+        await self._change(work)
+
+    async def changes_since(self, number: int) -> Changes:
+        """See `TellsChanges.changes_since`."""
+        return await self._relational.read(lambda connection: read_changes(connection, number))
 
     async def _change(self, work: Callable[[Connection], None]) -> None:
         try:

@@ -79,6 +79,15 @@ authz_consents = Table(
 )
 """A consent may move from one patient to another only by a newer version of the same id."""
 
+authz_changes = Table(
+    "authz_changes",
+    metadata,
+    Column("subject_id", String(200), primary_key=True),
+    Column("number", BigInteger, nullable=False),
+    Index("authz_changes_by_number", "number"),
+)
+"""By subject, the number of the last change of its facts; see `changes`."""
+
 authz_revocations = Table(
     "authz_revocations",
     metadata,

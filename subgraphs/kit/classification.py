@@ -13,6 +13,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from dataclasses import field as dataclass_field
+from enum import Enum
 from typing import Any, ClassVar, TypeAlias, TypeVar, cast
 
 import strawberry
@@ -124,7 +125,8 @@ def _year_of_birth(value: dt.date) -> dt.date:
 
 
 def _text(value: object) -> str:
-    if not isinstance(value, str):
+    # A member of an enum may be text too, but what is left of it is none of the enum's.
+    if not isinstance(value, str) or isinstance(value, Enum):
         raise TypeError("only text has this mask")
     return value
 

@@ -118,8 +118,9 @@ class FieldGuard:
         """Whether what is not known of this owner had better be asked of everybody, and then will be."""
         if not self.decisions.together or owner.__class__ not in _LIKE_OTHERS or not self.decisions.gathers:
             return False
-        self._widely = bool(self.decisions.unloaded_among({owner_id_of(owner)}))
-        return self._widely
+        unloaded = bool(self.decisions.unloaded_among({owner_id_of(owner)}))
+        self._widely = self._widely or unloaded
+        return unloaded
 
     def open_up(self, need: Need, place: int, owners: AbstractSet[Any]) -> set[Owner]:
         """Note whose objects may be read whole; the owners about whom nothing is decided yet.

@@ -81,7 +81,8 @@ class FourWays:
         self.subgraph = _subgraph(self.situation, self.authorizer)
         composed = compose([SubgraphSource("rows", "http://rows.test/graphql", self.subgraph.sdl())])
         assert composed.supergraph_sdl is not None, composed.problems
-        config = RouterConfig()
+        # A cell's answer is what counts here, however long a list of all of them takes on a busy machine.
+        config = RouterConfig(request_timeout_ms_max=600_000, subgraph_timeout_ms_max=600_000)
         self.router = Router(
             snapshot_of(composed.supergraph_sdl, config),
             InProcessTransport({"rows": self.subgraph}),

@@ -62,7 +62,7 @@ class World:
     @property
     def remembers(self) -> bool:
         """Whether what is known of a subject is kept for its next request."""
-        return bool(self.seeded.platform.authorizer._remember_s)
+        return bool(self.seeded.platform.authorizer._circles._look_every_s)
 
     async def _look(self, query: str, handle: str) -> tuple[bytes, Work]:
         subject = known_as(handle)

@@ -43,11 +43,11 @@ def world(
     """Each request by itself; and with what is remembered for a moment of who somebody is, in a moment that
     does not end."""
     with seeded_in_thread(tmp_path_factory.mktemp("secrets")) as seeded, counting():
-        authorizer = seeded.platform.authorizer
+        circles = seeded.platform.authorizer._circles
         remembers = request.param == "remembered"
-        monkeypatch_module.setattr(authorizer, "_remember_s", FACTS_REMEMBERED_S if remembers else 0.0)
+        monkeypatch_module.setattr(circles, "_look_every_s", FACTS_REMEMBERED_S if remembers else 0.0)
         if remembers:
-            monkeypatch_module.setattr(authorizer, "_elapsed_s", lambda: 0.0)
+            monkeypatch_module.setattr(circles, "_elapsed_s", lambda: 0.0)
         yield World(seeded)
 
 

@@ -169,6 +169,30 @@ def test_protected_fields_must_be_nullable_owned_and_outside_keys() -> None:
     assert "`Query.thing` leads to it with another class" in told
 
 
+@pytest.mark.parametrize("view", ["initials", "last_four", "masked"])
+async def test_a_view_of_text_refuses_an_enum_whose_members_are_text(view: str) -> None:
+    class Decides:
+        async def decide(self, questions: list[Question]) -> list[Decision]:
+            return [Decision(True, "view", mask=view) for _ in questions]
+
+    @classified(DataClass.PERSONAL)
+    @strawberry.type
+    class Person:
+        owner_id: strawberry.Private[str]
+        level: strawberry.enum(Visibility) | None  # type: ignore[valid-type]
+
+    @classified(DataClass.PUBLIC)
+    @strawberry.type
+    class Query:
+        @resolved()
+        def person(self) -> Person | None:
+            return Person(owner_id="mira", level=Visibility.EVERYONE)
+
+    answer = await build(Query, decide=Decides()).execute("{person {level}}", {}, None, ANN)
+    assert answer["data"]["person"] == {"level": None}
+    assert errors_of(answer) == [(["person", "level"], "FORBIDDEN_FIELD")]
+
+
 async def test_parts_of_a_row_have_their_own_circles_and_views_are_masked() -> None:
     asked: list[Question] = []
 

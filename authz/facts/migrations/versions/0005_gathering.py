@@ -1,4 +1,4 @@
-"""All that a subject is to anybody in one look at an index."""
+"""All that a subject is to anybody in one look at an index, and whose facts have changed."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -10,6 +10,12 @@ depends_on = None
 
 
 def upgrade() -> None:
+    op.create_table(
+        "authz_changes",
+        sa.Column("subject_id", sa.String(200), primary_key=True),
+        sa.Column("number", sa.BigInteger, nullable=False),
+    )
+    op.create_index("authz_changes_by_number", "authz_changes", ["number"])
     op.drop_index("authz_consents_by_actor", "authz_consents")
     op.create_index("authz_consents_by_actor", "authz_consents", ["actor_id", "patient_id"])
     if op.get_bind().dialect.name == "sqlite":
@@ -27,6 +33,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    op.drop_table("authz_changes")
     if op.get_bind().dialect.name == "sqlite":
         op.drop_index("authz_facts_gathered", "authz_facts")
     op.drop_index("authz_consents_by_actor", "authz_consents")
