@@ -105,6 +105,11 @@ class Circle:
         """Those to whom the subject is something, and those who are not known."""
         return {each for each in owner_ids if self.alike_of(each) is not self.strangers}
 
+    def related(self) -> Iterable[str]:
+        """Those who are not only known to be strangers."""
+        groups = [group.owners for group in self.groups if group is not self.strangers]
+        return NOBODY.union(self.single, *groups)
+
     def know(self, owner_ids: Iterable[str], loaded: Mapping[str, Standing], now: datetime) -> None:
         """Take these owners in, whom `loaded` leaves out as strangers; what was known of one first counts."""
         for owner_id in owner_ids:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from datetime import datetime
@@ -12,7 +12,7 @@ from authz.circle import NOBODY, Alike, Circle
 from authz.classes import Action, DataClass, Purpose, Relation
 from authz.explanation import Explanation, traced
 from authz.facts.gathered import GATHERED_MIN, GathersFacts
-from authz.facts.store import OWNERS_PER_BATCH_MAX, Facts, Standing
+from authz.facts.store import OWNERS_PER_BATCH_MAX, Facts
 from authz.identity.subject import Subject
 from authz.policies.case import (
     Case,
@@ -191,8 +191,7 @@ class RequestAuthorizer:
     async def load_owners(self, owner_ids: Iterable[str | None], *, everybody: bool = False) -> None:
         """Make `decide_now` able to answer about these owners, and about `everybody` where that can be."""
         missing = list(self.unloaded_among(set(owner_ids)))
-        if missing and self._confirm is not None:
-            self._circle, self._confirm = await self._confirm(), None
+        if missing and await self._confirmed():
             missing = list(self.unloaded_among(set(missing)))
         for start in range(0, len(missing), OWNERS_PER_BATCH_MAX):
             batch = cast("list[str]", missing[start : start + OWNERS_PER_BATCH_MAX])
@@ -200,6 +199,13 @@ class RequestAuthorizer:
                 continue
             loaded = await self._facts.load(self._actor_id or "", batch)
             self._circle.know(batch, loaded, self._now)
+
+    async def _confirmed(self) -> bool:
+        """Go on with the circle that is remembered, once it is known to hold; whether it was in doubt."""
+        if self._confirm is None:
+            return False
+        self._circle, self._confirm = await self._confirm(), None
+        return True
 
     async def _gathered(self, batch: Sequence[str]) -> bool:
         """Take in all that the subject is to anybody, where the facts can tell it at once."""
@@ -227,8 +233,7 @@ class RequestAuthorizer:
         self, data_class: DataClass, action: str = "read", *, purpose: Purpose | None = None
     ) -> OwnerFilter:
         """Whose rows a list may hold, such that a row is in the list exactly when `decide` allows it."""
-        standings = await self._all_standings()
-        owners = {*standings, *([self.subject.id] if self.subject.id else [])}
+        owners = {*await self._related(), *([self.subject.id] if self.subject.id else [])}
         question = Question(None, data_class, action, purpose=purpose)
         return owner_filter(
             self._table,
@@ -240,10 +245,10 @@ class RequestAuthorizer:
     async def reach(self) -> Reach:
         """Whose rows this subject could be shown at all; asked once a request, for row-level security."""
         if self._reach is None:
-            standings = await self._all_standings()
+            related = await self._related()
             self._reach = Reach(
                 self.subject.id,
-                frozenset(owner for owner in standings if self._is_something_to(owner)),
+                frozenset(owner for owner in related if self._is_something_to(owner)),
                 frozenset(
                     (data_class.value, action.value)
                     for data_class in DataClass
@@ -257,9 +262,15 @@ class RequestAuthorizer:
             )
         return self._reach
 
-    async def _all_standings(self) -> Mapping[str, Standing]:
+    async def _related(self) -> Iterable[str]:
+        """Every owner this subject may be something to, all of them known then."""
         if not self.subject.authenticated:
-            return {}
+            return ()
+        await self._confirmed()
+        if self._circle.everybody or await self._gathered(()):
+            await self.load_owners(self._circle.unsettled)
+            if self._circle.everybody:
+                return self._circle.related()
         standings = await self._facts.of_subject(self._actor_id or "")
         self._circle.know(standings, standings, self._now)
         return standings

@@ -47,6 +47,7 @@ class FieldGuard:
         "_batch",
         "_verdicts",
         "_widely",
+        "_widening",
         "authenticated",
         "decisions",
         "needs",
@@ -71,6 +72,7 @@ class FieldGuard:
         self._verdicts: dict[Need, dict[Owner, Decision]] = {}
         self._batch: _Batch | None = None
         self._widely = False
+        self._widening: asyncio.Future[None] | None = None
 
     def places(self, count: int) -> None:
         """Make room for so many needs, all closed."""
@@ -176,7 +178,13 @@ class FieldGuard:
         return rest
 
     async def prepare(self, asked: Iterable[Asked]) -> None:
-        """Make `known` tell all of `asked`, in one batch with whoever else asks in this turn."""
+        """Make `known` tell all of `asked`, in one batch with whoever else asks in this turn.
+
+        What is asked of everybody goes out at once: who comes later waits for it, and then asks for the rest.
+        """
+        if self._widely:
+            await self._prepare_widely([owner_id_of(owner) for owner, _ in asked])
+            return
         missing = [each for each in asked if each[0] not in self.verdicts(each[1])]
         if not missing:
             return
@@ -187,6 +195,17 @@ class FieldGuard:
         batch.asked.update(dict.fromkeys(missing))
         # Shielded: one who gives up does not take the answer from the others.
         await asyncio.shield(batch.done)
+
+    async def _prepare_widely(self, owner_ids: list[str | None]) -> None:
+        self._widely = False
+        while self._widening is not None:
+            await asyncio.shield(self._widening)
+        widening = self._widening = asyncio.get_running_loop().create_future()
+        try:
+            await self.decisions.load_owners(owner_ids, everybody=True)
+        finally:
+            self._widening = None
+            widening.set_result(None)
 
     async def _dispatch(self, batch: _Batch) -> None:
         await asyncio.sleep(0)  # loaders and lists that are ready in this turn may still join
@@ -204,8 +223,7 @@ class FieldGuard:
     async def _decide(self, asked: list[Asked]) -> None:
         if self.decisions.together:
             # What is loaded is decided where it is looked up, and most of it for many owners at once.
-            widely, self._widely = self._widely, False
-            await self.decisions.load_owners({owner_id_of(owner) for owner, _ in asked}, everybody=widely)
+            await self.decisions.load_owners({owner_id_of(owner) for owner, _ in asked})
             return
         decisions = await self.decisions.decide([question_of(each) for each in asked])
         for (owner, need), decision in zip(asked, decisions, strict=True):

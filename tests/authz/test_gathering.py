@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from random import Random
+from typing import cast
 
 import pytest
 
 from authz.circle import Circle
 from authz.classes import DataClass, Relation, Role
 from authz.decide import Authorizer, Question
-from authz.facts import ConsentFact, RelationshipFact
+from authz.facts import ConsentFact, Facts, RelationshipFact
 from authz.facts.gathered import GATHERED_MIN
 from authz.facts.gathering import OPEN_CONSENTS_MAX
 from authz.facts.relational import RelationalFacts
+from authz.facts.store import Standing
 from authz.identity.subject import Subject
 from authz.policies.case import party_of
 from datastores.relational.port import Relational
@@ -99,6 +101,36 @@ async def test_what_is_told_at_once_is_what_is_told_of_each(facts: RelationalFac
     same(at_once, (await circles(facts, rest))[1], [each for each in rest if each not in left])
     at_once.know(left, await facts.load("me", sorted(left)), NOW)
     same(at_once, (await circles(facts, rest))[1], rest)
+
+
+class OwnerByOwner:
+    """Facts that can only be asked about owners, or for all that there is."""
+
+    def __init__(self, facts: RelationalFacts) -> None:
+        self.load = facts.load
+        self.asked: list[str] = []
+        self._facts = facts
+
+    async def of_subject(self, subject_id: str) -> Mapping[str, Standing]:
+        """See `Facts.of_subject`."""
+        self.asked.append(subject_id)
+        return await self._facts.of_subject(subject_id)
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_reach_and_filters_of_lists_are_those_of_each_owner(facts: RelationalFacts, seed: int) -> None:
+    await facts.put(*of_all_kinds(Random(seed)))
+    measured = OwnerByOwner(facts)
+    measure = Authorizer(cast("Facts", measured), clock=lambda: NOW).for_request(COACH)
+    at_once = Authorizer(facts, clock=lambda: NOW, remember_s=60.0).for_request(COACH)
+    assert await at_once.reach() == await measure.reach()
+    assert len((await measure.reach()).owner_ids) > 10
+    for data_class in DataClass:
+        found, expected = [await each.visible_owner_filter(data_class) for each in (at_once, measure)]
+        for owner in (*OWNERS, "me", "stranger", None):
+            assert found.takes(owner) == expected.takes(owner), (data_class, owner)
+        assert found.residual == expected.residual
+    assert measured.asked
 
 
 async def test_with_many_consents_about_anybody_only_those_asked_about_are_known(

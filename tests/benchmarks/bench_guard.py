@@ -4,9 +4,10 @@ Run it: `python tests/benchmarks/bench_guard.py [ROUNDS]`. Both sides run the sa
 without means the same subgraph with every field PUBLIC. Rounds alternate, and the lower quartiles of CPU time
 are compared: noise only adds.
 
-`met before`: the caller has asked in the last half second, so that what it is to whom is remembered;
-`never met`: all facts are loaded in the request. `from SQLite`: each request reads the rows and makes the
-objects, with facts in SQLite too, as the platform does it; else the objects are there from the start.
+`met before`: what the caller is to whom is remembered, as after its first request to a process; `look due`:
+so it is, and this request is the one of its half second that looks for changed facts; `never met`: all
+facts are loaded in the request. `from SQLite`: each request reads the rows and makes the objects, as the
+platform does it; else the objects are there from the start. Facts are in SQLite either way.
 """
 
 from __future__ import annotations
@@ -37,6 +38,8 @@ from datastores.relational.port import Relational
 from subgraphs.kit import RequestContext, RowAccess, Subgraph, classified
 
 OBJECTS, ROUNDS = 1_000, 31
+GOAL_PERCENT = 5.0
+REACHED: list[bool] = []
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 FIELDS = tuple(f"f{number}" for number in range(10))
 QUERY = f"{{ things {{ {' '.join(FIELDS)} }} }}"
@@ -126,9 +129,13 @@ def coached(owners: int) -> list[RelationshipFact]:
     ]
 
 
-def authorizer_of(facts: Facts, *, met: bool) -> Authorizer:
-    """Decisions with facts remembered, or loaded each time."""
-    return Authorizer(facts, clock=lambda: NOW, remember_s=3_600.0 if met else 0.0)
+MET, DUE, NEVER = "met before", "look due", "never met"
+LOOK_EVERY_S = {MET: 3_600.0, DUE: 1e-9, NEVER: 0.0}
+
+
+def authorizer_of(facts: Facts, met: str) -> Authorizer:
+    """Decisions with facts remembered, remembered but looked after, or loaded each time."""
+    return Authorizer(facts, clock=lambda: NOW, remember_s=LOOK_EVERY_S[met])
 
 
 async def cpu_ms(one: Side) -> float:
@@ -153,7 +160,9 @@ async def compare(name: str, guarded: Side, bare: Side) -> float:
     with_guard, without = (statistics.quantiles(measured[which], n=4)[0] for which in ("guarded", "bare"))
     overhead = (with_guard / without - 1) * 100
     each = (with_guard - without) / (OBJECTS * len(FIELDS)) * 1e6
-    print(f"{name:<48} {without:8.2f} ms {with_guard:8.2f} ms {overhead:+7.1f} % {each:8.1f} ns a field")
+    reached = "" if overhead <= GOAL_PERCENT else "  missed"
+    print(f"{name:<52} {without:8.2f} ms {with_guard:8.2f} ms {overhead:+7.1f} % {each:7.1f} ns{reached}")
+    REACHED.append(overhead <= GOAL_PERCENT)
     return overhead
 
 
@@ -191,45 +200,45 @@ async def from_sqlite(folder: Path) -> None:
     """What a request of the platform pays."""
     for owners in (1, 100, 1_000):
         async with stored(folder, owners) as (store, facts):
-            for rows, met in product((False, True), (True, False)):
-                authorizer = authorizer_of(facts, met=met)
+            for rows, met in product((False, True), LOOK_EVERY_S):
+                authorizer = authorizer_of(facts, met)
                 bare = side(DataClass.PUBLIC, COACH, authorizer, rows=rows, store=store)
                 training = side(DataClass.TRAINING, COACH, authorizer, rows=rows, store=store)
                 await compare(f"from SQLite, {_named(owners, rows=rows, met=met)}", training, bare)
 
 
-async def at_hand() -> None:
-    """What remains where nothing is loaded or made: the execution alone."""
-    for owners, rows, met in product((1, 100, 1_000), (False, True), (True, False)):
-        memory = MemoryFacts()
-        memory.put(*coached(owners))
-        authorizer = authorizer_of(memory, met=met)
-        bare = side(DataClass.PUBLIC, COACH, authorizer, rows=rows, owners=owners)
-        training = side(DataClass.TRAINING, COACH, authorizer, rows=rows, owners=owners)
-        await compare(_named(owners, rows=rows, met=met), training, bare)
+async def at_hand(folder: Path) -> None:
+    """What remains where no row is loaded or made: the execution alone."""
+    for owners in (1, 100, 1_000):
+        async with stored(folder, owners) as (_, facts):
+            for rows, met in product((False, True), (MET, NEVER)):
+                authorizer = authorizer_of(facts, met)
+                bare = side(DataClass.PUBLIC, COACH, authorizer, rows=rows, owners=owners)
+                training = side(DataClass.TRAINING, COACH, authorizer, rows=rows, owners=owners)
+                await compare(f"at hand, {_named(owners, rows=rows, met=met)}", training, bare)
     memory = MemoryFacts()
     memory.put(RelationshipFact("ward", Relation.GUARDIAN, "athlete-0", frozenset(), NOW, None, 1))
-    authorizer = authorizer_of(memory, met=True)
+    authorizer = authorizer_of(memory, MET)
     for subject, data_class, what in (
         (Subject("athlete-0", frozenset({Role.ATHLETE})), DataClass.SECURITY, "one's own"),
         (Subject("ward", frozenset({Role.ATHLETE}), acr=1), DataClass.CLINICAL, "a ward's"),
     ):
         bare = side(DataClass.PUBLIC, subject, authorizer, rows=False)
         audited = side(data_class, subject, authorizer, rows=False)
-        await compare(f"{data_class.value} (audited), {what}", audited, bare)
+        await compare(f"at hand, {data_class.value} (audited), {what}", audited, bare)
 
 
-def _named(owners: int, *, rows: bool, met: bool) -> str:
-    told = "row access" if rows else "owner id"
-    return f"{owners} owners, by {told}, {'met before' if met else 'never met'}"
+def _named(owners: int, *, rows: bool, met: str) -> str:
+    return f"{owners} owners, by {'row access' if rows else 'owner id'}, {met}"
 
 
 async def main() -> None:
     """All comparisons."""
-    print(f"{OBJECTS} objects × {len(FIELDS)} fields{'':<24} {'without':>11} {'with':>11}")
-    with tempfile.TemporaryDirectory() as folder:
-        await from_sqlite(Path(folder))
-    await at_hand()
+    print(f"{f'{OBJECTS} objects × {len(FIELDS)} fields':<52} {'without':>11} {'with':>11} {'':9} a field")
+    for part in (from_sqlite, at_hand):
+        with tempfile.TemporaryDirectory() as folder:
+            await part(Path(folder))
+    print(f"at most {GOAL_PERCENT} % more in {sum(REACHED)} of {len(REACHED)}")
 
 
 if __name__ == "__main__":
