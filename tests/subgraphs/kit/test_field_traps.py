@@ -162,7 +162,8 @@ def router() -> Router:
     }
     composed = compose([SubgraphSource(each, f"http://{each}.test", it.sdl()) for each, it in served.items()])
     assert composed.supergraph_sdl is not None, composed.problems
-    config = RouterConfig()
+    # What a subgraph says is what is looked at here, so the router hides nothing of it.
+    config = RouterConfig(expose_subgraph_errors=True)
     authorizer = Authorizer(MemoryFacts(), clock=lambda: NOW)
     return Router(
         snapshot_of(composed.supergraph_sdl, config),
