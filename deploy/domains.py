@@ -49,12 +49,19 @@ class Elsewhere(Protocol):
         """Somebody of another region with the roles that they hold there."""
         ...
 
+    async def of_age(self, user_id: str) -> bool | None:
+        """Whether somebody of another region is of age; None where they do not say, and for nobody."""
+        ...
+
 
 class _Nobody:
     async def knows(self, user_id: str) -> bool:
         return False
 
     async def person(self, user_id: str) -> Subject | None:
+        return None
+
+    async def of_age(self, user_id: str) -> bool | None:
         return None
 
 
@@ -143,6 +150,7 @@ def _people(shared: Shared, cursors: CursorSigner) -> list[Subgraph[Any]]:
             cursors=cursors,
             now=shared.now,
             elsewhere=shared.elsewhere.knows,
+            of_age_elsewhere=shared.elsewhere.of_age,
         ),
     ]
 

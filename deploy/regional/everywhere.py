@@ -26,7 +26,7 @@ from deploy.regional.pages import (
     page_variables,
     paged_field,
 )
-from deploy.regional.routes import EVERYWHERE, PERSON_TYPE
+from deploy.regional.routes import EVERYWHERE, PERSON_TYPE, Kind
 
 LISTED_MAX = 500
 """How many objects a list without pages holds at most, over all regions."""
@@ -45,6 +45,10 @@ class _Field:
     number: int
 
     @property
+    def is_paged(self) -> bool:
+        return _is_paged(self.node)
+
+    @property
     def key(self) -> str:
         return self.node.alias.value if self.node.alias else self.node.name.value
 
@@ -55,6 +59,10 @@ class _Field:
             if value is not Undefined:
                 given[argument.name.value] = value
         return page_of(given, order)
+
+
+def _is_paged(node: FieldNode) -> bool:
+    return EVERYWHERE.get(node.name.value) is Kind.EVERY_PAGE
 
 
 async def list_everywhere(call: Call, root: Root, regions: Regions) -> Part:
@@ -102,7 +110,7 @@ async def person_everywhere(
     order, fields = regions.from_home(home), list(_fields_everywhere(root))
     pages: dict[int, Page] = {}
     try:
-        pages = {field.number: field.page(call, order) for field in fields}
+        pages = {field.number: field.page(call, order) for field in fields if field.is_paged}
     except BadCursor:
         return Answer(None, [dict(_BAD_CURSOR)])
     texts = [_text(call.document, root, whole=place == 0) for place in range(len(order))]
@@ -118,18 +126,21 @@ async def person_everywhere(
     [count] = {len(each) for each in asked.values()}
     for at in range(count):
         for field in fields:
-            _join_in(list(zip(order, answers, strict=True)), [root.key, at], field, pages[field.number])
+            page = pages.get(field.number)
+            _join_in(list(zip(order, answers, strict=True)), [root.key, at], field, page)
     return base
 
 
-def _join_in(answers: list[tuple[str, Answer]], person_at: list[Any], field: _Field, page: Page) -> None:
+def _join_in(
+    answers: list[tuple[str, Answer]], person_at: list[Any], field: _Field, page: Page | None
+) -> None:
     """Put the joined list in the place of the home's own part, which is in the first answer."""
     base, path = answers[0][1], [*person_at, field.key]
     person = _at(base.data, person_at)
     below = [_below(region, answer, path) for region, answer in answers]
     if person is None or person.get(field.key) is None:
         return
-    joined = joined_pages(field.node, below, page)
+    joined = joined_pages(field.node, below, page) if page else joined_lists(below, items_max=LISTED_MAX)
     person[field.key] = joined.value
     base.errors[:] = [each for each in base.errors if not _is_below(each, path)]
     base.errors.extend(_with_prefix(path, joined))
@@ -167,7 +178,8 @@ def _paged(each: Any, numbers: Iterator[int], *, whole: bool) -> tuple[Any, list
     kept: list[Any] = []
     for inner in each.selection_set.selections:
         if isinstance(inner, FieldNode) and inner.name.value in EVERYWHERE:
-            node, names = paged_field(inner, next(numbers))
+            number = next(numbers)
+            node, names = paged_field(inner, number) if _is_paged(inner) else (inner, [])
             declared += names
             kept.append(node)
         elif whole:

@@ -30,6 +30,7 @@ from deploy.regional.documents import Documents
 from deploy.regional.words import (
     BYTES_MAX,
     WORDS,
+    AgeAsked,
     EventTold,
     FactTold,
     PersonAsked,
@@ -109,6 +110,10 @@ class FarRegion:
     async def person(self, user_id: str) -> Subject | None:
         """See `Peer`."""
         return (await self._say(PersonAsked(user_id))).subject
+
+    async def of_age(self, user_id: str) -> bool | None:
+        """See `Peer`."""
+        return (await self._say(AgeAsked(user_id))).of_age
 
     async def put_fact(self, fact: RelationshipFact) -> None:
         """See `Peer`."""

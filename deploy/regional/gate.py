@@ -27,6 +27,7 @@ from deploy.regional.peers import Near, Peer
 from deploy.regional.words import (
     BYTES_MAX,
     WORDS,
+    AgeAsked,
     EventTold,
     FactTold,
     PersonAsked,
@@ -108,6 +109,8 @@ async def _heard(near: Peer, word: Word) -> Reply:
     match word:
         case PersonAsked(user_id=user_id):
             return Reply(await near.person(user_id))
+        case AgeAsked(user_id=user_id):
+            return Reply(of_age=await near.of_age(user_id))
         case FactTold(payload=payload):
             await near.put_fact(relationship_of(payload))
         case EventTold(topic=topic, key=key, payload=payload, at_utc=at_utc):

@@ -37,10 +37,17 @@ class Neighbours:
 
     async def person(self, user_id: str) -> Subject | None:
         """Somebody of another region with the roles that they hold there; nothing of it is kept."""
+        home = await self._home_elsewhere(user_id)
+        return None if home is None else await home.person(user_id)
+
+    async def of_age(self, user_id: str) -> bool | None:
+        """Whether somebody of another region is of age; nothing of it is kept."""
+        home = await self._home_elsewhere(user_id)
+        return None if home is None else await home.of_age(user_id)
+
+    async def _home_elsewhere(self, user_id: str) -> Peer | None:
         home = (await self.directory.regions_of([user_id])).get(user_id)
-        if home is None or home == self.region or home not in self.peers:
-            return None
-        return await self.peers[home].person(user_id)
+        return None if home is None or home == self.region else self.peers.get(home)
 
     def consumers(self) -> Consumers:
         """What passes events on."""

@@ -15,6 +15,8 @@ from deploy.assemble import Platform
 from deploy.domains import person_at
 from deploy.refusals import ledger_of
 from deploy.regional.calls import Served
+from subgraphs.profiles.guardianship import is_of_age
+from subgraphs.profiles.store import profiles_by_user
 
 
 class Peer(Protocol):
@@ -29,6 +31,10 @@ class Peer(Protocol):
 
     async def person(self, user_id: str) -> Subject | None:
         """Somebody at home there, with the roles that they hold; None for nobody."""
+        ...
+
+    async def of_age(self, user_id: str) -> bool | None:
+        """Whether somebody at home there is of age; None where they do not say."""
         ...
 
     async def put_fact(self, fact: RelationshipFact) -> None:
@@ -57,6 +63,12 @@ class Near:
     async def person(self, user_id: str) -> Subject | None:
         """See `Peer`."""
         return await person_at(self.platform.stores, user_id, self.platform.now())
+
+    async def of_age(self, user_id: str) -> bool | None:
+        """See `Peer`."""
+        rows = self.platform.stores.relational["profiles"]
+        found = await rows.read(lambda c: profiles_by_user(c, [user_id]))
+        return is_of_age(found.get(user_id), self.platform.now().date())
 
     async def put_fact(self, fact: RelationshipFact) -> None:
         """See `Peer`."""

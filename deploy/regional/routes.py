@@ -24,6 +24,7 @@ class Kind(Enum):
     OWNER = "where the person is at home whom an argument names; at the caller's home where it names nobody"
     OBJECT = "where the object is that an argument names: at home first, then wherever else it is known"
     EVERY_LIST = "everywhere; the lists follow each other, the caller's home first"
+    EVERY_STREAM = "everywhere; events as they come"
     EVERY_PAGE = "everywhere; the pages follow each other, the caller's home first"
 
 
@@ -123,8 +124,8 @@ ROUTES: Mapping[str, Route] = {
     "Mutation.pauseCoachLink": _object("id"),
     "Mutation.resumeCoachLink": _object("id"),
     "Mutation.endCoachLink": _object("id"),
-    # Both ends of a guardianship are at home in one region: nothing else says who is of age.
-    "Mutation.requestGuardianship": HOME,
+    # A guardianship is the minor's; whether a guardian of another region is of age is asked there.
+    "Mutation.requestGuardianship": _owner("input.minorId"),
     "Mutation.confirmGuardianship": _object("input.id"),
     "Mutation.declineGuardianship": _object("id"),
     "Mutation.contestGuardianship": HOME,
@@ -152,14 +153,15 @@ ROUTES: Mapping[str, Route] = {
     "Mutation.closeBreakGlassReview": _object("input.id"),
     "Subscription.activityAdded": _owner("athleteId"),
     "Subscription.breakGlassUsed": HOME,
-    "Subscription.guardianshipChanged": HOME,
+    "Subscription.guardianshipChanged": Route(Kind.EVERY_STREAM),
 }
 
 PERSON_TYPE = "User"
 """The entity whose key is a person's id. Every other entity is an object, which lies where its owner is."""
 
-EVERYWHERE: Mapping[str, Kind] = {"athletes": Kind.EVERY_PAGE}
-"""Lists of one's own `User` that hold what belongs to others: a coach's links are their athletes'."""
+EVERYWHERE: Mapping[str, Kind] = {"athletes": Kind.EVERY_PAGE, "wards": Kind.EVERY_LIST}
+"""Lists of one's own `User` that hold what belongs to others: a coach's links are their athletes', a
+guardian's guardianships the minors'."""
 
 
 def unrouted(schema: GraphQLSchema) -> list[str]:

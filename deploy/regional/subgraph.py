@@ -31,6 +31,7 @@ from deploy.regional.everywhere import list_everywhere, page_everywhere
 from deploy.regional.homes import Homes, names_in, texts_in
 from deploy.regional.routes import HOME, ROUTES, Kind, Route
 from deploy.regional.search import Search, Whereabouts
+from deploy.regional.streams import stream_everywhere
 
 _TRY_AGAIN = {"message": "not ready yet: try again", "extensions": {"code": "TRY_AGAIN"}}
 
@@ -76,12 +77,17 @@ class RegionalSubgraph:
             yield {"data": None, "errors": [error.formatted]}
             return
         [root] = call.document.roots[:1]
+        if _route(call, root).kind is Kind.EVERY_STREAM and not _strangers(call, [root], call.own):
+            async with aclosing(stream_everywhere(call, self._regions)) as events:
+                async for event in events:
+                    yield event
+            return
         region = _region_of(call, root) or call.own
         if _strangers(call, [root], region):
             yield {"data": None, "errors": [not_found()]}
             return
-        async with aclosing(self._regions.subscribe(call, region)) as events:  # type: ignore[type-var]
-            async for event in events:
+        async with aclosing(self._regions.subscribe(call, region)) as one:  # type: ignore[type-var]
+            async for event in one:
                 yield event
 
     async def _call(

@@ -1,4 +1,4 @@
-"""What regions on machines of their own say to each other beside calls to subgraphs: four words, as JSON."""
+"""What regions on machines of their own say to each other beside calls to subgraphs: a few words, as JSON."""
 
 from __future__ import annotations
 
@@ -14,6 +14,12 @@ BYTES_MAX = 1_000_000
 
 class PersonAsked(msgspec.Struct, tag="person", tag_field="word"):
     """Who somebody is, as decisions need it."""
+
+    user_id: str
+
+
+class AgeAsked(msgspec.Struct, tag="of age", tag_field="word"):
+    """Whether somebody is of age, who asks to be a guardian."""
 
     user_id: str
 
@@ -39,13 +45,14 @@ class RefusalsTold(msgspec.Struct, tag="refusals", tag_field="word"):
     accesses: list[dict[str, Any]]
 
 
-Word: TypeAlias = PersonAsked | FactTold | EventTold | RefusalsTold
+Word: TypeAlias = PersonAsked | AgeAsked | FactTold | EventTold | RefusalsTold
 
 
 class Reply(msgspec.Struct):
-    """To the first word who was found; to the others nothing."""
+    """To who was asked for, and to whether they are of age; to the other words nothing."""
 
     subject: Subject | None = None
+    of_age: bool | None = None
 
 
 def service_name(region: str, subgraph: str) -> str:

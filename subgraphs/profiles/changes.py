@@ -24,10 +24,16 @@ async def nobody_elsewhere(user_id: str) -> bool:
     return False
 
 
+async def no_age_elsewhere(user_id: str) -> bool | None:
+    """Where there is one region, nobody says in another when they were born."""
+    del user_id
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class Profiles:
     """The ports that profiles works with; one value a process. `elsewhere` says whether somebody has a
-    profile in another region.
+    profile in another region, `of_age_elsewhere` whether it says that they are of age.
 
     `unfenced` are the same rows without the fence of row-level security, for changes whose own rule must
     look at somebody that the caller is nothing to.
@@ -38,6 +44,7 @@ class Profiles:
     outbox: Outbox
     now: Callable[[], datetime]
     elsewhere: Callable[[str], Awaitable[bool]] = nobody_elsewhere
+    of_age_elsewhere: Callable[[str], Awaitable[bool | None]] = no_age_elsewhere
 
 
 async def change_profile(

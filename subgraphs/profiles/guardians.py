@@ -21,7 +21,9 @@ LAPSED_AT_ONCE_MAX = 500
 async def request(
     profiles: Profiles, *, guardian_id: str, minor_id: str, kind: GuardianKind, evidence: str
 ) -> Guardianship:
-    """Somebody's request to be known as a guardian; the minor is told.  Errors: RuleBroken."""
+    """Somebody's request to be known as a guardian; the minor is told. The guardian may be at home in another
+    region: the guardianship is the minor's.  Errors: RuleBroken."""
+    of_age_there = await profiles.of_age_elsewhere(guardian_id)
 
     def work(connection: Connection) -> Guardianship:
         now = profiles.now()
@@ -31,7 +33,10 @@ async def request(
         people = store.profiles_by_user(connection, [guardian_id, minor_id])
         asked = guardianship.requested(
             id=time_ordered_id(now),
-            guardian=people.get(guardian_id),
+            guardian_id=guardian_id,
+            of_age=guardianship.is_of_age(people[guardian_id], now.date())
+            if guardian_id in people
+            else of_age_there,
             minor_id=minor_id,
             kind=kind,
             evidence=evidence,

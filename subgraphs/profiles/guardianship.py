@@ -90,10 +90,18 @@ class Guardianship:
         )
 
 
+def is_of_age(profile: Profile | None, today: date) -> bool | None:
+    """Whether somebody may guard; None where they do not say when they were born."""
+    if profile is None or profile.birth_date is None:
+        return None
+    return age_years(profile.birth_date, today) >= MAJORITY_YEARS
+
+
 def requested(
     *,
     id: str,
-    guardian: Profile | None,
+    guardian_id: str,
+    of_age: bool | None,
     minor_id: str,
     kind: GuardianKind,
     evidence: str,
@@ -101,20 +109,21 @@ def requested(
     version: int,
 ) -> Guardianship:
     """Somebody's word that they are a guardian. Whether the other is a minor is not told before it is
-    confirmed: a request must not tell a stranger how old somebody is.  Errors: RuleBroken.
+    confirmed: a request must not tell a stranger how old somebody is. `of_age` is None where the guardian
+    does not say when they were born.  Errors: RuleBroken.
     """
-    if guardian is None or guardian.birth_date is None:
+    if of_age is None:
         raise RuleBroken("BIRTH_DATE_NEEDED", "minorId", "first say in your profile when you were born")
-    if age_years(guardian.birth_date, now.date()) < MAJORITY_YEARS:
+    if not of_age:
         raise RuleBroken("NOT_OF_AGE", "minorId", f"a guardian is {MAJORITY_YEARS} or older")
-    if guardian.user_id == minor_id:
+    if guardian_id == minor_id:
         raise RuleBroken("OWN_GUARDIAN", "minorId", "nobody is their own guardian")
     if not EVIDENCE_CHARACTERS_MIN <= len(evidence) <= EVIDENCE_CHARACTERS_MAX:
         told = f"say in {EVIDENCE_CHARACTERS_MIN} to {EVIDENCE_CHARACTERS_MAX} characters what proves it"
         raise RuleBroken("BAD_EVIDENCE", "evidence", told)
     state = GuardianshipState.REQUESTED
     return Guardianship(
-        id, minor_id, guardian.user_id, kind, state, evidence, contested=False, restricted_until=None,
+        id, minor_id, guardian_id, kind, state, evidence, contested=False, restricted_until=None,
         created_at_utc=now, decided_by=None, valid_from_utc=None, valid_until_utc=None, version=version,
     )  # fmt: skip
 

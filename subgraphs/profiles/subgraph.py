@@ -16,7 +16,7 @@ from subgraphs.kit.guard import Decides
 from subgraphs.kit.subgraph import AuthorizesRequests
 from subgraphs.profiles import guardian_store, store
 from subgraphs.profiles.access import links_seen_by
-from subgraphs.profiles.changes import Profiles, nobody_elsewhere
+from subgraphs.profiles.changes import Profiles, no_age_elsewhere, nobody_elsewhere
 from subgraphs.profiles.entities import CoachLink, ProfilesContext, User
 from subgraphs.profiles.guardian_entities import Guardianship
 from subgraphs.profiles.guardian_graph import Mutation, Query, Subscription
@@ -42,16 +42,18 @@ def build(
     cursors: CursorSigner,
     now: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC),
     elsewhere: Callable[[str], Awaitable[bool]] = nobody_elsewhere,
+    of_age_elsewhere: Callable[[str], Awaitable[bool | None]] = no_age_elsewhere,
 ) -> Subgraph[ProfilesContext]:
     """The subgraph. Feed it `events.CONSUMED_TOPICS` through `events.consumer`. `elsewhere` says whether
-    somebody has a profile in another region, `unfenced` are the same rows without the fence around requests,
-    where `relational` has one."""
+    somebody has a profile in another region, `of_age_elsewhere` whether they are of age by it; `unfenced` are
+    the same rows without the fence around requests, where `relational` has one."""
     profiles = Profiles(
         relational=relational,
         unfenced=unfenced or relational,
         outbox=outbox,
         now=now,
         elsewhere=elsewhere,
+        of_age_elsewhere=of_age_elsewhere,
     )
 
     def context(subject: Subject, decisions: Decides) -> ProfilesContext:
