@@ -20,6 +20,7 @@ from tests.kit_platform.process import ROOT
 
 LAYOUTS = ("migrations", "policy", "platform", "federated", "example")
 SCHEMA = json.loads((ROOT / "tests" / "data" / "kubernetes" / "kubernetes-1.33.json").read_text())
+INGRESS = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "ingress-nginx"}}}
 SECRETS = {"stadion-settings", "stadion-keys", "stadion-tls"}
 """What is made by hand, as the README says."""
 
@@ -144,6 +145,8 @@ def test_the_router_lets_in_whom_the_platform_lets_in_and_calls_its_own_subgraph
     assert router.client_classes == platform.client_classes
     assert router.demand == platform.demand
     assert router.introspection_by_caller == platform.introspection_by_caller
+    assert router.introspection == platform.introspection
+    assert router.expose_subgraph_errors == platform.expose_subgraph_errors
     services = of_kind("federated", "Service")
     for name in SUBGRAPHS:
         [port] = services[f"subgraph-{name}"]["spec"]["ports"]
@@ -173,7 +176,9 @@ def test_nothing_but_the_router_reaches_a_subgraph(layout: str) -> None:
             for source in rule["from"]
         ]
         if name != "router":
-            [only] = let_in
+            only, *others = sorted(let_in, key=lambda each: "podSelector" not in each)
+            # Accounts gives programs their tokens, besides.
+            assert [*others] == ([INGRESS] if name == "subgraph-accounts" else [])
             chosen = [
                 n for n, each in pods(layout).items() if selects(only["podSelector"]["matchLabels"], each)
             ]
@@ -184,6 +189,13 @@ def test_nothing_but_the_router_reaches_a_subgraph(layout: str) -> None:
     assert not selects(stores, pods(layout)["router"])
     assert all(selects(stores, each) for name, each in pods(layout).items() if name != "router")
     assert "secretRef" not in str(container(pods(layout)["router"])["envFrom"])
+
+
+def test_the_ingress_leads_to_a_subgraph_for_tokens_alone() -> None:
+    [rule] = of_kind("example", "Ingress")["stadion"]["spec"]["rules"]
+    led = {each["path"]: each["backend"]["service"]["name"] for each in rule["http"]["paths"]}
+    assert led == {"/": "stadion", "/oauth": "subgraph-accounts"}
+    assert all(name in of_kind("example", "Service") for name in led.values())
 
 
 def test_the_readme_names_what_is_there() -> None:
