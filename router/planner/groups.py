@@ -69,6 +69,11 @@ class SelectionTree:
     is_shared: bool = False
     printed: dict[str, Printed] = field(default_factory=dict)
 
+    @property
+    def has_conditions(self) -> bool:
+        """Whether any of its own fields is selected under conditions."""
+        return any(entry.conditions for entry in self.fields.values())
+
     def own(self) -> SelectionTree:
         """The tree, to be changed: a copy of a shared one."""
         return self.copy() if self.is_shared else self

@@ -127,7 +127,6 @@ def _explained(
     labels: frozenset[str],
 ) -> Explanation:
     graph, pool = search.graph, search.pool
-    search.start()
     selections = pool.of_operation(asked, (Frame(operation.root_type),))
     choices = _choices(search, operation, selections)
     groups = tuple(_groups(search, choice, operation.root_type) for choice in choices)

@@ -80,11 +80,8 @@ class Search:
     _required: set[tuple[str, str, str]] = field(default_factory=set)
     _circles: int = 0
     _depth: int = 0
-    _started_ns: int = 0
-
-    def start(self) -> None:
-        """Begin to count the time."""
-        self._started_ns = self.clock_ns()
+    _started_ns: int | None = None
+    """When the time was looked at first: short searches never do."""
 
     def note(self, at: str, tried: Sequence[tuple[str, float, NodeBuilder]]) -> None:
         """Remember what was weighed at one place, for `explain`."""
@@ -254,7 +251,10 @@ class Search:
         if self._depth > limits.depth_max:
             raise PlanTooComplex(f"planning the operation nests deeper than {limits.depth_max} levels")
         if self.steps_count % 64 == 0:
-            elapsed_ms = (self.clock_ns() - self._started_ns) // 1_000_000
+            now_ns = self.clock_ns()
+            if self._started_ns is None:
+                self._started_ns = now_ns
+            elapsed_ms = (now_ns - self._started_ns) // 1_000_000
             if elapsed_ms > limits.duration_ms_max:
                 raise PlanTooComplex(f"planning the operation takes longer than {limits.duration_ms_max} ms")
 

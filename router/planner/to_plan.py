@@ -81,6 +81,9 @@ class PlanWriter:
 
     def request(self, group: FetchGroup, kind: OperationKind = OperationKind.QUERY) -> PlanNode:
         """One request, under its path and its conditions."""
+        if not (group.conditions or group.occasions) and not group.tree.has_conditions:
+            always = self.fetch(group, kind if not group.path else OperationKind.QUERY)
+            return Flatten(group.path, always) if group.path else always
         hoisted = _common_conditions(group)
         occasions = group.occasions or asked_on(entry.conditions for entry in group.tree.fields.values())
         node: PlanNode = self.fetch(group, kind if not group.path else OperationKind.QUERY, hoisted)
