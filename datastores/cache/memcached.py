@@ -66,6 +66,10 @@ class MemcachedEntries:
     async def read(self, keys: Sequence[str]) -> Mapping[str, Entry]:
         """The entries that are there and have not ended."""
         wire, now_s = self._connected(), self._clock_s()
+        if len(keys) == 1:
+            content = (await wire.get((name := self._name(keys[0]),))).get(name)
+            entry = None if content is None else Entry.unpacked(content)
+            return {keys[0]: entry} if entry is not None and entry.expires_at_s > now_s else {}
         by_name = {self._name(key): key for key in keys}
         found = {}
         for some in _portions(list(by_name)):
