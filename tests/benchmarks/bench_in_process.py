@@ -2,7 +2,8 @@
 
 Run: `python -m tests.benchmarks.bench_in_process [--seconds 4] [--rounds 3]`. Both serve the same seeded
 people, callers are logged in, and each is pinned to one core with all of its processes; the load runs on the
-other.
+other. Over twenty connections of one caller equal fetches are under way together and made once, on both sides;
+over one connection nothing is shared.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ import os
 import statistics
 import tempfile
 from collections.abc import Sequence
+from functools import partial
+from itertools import product
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -25,9 +28,9 @@ from tests.kit_platform.own_processes import own_processes
 from tests.kit_platform.process import stadion_up
 
 CORES = sorted(os.sched_getaffinity(0))
-CONNECTIONS = 20
+CONNECTIONS = (20, 1)
 VARIANTS = 64
-"""Texts of one query that differ in an alias: what is in flight together is not answered together."""
+"""Texts of one query that differ in an alias: queries in flight together are not answered together."""
 QUERIES = {
     "me, one subgraph": "{ %s: me { id handle } }",
     "me, two subgraphs": "{ %s: me { id handle profile { displayName } } }",
@@ -43,7 +46,9 @@ def check(body: bytes) -> str | None:
     return None if body.startswith(b'{"data":{') and b'"errors"' not in body else f"wrong: {body[:200]!r}"
 
 
-def measured(url: str, token: str, pids: Sequence[int], text: str, seconds: float) -> tuple[float, float]:
+def measured(
+    url: str, token: str, pids: Sequence[int], text: str, *, seconds: float, connections: int
+) -> tuple[float, float]:
     """Requests a second, and CPU milliseconds a request of all `pids`."""
     at = urlsplit(url)
     bodies = [orjson.dumps({"query": text % f"alias{number}"}) for number in range(VARIANTS)]
@@ -52,7 +57,7 @@ def measured(url: str, token: str, pids: Sequence[int], text: str, seconds: floa
         return uvloop.run(
             run_load(
                 at.port or 80, lambda i: bodies[i % VARIANTS], check,
-                seconds=seconds, connections=CONNECTIONS,
+                seconds=seconds, connections=connections,
                 headers=lambda _: f"authorization: Bearer {token}\r\n",
             )
         )  # fmt: skip
@@ -87,18 +92,21 @@ def main() -> None:
             pinned([*apart_pids, one.process.pid])
             os.sched_setaffinity(0, {CORES[-1]})
             tokens = log_in(one.graphql, "mira").token, log_in(apart.graphql, "mira").token
-            print("| query | in one process, req/s | over HTTP, req/s | times | CPU ms | CPU ms over HTTP |")
-            print("|---|---|---|---|---|---|")
-            for label, text in QUERIES.items():
+            print(
+                "| query | connections | in one process, req/s | over HTTP, req/s | times | CPU ms | CPU ms over HTTP |"
+            )
+            print("|---|---|---|---|---|---|---|")
+            for (label, text), count in product(QUERIES.items(), CONNECTIONS):
+                ask = partial(measured, text=text, seconds=options.seconds, connections=count)
                 rounds: list[tuple[float, float, float, float]] = []
                 for _ in range(options.rounds):
-                    ours = measured(one.graphql, str(tokens[0]), [one.process.pid], text, options.seconds)
-                    theirs = measured(apart.graphql, str(tokens[1]), apart_pids, text, options.seconds)
+                    ours = ask(one.graphql, str(tokens[0]), [one.process.pid])
+                    theirs = ask(apart.graphql, str(tokens[1]), apart_pids)
                     rounds.append((*ours, *theirs))
                 columns = zip(*rounds, strict=True)
                 rps, ms, rps_apart, ms_apart = (statistics.median(column) for column in columns)
                 figures = f"{rps:.0f} | {rps_apart:.0f} | {rps / rps_apart:.1f} | {ms:.2f} | {ms_apart:.2f}"
-                print(f"| {label} | {figures} |", flush=True)
+                print(f"| {label} | {count} | {figures} |", flush=True)
 
 
 if __name__ == "__main__":
