@@ -28,7 +28,7 @@ from graphql import (
     is_composite_type,
     is_introspection_type,
 )
-from strawberry.federation.schema_directives import Authenticated, External, Key
+from strawberry.federation.schema_directives import Authenticated, External, Key, ListSize
 from strawberry.schema_directive import Location
 from strawberry.types.base import StrawberryObjectDefinition
 from strawberry.types.field import StrawberryField
@@ -41,6 +41,7 @@ READ = "read"
 
 strawberry.enum(DataClass, description="What kind of thing a field tells; who may read it follows from it.")
 
+_SLICING = ("first", "last")
 T = TypeVar("T", bound=type)
 Mask: TypeAlias = Callable[[Any], Any]
 
@@ -160,7 +161,10 @@ class NotClassified(Exception):
 
 
 class FederatedSchema(strawberry.federation.Schema):
-    """A Strawberry federation schema whose fields all carry their class."""
+    """A Strawberry federation schema whose fields all carry their class, and whose pages say how long they
+    are."""
+
+    _has_pages = False
 
     @property
     def schema_directives_in_use(self) -> list[object]:
@@ -168,7 +172,11 @@ class FederatedSchema(strawberry.federation.Schema):
         found = super().schema_directives_in_use
         unseen = [
             each
-            for each in (classified(DataClass.PUBLIC), Authenticated())
+            for each in (
+                classified(DataClass.PUBLIC),
+                Authenticated(),
+                *([ListSize()] if self._has_pages else []),
+            )  # fmt: skip
             if not any(isinstance(one, type(each)) for one in found)
         ]
         return [*found, *unseen]
@@ -197,8 +205,29 @@ class FederatedSchema(strawberry.federation.Schema):
         expanded = copy.copy(field)
         kept = [directive for directive in field.directives if not isinstance(directive, Classified)]
         needs_login = own.as_ is not DataClass.PUBLIC and _first(field, Authenticated) is None
-        expanded.directives = [*kept, own, *([Authenticated()] if needs_login else [])]
+        sized = list_size_of(field)
+        self._has_pages = self._has_pages or sized is not None
+        expanded.directives = [
+            *kept, own, *([Authenticated()] if needs_login else []), *([sized] if sized else []),
+        ]  # fmt: skip
         return expanded
+
+
+def list_size_of(field: StrawberryField) -> ListSize | None:
+    """How long the page is that a field gives, by its own arguments; None for a field that gives no page."""
+    kind: Any = field.type
+    while (inner := getattr(kind, "of_type", None)) is not None:
+        kind = inner
+    definition = getattr(kind, "__strawberry_definition__", None)
+    items = getattr(getattr(definition, "origin", None), "__page_items__", None)
+    if items is None:
+        return None
+    return ListSize(
+        assumed_size=items,
+        slicing_arguments=[one.python_name for one in field.arguments if one.python_name in _SLICING],
+        sized_fields=["edges", "nodes"],
+        require_one_slicing_argument=False,
+    )
 
 
 def _without_login(field: StrawberryField) -> StrawberryField:

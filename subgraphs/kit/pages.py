@@ -8,7 +8,7 @@ import hmac
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, ClassVar, Generic, TypeVar, cast
 
 import strawberry
 from graphql import (
@@ -58,6 +58,8 @@ class Edge(Generic[T]):
 class Connection(Generic[T]):
     """Relay's Connection."""
 
+    __page_items__: ClassVar[int] = PAGE_ITEMS_DEFAULT
+    """What the fields that give it tell the router by `@listSize`."""
     edges: list[Edge[T]]
     nodes: list[T]
     page_info: PageInfo
