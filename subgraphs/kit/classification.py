@@ -170,15 +170,10 @@ class FederatedSchema(strawberry.federation.Schema):
     def schema_directives_in_use(self) -> list[object]:
         """Also those that a type's class puts on its fields, which the collector does not see there."""
         found = super().schema_directives_in_use
-        unseen = [
-            each
-            for each in (
-                classified(DataClass.PUBLIC),
-                Authenticated(),
-                *([ListSize()] if self._has_pages else []),
-            )  # fmt: skip
-            if not any(isinstance(one, type(each)) for one in found)
-        ]
+        implied: list[object] = [classified(DataClass.PUBLIC), Authenticated()]
+        if self._has_pages:
+            implied.append(_list_size(0, ()))
+        unseen = [each for each in implied if not any(isinstance(one, type(each)) for one in found)]
         return [*found, *unseen]
 
     def get_fields(self, type_definition: StrawberryObjectDefinition) -> list[StrawberryField]:
@@ -222,9 +217,13 @@ def list_size_of(field: StrawberryField) -> ListSize | None:
     items = getattr(getattr(definition, "origin", None), "__page_items__", None)
     if items is None:
         return None
+    return _list_size(items, [one.python_name for one in field.arguments if one.python_name in _SLICING])
+
+
+def _list_size(items: int, slicing: Sequence[str]) -> ListSize:
     return ListSize(
         assumed_size=items,
-        slicing_arguments=[one.python_name for one in field.arguments if one.python_name in _SLICING],
+        slicing_arguments=list(slicing),
         sized_fields=["edges", "nodes"],
         require_one_slicing_argument=False,
     )
