@@ -2,8 +2,8 @@
 
 Run: `python -m tests.benchmarks.bench_in_process [--seconds 4] [--rounds 3]`. Both serve the same seeded
 people, callers are logged in, and each is pinned to one core with all of its processes; the load runs on the
-other. Over twenty connections of one caller equal fetches are under way together and made once, on both sides;
-over one connection nothing is shared.
+other. Over twenty connections of one caller equal fetches are under way together and made once, on both
+sides; over one connection nothing is shared.
 """
 
 from __future__ import annotations
@@ -92,9 +92,8 @@ def main() -> None:
             pinned([*apart_pids, one.process.pid])
             os.sched_setaffinity(0, {CORES[-1]})
             tokens = log_in(one.graphql, "mira").token, log_in(apart.graphql, "mira").token
-            print(
-                "| query | connections | in one process, req/s | over HTTP, req/s | times | CPU ms | CPU ms over HTTP |"
-            )
+            head = "in one process, req/s | over HTTP, req/s | times | CPU ms | CPU ms over HTTP"
+            print(f"| query | connections | {head} |")
             print("|---|---|---|---|---|---|---|")
             for (label, text), count in product(QUERIES.items(), CONNECTIONS):
                 ask = partial(measured, text=text, seconds=options.seconds, connections=count)
