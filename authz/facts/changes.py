@@ -11,12 +11,13 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Protocol
 
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import BigInteger, Connection, Integer, bindparam, delete, select
 
 from authz.classes import Relation
 from authz.facts.model import ConsentFact, RelationshipFact
 from authz.facts.tables import authz_changes, authz_consents
 from datastores.relational.columns import insert
+from datastores.relational.prepared import PreparedRead
 
 COUNTER, ANYBODY = "", "*"
 """In the place of a subject: the row of the number itself, and what may count for every subject."""
@@ -29,6 +30,14 @@ class Changes:
 
     number: int
     subject_ids: AbstractSet[str] | None
+
+
+_SINCE = PreparedRead(
+    select(authz_changes.c.subject_id, authz_changes.c.number)
+    .where(authz_changes.c.number >= bindparam("number", type_=BigInteger()))
+    .order_by(authz_changes.c.number.desc())
+    .limit(bindparam("most", type_=Integer()))
+)
 
 
 class TellsChanges(Protocol):
@@ -63,13 +72,7 @@ def note_forgotten(connection: Connection, user_id: str) -> None:
 
 def read_changes(connection: Connection, number: int) -> Changes:
     """Whose facts have changed since this number was the latest; anybody's, if that is not known."""
-    columns = authz_changes.c
-    found = connection.execute(
-        select(columns.subject_id, columns.number)
-        .where(columns.number >= number)
-        .order_by(columns.number.desc())
-        .limit(CHANGES_PER_LOOK_MAX)
-    ).all()
+    found = _SINCE.rows(connection, number=number, most=CHANGES_PER_LOOK_MAX)
     latest = found[0].number if found else 0
     changed = {row.subject_id for row in found if row.number > number} - {COUNTER}
     # A lower number than was seen: the tables were put back to an earlier state.
