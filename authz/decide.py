@@ -86,6 +86,14 @@ class Authorizer:
         supposed._circles = RememberedCircles(supposed._facts, look_every_s=0.0, elapsed_s=time.monotonic)
         return supposed
 
+    def at(self, moment: datetime) -> Authorizer:
+        """The same policy and facts at that moment: what is to end until then has ended, what is to begin has
+        begun. Of the past only what each relation was last known as is known."""
+        moved = copy(self)
+        moved._clock = lambda: moment
+        moved._circles = {}
+        return moved
+
     def for_request(self, subject: Subject) -> RequestAuthorizer:
         """The decisions of one request, or of one event of a stream."""
         placed, now = self._zones.placed(subject), self._clock()

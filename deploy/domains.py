@@ -198,8 +198,8 @@ def _explainer(shared: Shared, others: list[Subgraph[Any]]) -> Explainer:
     for each in others:
         classes.update(each.classes())
 
-    async def person(user_id: str) -> Subject | None:
-        found = await person_at(shared.stores, user_id, shared.now())
+    async def person(user_id: str, at: datetime | None) -> Subject | None:
+        found = await person_at(shared.stores, user_id, at or shared.now())
         return found or await shared.elsewhere.person(user_id)
 
     async def subjects_of(owner_id: str) -> list[str]:
@@ -208,10 +208,14 @@ def _explainer(shared: Shared, others: list[Subgraph[Any]]) -> Explainer:
     return Explainer(
         classes=lambda: classes,
         person=person,
-        authorize=shared.authorizer.for_request,
+        authorize=lambda viewer, at: _authorizer(shared, at).for_request(viewer),
         subjects_of=subjects_of,
         policy_version=lambda: shared.authorizer.policy_version,
     )
+
+
+def _authorizer(shared: Shared, at: datetime | None) -> Authorizer:
+    return shared.authorizer if at is None else shared.authorizer.at(at)
 
 
 async def person_at(stores: Stores, user_id: str, now: datetime) -> Subject | None:

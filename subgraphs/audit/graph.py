@@ -16,7 +16,16 @@ from subgraphs.audit.entities import Asked, AuditContext, AuditInfo, AuditRecord
 from subgraphs.audit.events import SUBJECT
 from subgraphs.audit.explanations import AccessExplanation, AuditDecision, Viewer, ViewerFilter
 from subgraphs.audit.store import RecordFilter
-from subgraphs.kit import Connection, PurposeOfUse, binding, classified, clean_text, resolved, ruled
+from subgraphs.kit import (
+    Connection,
+    PurposeOfUse,
+    binding,
+    classified,
+    clean_text,
+    moment_ahead,
+    resolved,
+    ruled,
+)
 from subgraphs.kit.pages import listed
 
 ID_CHARACTERS_MAX = 200
@@ -167,24 +176,31 @@ class Query:
         *,
         target_id: Annotated[strawberry.ID | None, OF_TARGET_OR_AUDITOR] = None,
         purpose: PurposeOfUse | None = None,
+        at: Annotated[dt.datetime | None, OF_TARGET_OR_AUDITOR] = None,
         filter: Annotated[ViewerFilter | None, OF_TARGET_OR_AUDITOR] = None,
         first: int | None = None,
         after: str | None = None,
         last: int | None = None,
         before: str | None = None,
     ) -> Connection[Viewer] | None:
-        """Who sees a field of the caller's, or for administrators of anybody's: people, then whole roles."""
+        """Who sees a field of the caller's, or for administrators of anybody's: people, then whole roles.
+        `at` is a moment to come, as things stand; who looked in the past, `myAccessLog` tells."""
         context = info.context
         owner_id = context.caller_id if target_id is None else str(target_id)
         if owner_id != context.caller_id and not await reads_all(context.decisions):
             raise forbidden()
         asked = clean_text(coordinate, "coordinate", characters_max=ID_CHARACTERS_MAX)
         stated, chosen = None if purpose is None else purpose.value, filter or ViewerFilter()
-        found = await context.explainer.viewers(owner_id=owner_id, coordinate=asked, purpose=stated)
+        moment = moment_ahead(at, now=context.log.now())
+        found = await context.explainer.viewers(
+            owner_id=owner_id, coordinate=asked, purpose=stated, at=moment
+        )
         return listed(
             [Viewer.of(each, owner_id) for each in found if chosen.lets(each)],
             context.cursors,
-            bound_to=binding(context.subject.id, f"Query.whoCanSee {owner_id} {asked} {stated} {chosen}"),
+            bound_to=binding(
+                context.subject.id, f"Query.whoCanSee {owner_id} {asked} {stated} {at} {chosen}"
+            ),
             first=first,
             after=after,
             last=last,

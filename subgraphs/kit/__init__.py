@@ -70,7 +70,7 @@ from subgraphs.kit.pages import (
     page_request,
     wants_total,
 )
-from subgraphs.kit.scalars import JSON, PurposeOfUse, Upload, UploadedFile, clean_text
+from subgraphs.kit.scalars import JSON, PurposeOfUse, Upload, UploadedFile, clean_text, moment_ahead
 from subgraphs.kit.subgraph import RequestContext, Subgraph
 
 __all__ = [
@@ -95,6 +95,7 @@ __all__ = [
     "classified",
     "clean_text",
     "connection",
+    "moment_ahead",
     "not_found",
     "page_request",
     "proves",

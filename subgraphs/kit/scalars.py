@@ -148,3 +148,16 @@ def clean_text(value: str, argument: str, *, characters_max: int = TEXT_CHARACTE
 
 
 _UNSEEN = frozenset("\u200b\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2060\u2066\u2067\u2068\u2069\ufeff")
+
+
+MOMENT_AHEAD_MAX = dt.timedelta(days=3_660)
+
+
+def moment_ahead(at: dt.datetime | None, *, now: dt.datetime) -> dt.datetime | None:
+    """A moment to come, None for now.  Errors: PublicError BAD_INPUT for one that has been, or is too far."""
+    if at is None:
+        return None
+    if not now <= at <= now + MOMENT_AHEAD_MAX:
+        years = MOMENT_AHEAD_MAX.days // 366
+        raise PublicError("BAD_INPUT", f"`at` is a moment from now on, within {years} years")
+    return at

@@ -11,7 +11,16 @@ import strawberry
 from authz.classes import Action, DataClass, Purpose, Role
 from authz.identity.subject import Subject
 from authz.question import Decision, Question
-from subgraphs.kit import Connection, PublicError, PurposeOfUse, RowAccess, binding, classified, resolved
+from subgraphs.kit import (
+    Connection,
+    PublicError,
+    PurposeOfUse,
+    RowAccess,
+    binding,
+    classified,
+    moment_ahead,
+    resolved,
+)
 from subgraphs.kit.pages import listed
 from subgraphs.medical import graph
 from subgraphs.medical.access import require, row_access
@@ -75,13 +84,15 @@ class Query(graph.Query):
         info: MedicalInfo,
         draft: Annotated[GrantConsentInput, OWN_CONSENT],
         *,
+        at: Annotated[dt.datetime | None, OWN_CONSENT] = None,
         filter: Annotated[ConsentEffectFilter | None, OWN_CONSENT] = None,
         first: int | None = None,
         after: str | None = None,
         last: int | None = None,
         before: str | None = None,
     ) -> Connection[ConsentEffect] | None:
-        """Who of those who treat the caller, and of those named, would see what; nothing is stored."""
+        """Who of those who treat the caller, and of those named, would see what, now or `at` a moment to
+        come; nothing is stored."""
         context, now = info.context, info.context.now()
         patient_id = context.caller_id
         await require(context.decisions, patient_id, Action.ANNOTATE, purpose=None)
@@ -91,11 +102,13 @@ class Query(graph.Query):
             Question(patient_id, DataClass.CLINICAL, labels=labels, purpose=purpose)
             for labels in (frozenset[str](), *(frozenset({label}) for label in _labels(consent)))
         ]
+        moment = moment_ahead(at, now=now)
+        authorizer = context.authorizer if moment is None else context.authorizer.at(moment)
         effects: list[ConsentEffect] = []
         for viewer_id in await _viewers(info, patient_id, consent):
             viewer = Subject(id=viewer_id, roles=frozenset({Role.MEDICAL_SPECIALIST}), acr=2)
-            now_seen = await context.authorizer.for_request(viewer).decide(questions)
-            supposed = context.authorizer.supposing(consent.fact())
+            now_seen = await authorizer.for_request(viewer).decide(questions)
+            supposed = authorizer.supposing(consent.fact())
             then_seen = await supposed.for_request(viewer).decide(questions)
             effects += _effects(viewer_id, questions, now_seen, then_seen)
         chosen = [each for each in effects if filter is None or filter.lets(each)]
@@ -103,7 +116,9 @@ class Query(graph.Query):
             chosen,
             context.signer,
             bound_to=binding(
-                patient_id, "Query.consentPreview", {"draft": str(draft), "filter": str(filter)}
+                patient_id,
+                "Query.consentPreview",
+                {"draft": str(draft), "at": str(at), "filter": str(filter)},
             ),
             first=first,
             after=after,

@@ -63,7 +63,8 @@ class ConfirmGuardianshipInput:
 
     id: strawberry.ID
     open_restricted: bool = strawberry.field(
-        default=False, description="Also open what is restricted, until the minor is 16. Moderators only."
+        default=False,
+        description="Also open what is restricted, until the age of own consent. Moderators only.",
     )
 
 

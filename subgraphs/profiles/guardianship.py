@@ -13,11 +13,9 @@ from zoneinfo import ZoneInfo
 
 from authz.classes import Relation
 from authz.facts.model import RelationshipFact
+from subgraphs.profiles.ages import majority_years, own_consent_years
 from subgraphs.profiles.model import Profile, RuleBroken, age_years
 
-MAJORITY_YEARS = 18
-RESTRICTED_UNTIL_YEARS = 16
-"""From this age on, what is restricted of a minor's record is the minor's own business."""
 EVIDENCE_CHARACTERS_MIN = 20
 EVIDENCE_CHARACTERS_MAX = 1_000
 REQUEST_MAX = timedelta(days=30)
@@ -94,7 +92,7 @@ def is_of_age(profile: Profile | None, today: date) -> bool | None:
     """Whether somebody may guard; None where they do not say when they were born."""
     if profile is None or profile.birth_date is None:
         return None
-    return age_years(profile.birth_date, today) >= MAJORITY_YEARS
+    return age_years(profile.birth_date, today) >= majority_years(profile.home_region)
 
 
 def requested(
@@ -115,7 +113,7 @@ def requested(
     if of_age is None:
         raise RuleBroken("BIRTH_DATE_NEEDED", "minorId", "first say in your profile when you were born")
     if not of_age:
-        raise RuleBroken("NOT_OF_AGE", "minorId", f"a guardian is {MAJORITY_YEARS} or older")
+        raise RuleBroken("NOT_OF_AGE", "minorId", "a guardian is of age where they are at home")
     if guardian_id == minor_id:
         raise RuleBroken("OWN_GUARDIAN", "minorId", "nobody is their own guardian")
     if not EVIDENCE_CHARACTERS_MIN <= len(evidence) <= EVIDENCE_CHARACTERS_MAX:
@@ -137,7 +135,9 @@ def confirmed(
     open_restricted: bool,
     now: datetime,
 ) -> Guardianship:
-    """Somebody else stands by it: it is ACTIVE until the minor comes of age.
+    """Somebody else stands by it: it is ACTIVE until the minor comes of age where they are at home now.
+
+    A minor who says later to be at home elsewhere comes of age no sooner by that.
 
     `as_guardian`: by the right of being one, which neither decides what the minor contests nor opens what is
     restricted. Errors: RuleBroken.
@@ -148,11 +148,12 @@ def confirmed(
     if minor is None or minor.birth_date is None:
         raise RuleBroken("NOT_A_MINOR", "id", "nothing says that this person is a minor")
     today = now.astimezone(ZoneInfo(minor.time_zone)).date()
-    if age_years(minor.birth_date, today) >= MAJORITY_YEARS:
+    of_age, own_word = majority_years(minor.home_region), own_consent_years(minor.home_region)
+    if age_years(minor.birth_date, today) >= of_age:
         raise RuleBroken("NOT_A_MINOR", "id", "this person is of age and needs no guardian")
-    restricted_until = birthday(minor.birth_date, RESTRICTED_UNTIL_YEARS) if open_restricted else None
+    restricted_until = birthday(minor.birth_date, own_word) if open_restricted else None
     if restricted_until is not None and restricted_until <= today:
-        told = f"from {RESTRICTED_UNTIL_YEARS} on, what is restricted stays with the minor"
+        told = f"from {own_word} on, what is restricted stays with the minor"
         raise RuleBroken("TOO_OLD", "openRestricted", told)
     return _next(
         asked,
@@ -160,7 +161,7 @@ def confirmed(
         decided_by=by,
         restricted_until=restricted_until,
         valid_from_utc=now,
-        valid_until_utc=_first_moment_utc(birthday(minor.birth_date, MAJORITY_YEARS), minor.time_zone),
+        valid_until_utc=_first_moment_utc(birthday(minor.birth_date, of_age), minor.time_zone),
     )
 
 

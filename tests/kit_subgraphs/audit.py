@@ -121,7 +121,7 @@ async def open_office(relational: Relational, *, prepared: bool = False) -> Offi
     def now() -> dt.datetime:
         return clock[0]
 
-    async def person(user_id: str) -> Subject | None:
+    async def person(user_id: str, _at: dt.datetime | None) -> Subject | None:
         return PEOPLE.get(user_id)
 
     authorizer = Authorizer(facts, clock=now)
@@ -129,7 +129,7 @@ async def open_office(relational: Relational, *, prepared: bool = False) -> Offi
     explainer = Explainer(
         lambda: CLASSES,
         person,
-        authorizer.for_request,
+        lambda viewer, at: (authorizer if at is None else authorizer.at(at)).for_request(viewer),
         lambda owner: facts.subjects_of(owner, limit=100),
         lambda: authorizer.policy_version,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -113,3 +114,34 @@ async def test_ones_own_log_is_narrowed_and_never_widened(
     await office.take(event_of(touched("lind")))
     log = (await office.ask(LOG, MIRA, f=given))["data"]["myAccessLog"]
     assert [node["rule"] for node in log["nodes"]] == rules and log["totalCount"] == len(rules)
+
+
+AHEAD = """query($at: DateTime) { whoCanSee(coordinate: "MedicalRecord.conditions", at: $at) {
+  nodes { user { id } role } } }"""
+
+
+async def test_at_a_moment_to_come_what_ends_until_then_has_ended(office: Office) -> None:
+    soon, later = NOON + timedelta(days=2), NOON + timedelta(days=9)
+    office.facts.put(
+        a_fact(
+            "lind", Relation.TREATING, "mira", since=NOON - timedelta(days=1), until=NOON + timedelta(days=7)
+        ),
+        a_consent("mira", "deny", actor_id="lind", since=soon, until=soon + timedelta(days=1)),
+    )
+
+    async def seen(at: Any) -> list[str]:
+        answer = await office.ask(AHEAD, MIRA, at=None if at is None else at.isoformat())
+        assert "errors" not in answer, answer
+        return [node["user"]["id"] for node in answer["data"]["whoCanSee"]["nodes"]]
+
+    assert await seen(None) == ["mira", "lind"]
+    assert await seen(soon) == ["mira"]
+    assert await seen(soon + timedelta(days=2)) == ["mira", "lind"]
+    assert await seen(later) == ["mira"]
+    assert await seen(None) == ["mira", "lind"], "what is asked of later changes nothing now"
+
+
+async def test_a_moment_that_has_been_is_not_answered_by_what_is_known_now(office: Office) -> None:
+    for at in (NOON - timedelta(seconds=1), NOON + timedelta(days=5_000)):
+        answer = await office.ask(AHEAD, MIRA, at=at.isoformat())
+        assert answer["errors"][0]["extensions"]["code"] == "BAD_INPUT"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -139,3 +140,20 @@ async def test_effects_are_chosen_by_viewer_part_and_change(
     for each in page["nodes"]:
         if each["label"] is None:
             assert (each["ruleBefore"], each["rule"]) == ("clinical-treating", "consent-deny-clinical")
+
+
+async def test_a_consent_that_is_to_end_is_previewed_as_over_afterwards(medical: Medical) -> None:
+    await take_on(medical)
+    query = """query($draft: GrantConsentInput!, $at: DateTime) {
+      consentPreview(draft: $draft, at: $at) { nodes { viewer { id } label before after } } }"""
+    until = medical.clock() + timedelta(days=3)
+    draft = {"decision": "DENY", "dataClass": "CLINICAL", "labels": [], "validUntil": until.isoformat()}
+    found = []
+    for at in (None, until - timedelta(seconds=1), until):
+        answer = await medical.ask(ATHLETE, query, draft=draft, at=None if at is None else at.isoformat())
+        assert "errors" not in answer, answer
+        [effect] = answer["data"]["consentPreview"]["nodes"]
+        found.append((effect["before"], effect["after"]))
+    assert found == [(True, False), (True, False), (True, True)]
+    past = await medical.ask(ATHLETE, query, draft=draft, at="2020-01-01T00:00:00Z")
+    assert past["errors"][0]["extensions"]["code"] == "BAD_INPUT"
