@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from copy import copy
 from dataclasses import replace
+from datetime import datetime
 
 from authz.classes import DataClass, Relation
 from authz.explanation import Explanation, RuleTrace
@@ -91,7 +92,7 @@ class Authorizer:
         begun. Of the past only what each relation was last known as is known."""
         moved = copy(self)
         moved._clock = lambda: moment
-        moved._circles = {}
+        moved._circles = RememberedCircles(self._facts, look_every_s=0.0, elapsed_s=time.monotonic)
         return moved
 
     def for_request(self, subject: Subject) -> RequestAuthorizer:
