@@ -18,7 +18,8 @@ KIM = Profile("kim", "Kim", birth_date=dt.date(2008, 6, 15))
 
 def asked(guardian: Profile = EVA) -> Guardianship:
     return requested(
-        id="g", guardian_id=guardian.user_id, of_age=is_of_age(guardian, NOW.date()), minor_id="kim", kind=GuardianKind.PARENT,
+        id="g", guardian_id=guardian.user_id, of_age=is_of_age(guardian, NOW.date()), minor_id="kim",
+        kind=GuardianKind.PARENT,
         evidence="a birth certificate, number 12", now=NOW, version=1,
     )  # fmt: skip
 
