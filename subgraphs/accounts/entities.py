@@ -20,7 +20,6 @@ from subgraphs.kit import CursorSigner, RequestContext, classified, resolved
 ACCOUNT = classified(DataClass.SECURITY, action=Action.EVENTS)
 """What administrators see too: how an account stands, not what it proves itself with."""
 
-strawberry.enum(Role, description="What an administrator has granted somebody.")
 strawberry.enum(model.UserStatus, description="Whether an account may be used.")
 strawberry.enum(device_store.DeviceState, description="What is known of a device.")
 strawberry.enum(model.AssignmentState, description="Where a granted role stands.")

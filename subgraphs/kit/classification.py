@@ -34,11 +34,12 @@ from strawberry.types.base import StrawberryObjectDefinition
 from strawberry.types.field import StrawberryField
 from strawberry.types.unset import UNSET
 
-from authz.classes import DataClass
+from authz.classes import DataClass, Role
 
 CLASSIFIED_URL = "https://stadion.dev/specs/classified/v1.0"
 READ = "read"
 
+strawberry.enum(Role, description="What an administrator has granted somebody.")
 strawberry.enum(DataClass, description="What kind of thing a field tells; who may read it follows from it.")
 
 _SLICING = ("first", "last")

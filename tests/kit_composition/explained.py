@@ -43,6 +43,7 @@ OTHER_WORDS = {
     "renamed_imports_everywhere": "as above",
     "literals_of_all_kinds": "the peer turns an enum's value inside a custom scalar into a text",
     "implied_version": "the peer adds the definition of a @listSize that nobody uses",
+    "published": "the peer adds the definition of a @cost that nobody uses",
 }
 
 # Hints that only this composer gives.
