@@ -40,7 +40,7 @@ def test_the_environment_says_where_metrics_and_traces_go_before_the_file_does(
         assert around.telemetry.otlp_endpoint == "http://collector.invalid:4318"
         assert around.telemetry.traced_percent == 7
         assert len({it.getsockname()[1] for it in around.metrics}) == 2
-        assert len(around.background) == 2
+        assert len(around.background) == 3  # metrics, stalls, traces
     finally:
         for it in around.metrics:
             it.close()

@@ -49,6 +49,7 @@ async def routing(supergraph: Path) -> AsyncIterator[str]:
     process = await asyncio.create_subprocess_exec(
         _STADION,
         "router",
+        "--dev",  # these clients read the schema, and what subgraphs say
         "--supergraph",
         str(supergraph),
         "--port",

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 from authlib.oauth2.rfc6749 import OAuth2Payload, OAuth2Request
 
 from authz.identity.proof_of_possession import Possession
+
+_FREE: Final = frozenset({"state", "client_secret"})
+"""Parameters whose values are anybody's: no description of an error tells of them."""
+_DESCRIBABLE: Final = re.compile(r"[\x20\x21\x23-\x5b\x5d-\x7e]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +54,22 @@ class OAuthAnswer:
         return found if isinstance(found, str) else None
 
 
+def _readable(name: str, value: str) -> str:
+    """The value; `unknown` where it has what no word of the protocol has, nor a description that echoes it.
+
+    Source: RFC 6749 §5.2 and appendix A.
+    """
+    return value if name in _FREE or _DESCRIBABLE.fullmatch(value) else "unknown"
+
+
 class CallPayload(OAuth2Payload):  # type: ignore[misc]
     """A call's parameters."""
 
     def __init__(self, call: OAuthCall) -> None:
-        self._values = call.values()
+        parameters = [(name, _readable(name, value)) for name, value in call.parameters]
+        self._values = dict(parameters)
         self._listed: defaultdict[str, list[str]] = defaultdict(list)
-        for name, value in call.parameters:
+        for name, value in parameters:
             self._listed[name].append(value)
 
     @property

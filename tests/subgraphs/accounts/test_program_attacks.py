@@ -16,6 +16,7 @@ from subgraphs.accounts.oauth import answering
 from subgraphs.accounts.oauth.calls import OAuthAnswer, OAuthCall
 from tests.kit_subgraphs.accounts import TERMS, World
 from tests.kit_subgraphs.programs import (
+    AUTHORIZE,
     BASE,
     CALLBACK,
     VERIFIER,
@@ -283,3 +284,26 @@ async def test_a_proof_at_the_token_endpoint_is_for_this_request_and_for_once(wo
         "POST", f"{TERMS.issuer.upper().replace('HTTPS', 'https')}:443/oauth/token?x=1", now_s
     )
     assert (await eye.own_leave(proof=same)).status == 200
+
+
+NOT_WORDS = ("\x00", "a\x1fb", '"', "\\", "\u0096", "\ue000", "ü" * 2_000)
+
+
+@pytest.mark.parametrize("value", NOT_WORDS, ids=range(len(NOT_WORDS)))
+async def test_what_is_no_word_of_the_protocol_is_refused_and_echoed_nowhere(here: Any, value: str) -> None:
+    """An error's description may hold few characters only (RFC 6749 §5.2)."""
+    world, eye, mira = here
+    for name in ("clientId", "redirectUri", "codeChallenge", "codeChallengeMethod", "responseType", "scope"):
+        for scopes in (None, ["profile:read"], [value]):
+            answer = await world.ask(AUTHORIZE, mira, i=eye.asking(**{name: value}), s=scopes)
+            assert "errors" not in answer, (name, answer)
+            told = answer["data"]["authorizeClient"]
+            assert told["userErrors"], (name, told)
+            assert all(value not in error["code"] for error in told["userErrors"])
+    for changed in ("grant_type", "code", "code_verifier", "redirect_uri", "client_id", "scope"):
+        given = {"grant_type": "authorization_code", "code": "x", "redirect_uri": CALLBACK, changed: value}
+        answer = await eye.token(**given)
+        assert answer.error, changed
+        assert value not in str(answer.content.get("error_description", ""))
+    for hint in (value, "refresh_token"):
+        assert (await eye.revoke("x", token_type_hint=hint)).status in {200, 401}
