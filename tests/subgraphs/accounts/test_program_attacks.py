@@ -306,4 +306,4 @@ async def test_what_is_no_word_of_the_protocol_is_refused_and_echoed_nowhere(her
         assert answer.error, changed
         assert value not in str(answer.content.get("error_description", ""))
     for hint in (value, "refresh_token"):
-        assert (await eye.revoke("x", token_type_hint=hint)).status in {200, 401}
+        assert (await eye.revoke("x", token_type_hint=hint)).status in {200, 400, 401}
