@@ -14,6 +14,7 @@ from starlette.routing import Route
 from authz.classes import Role
 from authz.identity.subject import Subject
 from deploy.assemble import Platform
+from deploy.consent_pages import consent_pages
 from deploy.file_links import file_routes
 from deploy.oauth_routes import oauth_routes
 from deploy.refusals import ledger_of, records_refusals
@@ -124,10 +125,12 @@ def endpoint(
 
     config = config_of(platform.settings)
     around = around or surroundings(config, platform.settings)
+    credentials = credentials_of(platform)
     oauth = oauth_routes(platform, config.proxies)
+    oauth += consent_pages(platform.subgraphs["accounts"], credentials, config.proxies)
     return build_app(
         router_of(platform, around.traced(transport) if transport else None),
-        credentials=credentials_of(platform),
+        credentials=credentials,
         background=around.background,
         routes=(jwks_route(platform), *oauth, *file_routes(platform), Route("/", start)),
         rates=around.rates,

@@ -1,7 +1,7 @@
 """OAuth's endpoints over HTTP, beside whoever issues the platform's tokens: `/oauth/…` and its metadata.
 
 A form in, JSON out; accounts decides. Nothing here reads a cookie, so that no page can act for a person:
-they agree by a mutation, with their own access token.
+they agree on the consent page (`consent_pages.py`), or by a mutation with their own access token.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
+from deploy.consent_pages import CONSENT_PATH
 from router.edge.addresses import Addresses
 from subgraphs.accounts.model import origin_of
 from subgraphs.accounts.oauth import answering
@@ -39,6 +40,8 @@ def oauth_routes(platform: Platform, proxies: Proxies) -> tuple[BaseRoute, ...]:
     base_url, addresses = f"{issuer}/oauth", Addresses(proxies)
     told = answering.metadata(platform.settings.issuer, base_url, f"{issuer}{JWKS_PATH}")
 
+    consent_url = platform.settings.consent_url or CONSENT_PATH
+
     def posted(name: str, answer: Answer) -> Route:
         async def endpoint(request: Request) -> Response:
             call = await _call(request, f"{base_url}/{name}", addresses)
@@ -50,7 +53,7 @@ def oauth_routes(platform: Platform, proxies: Proxies) -> tuple[BaseRoute, ...]:
         return JSONResponse(dict(told), headers={"cache-control": "public, max-age=300"})
 
     async def authorize(request: Request) -> Response:
-        return _to_consent(platform.settings.consent_url, request)
+        return _to_consent(consent_url, request)
 
     return (
         posted("token", lambda call: answering.token(accounts, call)),
@@ -101,9 +104,6 @@ async def _body(request: Request) -> bytes | None:
 def _to_consent(consent_url: str, request: Request) -> Response:
     """The page where a person agrees, with what the client has asked: the page has it checked before it shows
     anything, and nobody is sent on from here to where a client may only say that it is."""
-    if not consent_url:
-        told = {"error": "temporarily_unavailable", "error_description": "no consent page is set up"}
-        return JSONResponse(told, status_code=503, headers=NO_STORE)
     joined = "&" if "?" in consent_url else "?"
     asked = urlencode(request.query_params.multi_items())
     return RedirectResponse(f"{consent_url}{joined}{asked}", status_code=303, headers=NO_STORE)

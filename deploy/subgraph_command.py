@@ -48,7 +48,8 @@ async def _serve(name: str, listening: socket.socket, settings: Settings) -> Non
     from authz.identity.internal import call_key
     from authz.identity.kept_revocations import KeptRevocations
     from authz.identity.revocation import RevokedSessions
-    from deploy.endpoint import config_of, jwks_route
+    from deploy.consent_pages import consent_pages
+    from deploy.endpoint import config_of, credentials_of, jwks_route
     from deploy.file_links import file_routes
     from deploy.oauth_routes import oauth_routes
     from deploy.offline import claimed_platform
@@ -73,6 +74,8 @@ async def _serve(name: str, listening: socket.socket, settings: Settings) -> Non
             proxies = config_of(settings).proxies
             app.router.routes += [jwks_route(running), revocations_route(kept, key)]
             app.router.routes += oauth_routes(running, proxies)
+            own = running.subgraphs[name]
+            app.router.routes += consent_pages(own, credentials_of(running), proxies)
         if name == "training":
             app.router.routes += file_routes(running)
         config = config_of(settings)

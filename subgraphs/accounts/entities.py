@@ -13,7 +13,7 @@ from authz.classes import Action, DataClass, Role
 from subgraphs.accounts import device_store, model, role_store
 from subgraphs.accounts.log_in import Accounts
 from subgraphs.accounts.oauth import model as oauth_model
-from subgraphs.accounts.oauth.entities import ApiClient
+from subgraphs.accounts.oauth.entities import ApiClient, ScopeMeaning
 from subgraphs.accounts.role_scopes import RoleScope
 from subgraphs.kit import CursorSigner, RequestContext, classified, resolved
 
@@ -208,6 +208,11 @@ class Authorization:
         """Which program."""
         found = await info.context.clients.load(self.client_id)
         return None if found is None else ApiClient.of(found)
+
+    @resolved()
+    def meanings(self) -> list[ScopeMeaning] | None:
+        """What the scopes let it do, in words."""
+        return [ScopeMeaning.of(each) for each in self.scopes or []]
 
     @classmethod
     def of(cls, row: oauth_model.Authorization) -> Authorization:

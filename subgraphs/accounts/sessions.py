@@ -49,6 +49,11 @@ class RefreshKey:
         secret = hmac.new(self._key, message, hashlib.sha256).digest()
         return f"st1.{session_id}.{counter}.{base64.urlsafe_b64encode(secret).rstrip(b'=').decode()}"
 
+    def seal(self, purpose: str, message: bytes) -> str:
+        """What only this installation can say of a message; no refresh token, whatever the message is."""
+        own = hmac.new(self._key, b"seal." + purpose.encode(), hashlib.sha256).digest()
+        return hmac.new(own, message, hashlib.sha256).hexdigest()
+
 
 class Refusal(Enum):
     """Why a refresh token was not taken; the client is told the same for all."""

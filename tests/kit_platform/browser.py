@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,13 @@ FLAGS = (
 HOW_TO_GET_IT = "no Chromium here (Debian: `apt-get install chromium`)"
 
 
+LEFT = ("Inspected target navigated or closed", "Execution context was destroyed", "Cannot find context")
+
+
+class PageLeft(Exception):
+    """The page went away while it was asked something."""
+
+
 class Page:
     """One tab."""
 
@@ -31,12 +38,14 @@ class Page:
         self._ids = itertools.count(1)
 
     def call(self, method: str, **params: Any) -> dict[str, Any]:
-        """One DevTools command; events that arrive meanwhile are passed over."""
+        """One DevTools command; events that arrive meanwhile are passed over.  Errors: PageLeft."""
         number = next(self._ids)
         self._socket.send(json.dumps({"id": number, "method": method, "params": params}))
         while True:
             message = json.loads(self._socket.recv(timeout=30))
             if message.get("id") == number:
+                if str(message.get("error", {}).get("message")).startswith(LEFT):
+                    raise PageLeft
                 assert "error" not in message, message
                 return message["result"]
 
@@ -52,13 +61,14 @@ class Page:
         return result["result"].get("value")
 
     def wait_for(self, expression: str, *, timeout_s: float = 30) -> Any:
-        """The first true value of an expression."""
+        """The first true value of an expression, in this page or the one that it leads to."""
         end = time.monotonic() + timeout_s
         while time.monotonic() < end:
-            value = self.evaluate(expression)
-            if value:
-                return value
-            self.evaluate("new Promise(done => setTimeout(done, 100))")
+            with suppress(PageLeft):
+                value = self.evaluate(expression)
+                if value:
+                    return value
+                self.evaluate("new Promise(done => setTimeout(done, 100))")
         raise AssertionError(f"never true in the page: {expression}")
 
 

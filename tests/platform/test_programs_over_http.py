@@ -159,7 +159,12 @@ def test_the_endpoints_take_forms_alone_and_tell_what_there_is(place: Place) -> 
 
 def test_athletes_are_led_to_the_consent_page_and_never_from_here_to_a_client(place: Place) -> None:
     query = f"client_id=x&redirect_uri={CALLBACK}"
-    assert place.send("GET", f"/oauth/authorize?{query}").status_code == 503
+    led = place.send("GET", f"/oauth/authorize?{query}")
+    page, _, asked = led.headers["location"].partition("?")
+    assert (led.status_code, page) == (303, "/oauth/consent")
+    assert "did not ask as it has to" in place.send("GET", led.headers["location"]).text
+    whole = f"{led.headers['location']}&code_challenge={CHALLENGE}"
+    assert "<h1>Log in</h1>" in place.send("GET", whole).text
     running = place.seeded.platform
     settings = running.settings.model_copy(update={"consent_url": "https://app.stadion.test/consent"})
     routed = Starlette(routes=list(oauth_routes(replace(running, settings=settings), Proxies())))

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from authlib.oauth2.rfc6749 import InvalidScopeError, OAuth2Error
 from sqlalchemy import Connection
 
 from authz.classes import Role
 from authz.identity.subject import Subject
+from subgraphs.accounts import role_store, store
 from subgraphs.accounts.log_in import Accounts
 from subgraphs.accounts.model import RuleBroken
-from subgraphs.accounts.oauth import authorization_store, client_store
+from subgraphs.accounts.oauth import authorization_store, tickets
 from subgraphs.accounts.oauth.answering import server_of
 from subgraphs.accounts.oauth.calls import OAuthAnswer, OAuthCall
 from subgraphs.accounts.oauth.model import ApiClient
@@ -21,10 +23,14 @@ from subgraphs.accounts.oauth.server import OAuthServer
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What a client asks a person for."""
+    """What a client asks a person for. `vouched_by` are the handles of the administrators who registered and
+    approved it; `ticket` says of an answer that it is to this."""
 
     client: ApiClient
     scopes: tuple[str, ...]
+    organisation: str | None
+    vouched_by: tuple[str, ...]
+    ticket: str
 
 
 async def asked(accounts: Accounts, subject: Subject, call: OAuthCall) -> Asked:
@@ -40,21 +46,33 @@ async def asked(accounts: Accounts, subject: Subject, call: OAuthCall) -> Asked:
             grant = server.get_consent_grant(call, subject)
         except OAuth2Error as error:
             raise _told(error) from None
-        client: ApiClient = grant.request.client.client
-        return Asked(client, tuple(sorted(str(grant.request.scope).split())))
+        client = client_of(grant)
+        return Asked(
+            client=client,
+            scopes=tuple(sorted(str(grant.request.scope).split())),
+            organisation=_organisation(connection, client),
+            vouched_by=_vouched_by(connection, client),
+            ticket=tickets.ticket(accounts.refresh_key, subject, call, client, accounts.now()),
+        )
 
     return await accounts.relational.read(work)
 
 
 async def answered(
-    accounts: Accounts, subject: Subject, call: OAuthCall, *, approved: Sequence[str] | None
+    accounts: Accounts,
+    subject: Subject,
+    call: OAuthCall,
+    *,
+    approved: Sequence[str] | None,
+    ticket: str | None = None,
 ) -> str:
     """Where to send the person's browser: back to the client, with a code for the `approved` scopes, or with
-    word that they refused, where that is None.
+    word that they refused, where that is None. With a `ticket` it is an answer to what was shown with it.
 
     Errors: RuleBroken, where the browser must not be sent anywhere.
     """
     check_person(subject)
+    shown = call
     if approved is not None:
         call = _with_scopes(call, approved)
 
@@ -64,6 +82,9 @@ async def answered(
             grant = server.get_consent_grant(call, subject)
         except OAuth2Error as error:
             raise _told(error) from None
+        if ticket is not None:
+            key, client, now = accounts.refresh_key, client_of(grant), accounts.now()
+            tickets.use(connection, key, ticket, subject=subject, call=shown, client=client, now=now)
         user = None if approved is None else subject
         return _response(server, grant, user)
 
@@ -85,16 +106,28 @@ async def withdrawn(accounts: Accounts, user_id: str, authorization_id: str) -> 
     await accounts.relational.write(work)
 
 
-async def clients_of(accounts: Accounts, ids: Sequence[str]) -> dict[str, ApiClient]:
-    """The clients of those ids that there are."""
-    return await accounts.relational.read(lambda c: client_store.by_ids(c, ids))
-
-
 def check_person(subject: Subject) -> None:
     """Only a person in a session of their own lets others act for them.  Errors: RuleBroken."""
     alone = subject.roles & {Role.PARTNER, Role.SERVICE}
     if subject.client_id is not None or alone or subject.session_id is None:
         raise RuleBroken("NOT_A_PERSON", "input", "only a person who has logged in can agree to this")
+
+
+def client_of(grant: Any) -> ApiClient:
+    """The client whose request Authlib has checked."""
+    client: ApiClient = grant.request.client.client
+    return client
+
+
+def _organisation(connection: Connection, client: ApiClient) -> str | None:
+    ids = [client.organisation_id] if client.organisation_id else []
+    return next((each.name for each in role_store.organisations_by_id(connection, ids).values()), None)
+
+
+def _vouched_by(connection: Connection, client: ApiClient) -> tuple[str, ...]:
+    ids = [each for each in (client.registered_by, client.approved_by) if each]
+    handles = store.handles_by_id(connection, ids)
+    return tuple(handles[each] for each in ids if each in handles)
 
 
 def _response(server: OAuthServer, grant: object, user: Subject | None) -> OAuthAnswer:

@@ -7,7 +7,7 @@ import datetime as dt
 import strawberry
 
 from authz.classes import Action, DataClass
-from subgraphs.accounts.oauth import model
+from subgraphs.accounts.oauth import meanings, model
 from subgraphs.kit import classified
 
 ADMINISTERED = classified(DataClass.SECURITY, action=Action.EVENTS)
@@ -67,3 +67,21 @@ class ApiClient:
             created_at=row.created_at_utc,
             expires_at=row.expires_at_utc,
         )
+
+
+@classified(DataClass.PUBLIC)
+@strawberry.type(description="What a scope lets a program do.")
+class ScopeMeaning:
+    """One scope, as a person reads it."""
+
+    scope: str
+    words: str = strawberry.field(description="For the person who is asked, in English.")
+    data_classes: list[DataClass] = strawberry.field(
+        description="Of what it opens; none for a word of another service."
+    )
+
+    @classmethod
+    def of(cls, scope: str) -> ScopeMeaning:
+        """The GraphQL object of a scope."""
+        told = meanings.meaning(scope)
+        return cls(scope=told.scope, words=told.words, data_classes=list(told.data_classes))

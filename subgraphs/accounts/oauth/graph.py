@@ -89,7 +89,7 @@ class Query(role_graph.Query):
             asked = await consent.asked(context.accounts, context.subject, _call(info, input))
         except RuleBroken as broken:
             return AuthorizationRequest(user_errors=told(broken))
-        return AuthorizationRequest(client=ApiClient.of(asked.client), scopes=list(asked.scopes))
+        return AuthorizationRequest.of(asked)
 
 
 @classified(DataClass.PUBLIC)
@@ -171,13 +171,14 @@ class Mutation(role_graph.Mutation):
         info: AccountsInfo,
         input: Annotated[AuthorizationRequestInput, AGREEING],
         approved_scopes: Annotated[list[str] | None, AGREEING] = None,
+        ticket: Annotated[str | None, AGREEING] = None,
     ) -> AuthorizationPayload | None:
         """Let a client act for the caller within `approvedScopes`, or, without them, refuse it. Send the
-        browser to `redirectTo` either way."""
+        browser to `redirectTo` either way. With the `ticket` of what was shown, nothing else is agreed to."""
         context, approved = info.context, approved_scopes
         try:
             target = await consent.answered(
-                context.accounts, context.subject, _call(info, input), approved=approved
+                context.accounts, context.subject, _call(info, input), approved=approved, ticket=ticket
             )
         except RuleBroken as broken:
             return AuthorizationPayload(user_errors=told(broken))

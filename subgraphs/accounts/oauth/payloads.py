@@ -9,7 +9,9 @@ import strawberry
 from authz.classes import DataClass
 from subgraphs.accounts.oauth import model
 from subgraphs.accounts.oauth.administration import Registration
-from subgraphs.accounts.oauth.entities import ApiClient
+from subgraphs.accounts.oauth.consent import Asked
+from subgraphs.accounts.oauth.entities import ApiClient, ScopeMeaning
+from subgraphs.accounts.sessions import IDLE_MAX, LIFETIME_MAX
 from subgraphs.kit import UserError, classified, clean_text
 
 
@@ -107,7 +109,35 @@ class AuthorizationRequest:
 
     client: ApiClient | None = None
     scopes: list[str] = strawberry.field(default_factory=list)
+    meanings: list[ScopeMeaning] = strawberry.field(
+        default_factory=list, description="What each scope lets the client do."
+    )
+    organisation: str | None = strawberry.field(default=None, description="Whose program it is.")
+    vouched_by: list[str] = strawberry.field(
+        default_factory=list, description="The administrators who registered and approved it, by handle."
+    )
+    days_max: int | None = strawberry.field(default=None, description="After which it ends.")
+    days_unused_max: int | None = strawberry.field(
+        default=None, description="After which it ends where the client does not come back."
+    )
+    ticket: str | None = strawberry.field(
+        default=None, description="Give it to `authorizeClient`: good for this request, once, for 10 minutes."
+    )
     user_errors: list[UserError] = strawberry.field(default_factory=list)
+
+    @classmethod
+    def of(cls, asked: Asked) -> AuthorizationRequest:
+        """The GraphQL object of what was asked."""
+        return cls(
+            client=ApiClient.of(asked.client),
+            scopes=list(asked.scopes),
+            meanings=[ScopeMeaning.of(each) for each in asked.scopes],
+            organisation=asked.organisation,
+            vouched_by=list(asked.vouched_by),
+            days_max=LIFETIME_MAX.days,
+            days_unused_max=IDLE_MAX.days,
+            ticket=asked.ticket,
+        )
 
 
 @classified(DataClass.PUBLIC)
