@@ -11,12 +11,10 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
-import orjson
-
 from authz.identity.subject import Subject
 from router.config import RouterConfig
 from router.execution import CompiledPlan, GraphQLResponse, IncrementalFormat, OneFetch
-from router.execution.transport import SubgraphRequest, SubgraphResponse, SubgraphTransport
+from router.execution.transport import SentData, SubgraphRequest, SubgraphResponse, SubgraphTransport
 from router.operation.authorize import NO_RIGHTS, Rights
 from router.operation.model import AllowedOperation
 from router.pipeline import GraphQLRequest, Router
@@ -138,9 +136,9 @@ class HookedRouter(Router):
     async def _on_response(
         self, request: GraphQLRequest, response: GraphQLResponse, subject: Subject
     ) -> GraphQLResponse:
-        if self._hooks.response and isinstance(response.data, orjson.Fragment):
+        if self._hooks.response and isinstance(response.data, SentData):
             # passed on as a subgraph sent it: hooks see values, not text
-            response = replace(response, data=orjson.loads(orjson.dumps(response.data)))
+            response = replace(response, data=response.data.decoded())
         for hook in self._hooks.response:
             response = await hook(request, response, subject)
         return response

@@ -170,6 +170,9 @@ class SubgraphTraffic:
     http2: Annotated[Http2, "HTTP/2: `negotiated` over https, `cleartext` over http without asking"] = (
         Http2.OFF
     )
+    trusted_answers: Annotated[
+        bool, "long answers that go on as they come are not checked to be JSON throughout"
+    ] = False  # fmt: skip
     compress_requests: Annotated[bool, "compress bodies over 1 KiB (gzip)"] = False
     accept_compressed: Annotated[bool, "ask for compressed answers (zstd, br, gzip, deflate)"] = False
     shared_fetches: Annotated[bool, "equal fetches of equal rights under way together are made once"] = True

@@ -7,8 +7,6 @@ from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-import orjson
-
 from router.admission import Demand, DemandControl
 from router.demand.actual import LaterParts, answer_cost
 from router.demand.by_subgraph import FetchCost, fetch_costs, objects_on
@@ -16,6 +14,7 @@ from router.demand.estimate import CostNode, Estimator, cost_nodes, own_cost, to
 from router.demand.weights import Weights
 from router.errors import ClientError
 from router.execution import CompiledPlan, GraphQLResponse
+from router.execution.transport import SentData
 from router.telemetry import cost_actual, cost_delta, cost_estimated
 from schema.supergraph import Supergraph
 
@@ -140,8 +139,8 @@ class Budget:
 
     def _counted(self, tree: CostTree, variables: Mapping[str, Any], response: GraphQLResponse) -> float:
         data = response.data
-        if isinstance(data, orjson.Fragment):
-            data = orjson.loads(orjson.dumps(data))
+        if isinstance(data, SentData):
+            data = data.decoded()
         return tree.base + answer_cost(tree.nodes, data, self._estimator(tree), variables)
 
     def _record(self, cost: Cost) -> None:

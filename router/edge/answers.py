@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import orjson
 
 from router.edge.negotiation import Wire
 from router.error_lines import ErrorLines
 from router.errors import ClientError, masked
+from router.execution import GraphQLResponse
 from router.execution.returned import Returned
 from router.telemetry import errors_count
 
@@ -22,13 +23,16 @@ NO_GRAPHQL_REQUEST = frozenset({"BAD_REQUEST", "BATCHING_NOT_SUPPORTED", "BATCH_
 """Codes of requests that are not well-formed: 400 under every media type."""
 
 
+_IN_TEXT: Final[Mapping[str, Any]] = {}
+
+
 @dataclass(slots=True)
 class Answer:
     """One GraphQL response map; `http_status` is the one under `application/graphql-response+json`.
 
-    `json` is the body as text, where it was made already; `cache_control` says how long clients may keep it,
-    where they may at all. What is `secret` is not compressed: its length would tell of it. `returned` are
-    headers that subgraphs have for the client.
+    `json` is the body as text, where it was made already; `body` is empty where that is all that is known.
+    `cache_control` says how long clients may keep it, where they may at all. What is `secret` is not
+    compressed: its length would tell of it. `returned` are headers that subgraphs have for the client.
     """
 
     body: Mapping[str, Any]
@@ -50,6 +54,15 @@ class Answer:
         if self.json is None:
             self.json = orjson.dumps(self.body)
         return self.json
+
+
+def answer_of(
+    response: GraphQLResponse, *, cache_control: str | None = None, returned: Returned | None = None
+) -> Answer:
+    """The answer that a response is."""
+    text = response.text
+    body = response.body() if text is None else _IN_TEXT
+    return Answer(body, json=text, cache_control=cache_control, returned=returned)
 
 
 def returned_lines(answers: Answer | Sequence[Answer]) -> bytes:

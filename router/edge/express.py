@@ -15,11 +15,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
-import orjson
-
 from authz.identity.subject import ANONYMOUS, Subject
 from router.edge.answer_lines import advice, answer_lines
-from router.edge.answers import Answer, answer_of_failure
+from router.edge.answers import Answer, answer_of, answer_of_failure
 from router.edge.csrf import check_preflight
 from router.edge.door import NO_CLASS_NAME, anonymous_at
 from router.edge.forwarding import Forwarding
@@ -245,8 +243,8 @@ class _Express(QuickCycle):
 
     def answer_of(self, response: GraphQLResponse, *, waited_s: float) -> None:
         """Send the response, to those who asked the same as well."""
-        answer = Answer(response.body())
-        answer.json = orjson.dumps(answer.body)
+        answer = answer_of(response)
+        answer.text()
         if self._asked.own is not None:
             self._express.landed(self._asked.own, answer)
         self.answer(answer, waited_s=waited_s)

@@ -17,7 +17,7 @@ from starlette.types import Receive, Scope, Send
 
 from authz.identity.subject import Subject
 from router.edge.answer_lines import advice, answer_lines, headers_of, headers_of_lines
-from router.edge.answers import Answer, answer_of_failure, returned_lines
+from router.edge.answers import Answer, answer_of, answer_of_failure, returned_lines
 from router.edge.compression import Compression
 from router.edge.csrf import check_preflight
 from router.edge.disconnect import Departure, Departures
@@ -303,14 +303,14 @@ class GraphQLEndpoint:
         self, request: GraphQLRequest, document: Document, subject: Subject, graph: Snapshot
     ) -> Answer:
         if not self._collects:
-            return Answer((await self._router.answer(request, document, subject, graph)).body())
+            return answer_of(await self._router.answer(request, document, subject, graph))
         with collecting() as collected, returning() as returned:
             response = await self._router.answer(request, document, subject, graph)
         known = document.kind is OperationKind.QUERY and not response.errors
         # what a caller sees depends on that caller's rights
         shared = subject.id is None and not returned.is_personal
         kept = collected.header(shared=shared) if known else None
-        return Answer(response.body(), cache_control=kept, returned=returned)
+        return answer_of(response, cache_control=kept, returned=returned)
 
     async def _send(
         self,

@@ -7,8 +7,6 @@ from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing
 from typing import Any
 
-import orjson
-
 from authz.identity.subject import Subject
 from router.errors import PlanInvariantBroken, SubgraphCallFailed
 from router.execution.compiled import CompiledPlan
@@ -41,7 +39,7 @@ async def execute(
     if whole is not None:
         data = await whole.run_whole(run)
         if data is not None:
-            return GraphQLResponse(data=orjson.Fragment(data))
+            return GraphQLResponse(data=data)
     elif compiled.step is not None:
         await compiled.step.run(run)
     return answer(compiled, run)

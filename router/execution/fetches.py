@@ -20,7 +20,7 @@ from router.execution.run import Run
 from router.execution.sharing import ROOT, FetchPart, SharedAnswers, Sharing, nests
 from router.execution.subgraph_errors import report_errors, report_failure
 from router.execution.together import run_together
-from router.execution.transport import SubgraphRequest, SubgraphResponse
+from router.execution.transport import SentData, SubgraphRequest, SubgraphResponse
 from router.execution.type_facts import TypeFacts
 from router.planner.plan import Fetch, RewritePath
 
@@ -71,11 +71,11 @@ class RootFetch:
             return
         self.merge(run, response, targets)
 
-    async def run_whole(self, run: Run) -> bytes | None:
-        """As `run`; the answer's data as bytes, with nothing merged, where the transport gave it so."""
+    async def run_whole(self, run: Run) -> SentData | None:
+        """As `run`; the answer's data as it came, with nothing merged, where the transport gave it so."""
         response = await self._response(run, whole=True)
-        if response is not None and response.json is not None:
-            return response.json
+        if response is not None and response.sent is not None:
+            return response.sent
         if response is not None:
             self.merge(run, response, [run.root])
         else:
@@ -88,8 +88,8 @@ class RootFetch:
         whole = whole or (answers is not None and answers.wanted())
         try:
             response = await run.call(self.request(run, whole=whole))
-            if answers is not None and response.json is not None:
-                return SubgraphResponse(answers.read(run, response.json, (self._part.under(ROOT),)))
+            if answers is not None and response.sent is not None:
+                return SubgraphResponse(answers.read(run, response.sent.json, (self._part.under(ROOT),)))
             return response
         except SubgraphCallFailed as failure:
             report_failure(run, failure, self._under.label)
@@ -208,8 +208,8 @@ class EntityFetch:
         try:
             response = await run.call(_request(self.fetch, run, variables, whole=whole))
             data = response.data
-            if answers is not None and response.json is not None:
-                data = answers.read(run, response.json, (self.part.under("_entities"),))
+            if answers is not None and response.sent is not None:
+                data = answers.read(run, response.sent.json, (self.part.under("_entities"),))
         except SubgraphCallFailed as failure:
             self.fail(run, failure, asked.groups)
             return

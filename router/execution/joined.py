@@ -57,9 +57,9 @@ class JoinedFetch:
         try:
             response = await run.call(self._request(run, filled, whole=whole))
             data, errors = response.data, response.errors
-            if answers is not None and response.json is not None:
+            if answers is not None and response.sent is not None:
                 parts = [part.part.under(f"_e{number}") for number, part, _ in filled]
-                data = answers.read(run, response.json, parts)
+                data = answers.read(run, response.sent.json, parts)
         except SubgraphCallFailed as failure:
             for _, part, asked in filled:
                 part.fail(run, failure, asked.groups)

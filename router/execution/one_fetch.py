@@ -8,8 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import orjson
-
 from authz.identity.subject import Subject
 from router.errors import SubgraphCallFailed
 from router.execution.compiled import CompiledPlan
@@ -37,8 +35,8 @@ class OneFetch:
         response = self._call.read(outcome)
         if response is None:
             return None
-        if response.json is not None:
-            return GraphQLResponse(data=orjson.Fragment(response.json))
+        if response.sent is not None:
+            return GraphQLResponse(data=response.sent)
         self._fetch.merge(self._run, response, [self._run.root])
         return answer(self._compiled, self._run)
 

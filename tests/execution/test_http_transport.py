@@ -157,6 +157,24 @@ async def test_an_answer_over_the_limit_is_refused_even_when_it_was_compressed()
         await transport.close()
 
 
+@pytest.mark.parametrize("trusted", [True, False])
+async def test_only_a_trusted_subgraphs_answer_passes_unread(trusted: bool) -> None:
+    text = '{"data":{"hello":' + "x" * 10_000 + "}}"
+
+    async def no_json(_: web.Request) -> web.StreamResponse:
+        return web.Response(text=text, content_type="application/json")
+
+    async with serving([greeter()], instead=no_json) as urls:
+        transport = HttpTransport(urls, traffic=for_all(trusted_answers=trusted))
+        if trusted:
+            response = await transport.fetch(call(whole=True))
+            assert response.sent is not None
+            assert response.sent.text == text.encode()
+        with pytest.raises(SubgraphCallFailed, match="not JSON"):
+            await transport.fetch(call(whole=not trusted))
+        await transport.close()
+
+
 async def test_a_redirect_is_not_followed() -> None:
     async def redirect(_: web.Request) -> web.StreamResponse:
         raise web.HTTPTemporaryRedirect("http://elsewhere.invalid/")

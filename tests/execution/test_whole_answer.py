@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from router.execution.transports.http_wire import HttpAnswer
+from router.execution.transports.known_texts import KnownTexts
 from router.execution.transports.whole_answer import STATUS_LINE, whole_answer
 
 BODY = b'{"data":{}}'
@@ -57,7 +58,7 @@ def test_what_is_read_is_what_the_parser_reads(lines, body: bytes, announced: bo
     if announced:
         joined.append(b"content-length: %d" % len(body))
     data = STATUS_LINE + b"\r\n".join([*joined, b"", b""]) + body
-    read = whole_answer(data, answer_bytes_max=1_000)
+    read = whole_answer(data, KnownTexts(), answer_bytes_max=1_000)
     if read is None:
         return
     parsed = Parsed(data)
@@ -70,7 +71,7 @@ def test_what_is_read_is_what_the_parser_reads(lines, body: bytes, announced: bo
 
 def test_a_plain_answer_is_read() -> None:
     lines = (b"Content-Type: application/JSON; charset=utf-8", b"cache-control: max-age=3", b"date: now")
-    read = whole_answer(answer(*lines), answer_bytes_max=100)
+    read = whole_answer(answer(*lines), KnownTexts(), answer_bytes_max=100)
     assert read is not None
     assert read._replace(headers=()) == HttpAnswer(200, "application/json", BODY, "max-age=3", "")
 
@@ -94,4 +95,4 @@ def test_a_plain_answer_is_read() -> None:
     ids=range(12),
 )
 def test_all_else_is_left_to_the_parser(data: bytes) -> None:
-    assert whole_answer(data, answer_bytes_max=100) is None
+    assert whole_answer(data, KnownTexts(), answer_bytes_max=100) is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import orjson
@@ -10,8 +11,11 @@ import pytest
 from authz.identity.subject import ANONYMOUS
 from router.execution import CompiledPlan, compile_plan, execute
 from router.execution.projection import HOT_AFTER_RUNS
+from router.execution.transport import SentData
+from router.execution.transports import known_texts
 from router.execution.transports.http_client import HttpAnswer
-from router.execution.transports.raw import WHOLE_BYTES_MIN, whole_data
+from router.execution.transports.known_texts import KnownTexts
+from router.execution.transports.raw import WHOLE_BYTES_MIN, sent_data
 from router.execution.whole import whole_fetch
 from router.operation.model import AllowedOperation
 from router.planner import plan_operation
@@ -70,15 +74,100 @@ def body(**members: Any) -> bytes:
         b'{"data":' + b'{"a":' * WHOLE_BYTES_MIN + b"1" + b"}" * (WHOLE_BYTES_MIN + 1),
     ],
 )
-def test_anything_but_long_good_data_alone_is_decoded(answered: bytes) -> None:
-    assert whole_data(HttpAnswer(200, "application/json", answered)) is None
+async def test_anything_but_long_good_data_alone_is_decoded(answered: bytes) -> None:
+    known = KnownTexts()
+    for _ in range(2):
+        assert sent_data(HttpAnswer(200, "application/json", answered), known) is None
 
 
-def test_long_data_alone_passes_as_it_came() -> None:
+async def test_long_data_alone_passes_as_it_came() -> None:
     answered = body(data={"a": LONG + "é"})
-    assert whole_data(HttpAnswer(200, "application/json", answered)) == answered[8:-1]
-    assert whole_data(HttpAnswer(500, "application/json", answered)) is None
-    assert whole_data(HttpAnswer(200, "text/html", answered)) is None
+    sent = sent_data(HttpAnswer(200, "application/json", answered), KnownTexts())
+    assert sent is not None
+    assert sent.text is answered
+    assert sent.json == answered[8:-1]
+    assert sent.decoded() == {"a": LONG + "é"}
+
+
+@pytest.mark.parametrize(("status", "media_type"), [(500, "application/json"), (200, "text/html")])
+async def test_an_equal_text_passes_only_under_the_same_head(status: int, media_type: str) -> None:
+    answered, known = body(data={"a": LONG}), KnownTexts()
+    assert sent_data(HttpAnswer(200, "application/json", answered), known) is not None
+    assert sent_data(HttpAnswer(status, media_type, answered), known) is None
+
+
+@pytest.mark.parametrize(
+    "answered",
+    [
+        b'{ "data" : {"a": "' + LONG.encode() + b'"} }\n',
+        b'{"data":{"b":1},"data":{"a": "' + LONG.encode() + b'"}}',
+    ],
+)
+async def test_data_in_another_form_passes_in_its_plainest(answered: bytes) -> None:
+    known = KnownTexts()
+    for _ in range(2):
+        sent = sent_data(HttpAnswer(200, "application/json", answered), known)
+        assert sent is not None
+        assert sent.text == b'{"data":{"a": "' + LONG.encode() + b'"}}'
+
+
+async def test_a_text_is_checked_once_and_known_by_all_of_its_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    answered, known = body(data={"a": LONG}), KnownTexts()
+    first = sent_data(HttpAnswer(200, "application/json", answered), known)
+    again = sent_data(HttpAnswer(200, "application/json", bytes(bytearray(answered))), known)
+    assert first is again
+    assert known.at_end_of(b"head" + answered, len(answered)) is answered
+    other = answered[:-2] + b"x}"
+    assert known.found(other) is None
+    assert known.at_end_of(b"head" + other, len(other)) is None
+    assert sent_data(HttpAnswer(200, "application/json", other), known) is None
+    known.forget()
+    assert known.found(answered) is None
+    monkeypatch.setattr(known_texts, "TEXT_BYTES_MAX", len(answered) - 1)
+    sent_data(HttpAnswer(200, "application/json", answered), known)
+    assert known.found(answered) is None
+
+
+async def test_no_more_texts_are_known_than_may_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = [body(data={"a": LONG + "x" * number}) for number in range(3)]
+    monkeypatch.setattr(known_texts, "TEXTS_BYTES_MAX", sum(map(len, texts)) - 1)
+    known = KnownTexts()
+    for text in texts:
+        sent_data(HttpAnswer(200, "application/json", text), known)
+    assert [known.found(text) is not None for text in texts] == [False, False, True]
+
+
+async def test_texts_are_forgotten_after_a_moment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(known_texts, "KEPT_S", 0)
+    answered, known = body(data={"a": LONG}), KnownTexts()
+    sent_data(HttpAnswer(200, "application/json", answered), known)
+    assert known.found(answered) is not None
+    while known.found(answered) is not None:  # the loop's timer is due
+        await asyncio.sleep(0)
+
+
+TRUSTED = [
+    (b'{"data":{"a":' + LONG.encode() + b"}}", True),
+    (body(data={"a": LONG}), True),
+    (body(data={"a": LONG}, errors=[]), False),
+    (body(data={"a": LONG}, errors=[], extensions={"b": {}}), False),
+    (body(data={"a": LONG}, extensions={"b": {}}), False),
+    (body(errors=[{"message": LONG}], data={"a": {}}), False),
+    (b'{"data":{"a":' + LONG.encode() + b"}", False),
+    (b'{"data":null,"x":{"y":"' + LONG.encode() + b'"}}', False),
+    (b'{ "data":{"a":' + LONG.encode() + b"}}", False),
+]
+
+
+@pytest.mark.parametrize(("answered", "passes"), TRUSTED)
+async def test_of_a_trusted_subgraph_only_what_is_inside_the_data_is_not_looked_at(
+    answered: bytes, passes: bool
+) -> None:
+    sent = sent_data(HttpAnswer(200, "application/json", answered), KnownTexts(), trusted=True)
+    assert (sent is not None) is passes
+    assert sent is None or sent.text is answered
+    assert sent_data(HttpAnswer(500, "application/json", answered), KnownTexts(), trusted=True) is None
+    assert sent_data(HttpAnswer(200, "text/html", answered), KnownTexts(), trusted=True) is None
 
 
 class WholeTransport(ScriptedTransport):
@@ -87,7 +176,7 @@ class WholeTransport(ScriptedTransport):
     async def fetch(self, request: Any) -> Any:
         response = await super().fetch(request)
         if request.whole:
-            return type(response)(data=None, json=orjson.dumps(response.data))
+            return type(response)(data=None, sent=SentData.of(orjson.dumps(response.data)))
         return response
 
 

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import orjson
 
-from router.execution.transport import SubgraphRequest, SubgraphResponse, SubgraphTransport
+from router.execution.transport import SentData, SubgraphRequest, SubgraphResponse, SubgraphTransport
 
 
 class WholeAnswers:
@@ -22,7 +22,7 @@ class WholeAnswers:
         if not request.whole or answer.errors or not answer.data:
             return answer
         self.given += 1
-        return SubgraphResponse(data=None, json=orjson.dumps(answer.data))
+        return SubgraphResponse(data=None, sent=SentData.of(orjson.dumps(answer.data)))
 
     def subscribe(self, request: SubgraphRequest) -> AsyncIterator[SubgraphResponse]:
         """Passed on whole."""

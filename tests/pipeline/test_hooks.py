@@ -16,7 +16,7 @@ from deploy.cli import every_command
 from router.config import RouterConfig
 from router.errors import ClientError
 from router.execution import IncrementalFormat
-from router.execution.transport import SubgraphRequest, SubgraphResponse
+from router.execution.transport import SentData, SubgraphRequest, SubgraphResponse
 from router.hooks import HookedRouter, Hooks
 from router.pipeline import GraphQLRequest, Router
 from router.snapshot import snapshot_of
@@ -40,7 +40,7 @@ class Calls:
     async def fetch(self, request: SubgraphRequest) -> SubgraphResponse:
         self.asked.append(request)
         if request.whole and "b" not in request.query:
-            return SubgraphResponse(None, json=b'{"a":1}')
+            return SubgraphResponse(None, sent=SentData.of(b'{"a":1}'))
         return SubgraphResponse({"a": 1, "b": 1})
 
     async def subscribe(self, request: SubgraphRequest) -> AsyncIterator[SubgraphResponse]:

@@ -26,7 +26,7 @@ from router.execution.answer_cache.tags import (
     told_of_entities,
     told_of_root,
 )
-from router.execution.transport import SubgraphRequest, SubgraphResponse, SubgraphTransport
+from router.execution.transport import SentData, SubgraphRequest, SubgraphResponse, SubgraphTransport
 from router.operation.model import OperationKind
 from router.telemetry import instruments
 from router.traffic import CachedAnswers, Traffic
@@ -222,12 +222,12 @@ class CachedTransport:
         if unit.text is not None:
             tell(unit.left)
             if request.whole:
-                return SubgraphResponse(data=None, json=unit.text)
+                return SubgraphResponse(data=None, sent=SentData.of(unit.text))
             return SubgraphResponse(data=orjson.loads(unit.text))
         response = await self.inner.fetch(request)
         freshness = _freshness(response, query.hint, policy)
         tell(freshness)
-        value = orjson.Fragment(response.json) if response.json is not None else response.data
+        value = orjson.Fragment(response.sent.json) if response.sent is not None else response.data
         if value is not None and not response.errors and freshness.seconds > 0:
             told = told_of_root(response.extensions)
             if told is not None:

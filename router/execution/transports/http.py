@@ -22,10 +22,10 @@ from router.execution.transports.event_feed import EventFeed, fed_answers
 from router.execution.transports.header_rules import HOP_HEADERS
 from router.execution.transports.http_answers import read_http_answer
 from router.execution.transports.http_wire import CallHeaders, HttpAnswer, Waiter
+from router.execution.transports.known_texts import KnownTexts
 from router.execution.transports.lane import Headers, Lane
 from router.execution.transports.measures import SERVICE, shared_fetches_count
 from router.execution.transports.multipart import multipart_of
-from router.execution.transports.raw import whole_data
 from router.execution.transports.return_rules import ReturnRules
 from router.execution.transports.shared_streams import SharedStreams
 from router.execution.transports.straight import StraightCall
@@ -89,6 +89,7 @@ class HttpTransport:
         self._streams = Streams(self.callbacks)
         self._shared_streams = SharedStreams()
         self._lanes: dict[str, Lane] = {}
+        self._known = KnownTexts()
         self.readdress(subgraphs)
 
     def readdress(self, subgraphs: Mapping[str, str]) -> None:
@@ -100,7 +101,7 @@ class HttpTransport:
             if known is not None and known.url == url:
                 continue
             try:
-                self._lanes[name] = Lane(name, url, traffic, timeout_s=self._timeout_s)
+                self._lanes[name] = Lane(name, url, traffic, self._known, timeout_s=self._timeout_s)
             except ValueError:
                 self._lanes.pop(name, None)
             if known is not None:
@@ -124,8 +125,8 @@ class HttpTransport:
             answer = await self._shared(lane, request, headers, body)
         else:
             answer = await lane.call(self._proven(lane, request, headers, body), body, request)
-        if request.whole and (data := whole_data(answer)) is not None:
-            response = SubgraphResponse(data=None, json=data, cache_control=answer.cache_control)
+        if request.whole and (sent := lane.sent_data(answer)) is not None:
+            response = SubgraphResponse(data=None, sent=sent, cache_control=answer.cache_control)
         else:
             response = read_http_answer(request.service, answer)
         if self._returns is not None:
@@ -253,6 +254,7 @@ class HttpTransport:
     async def close(self) -> None:
         """As the port says; a later call would open a new pool."""
         await self._shared_streams.close()
+        self._known.forget()
         for lane in self._lanes.values():
             lane.close()
 

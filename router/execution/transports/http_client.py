@@ -28,6 +28,7 @@ from router.execution.transports.http_wire import (
     plain_body,
     system_tls,
 )
+from router.execution.transports.known_texts import KnownTexts
 from router.execution.transports.whole_answer import whole_answer
 
 _HEAD_BYTES_MAX: Final = 256 * 1024
@@ -44,12 +45,14 @@ class HttpClient:
         keep_alive_s: float,
         answer_bytes_max: int,
         tls_context: TlsContext = system_tls,
+        known: KnownTexts | None = None,
     ) -> None:
         self._connections_max = connections_per_host_max
         self._connect_timeout_s = connect_timeout_s
         self._keep_alive_s = keep_alive_s
         self._answer_bytes_max = answer_bytes_max
         self._tls_context = tls_context
+        self._known = known or KnownTexts()
         self._hosts: dict[tuple[str, int, bool], _Host] = {}
 
     async def post(
@@ -128,7 +131,7 @@ class HttpClient:
         try:
             async with asyncio.timeout(self._connect_timeout_s):
                 _, connection = await connected(
-                    endpoint, lambda: Connection(loop, host, self._answer_bytes_max), context
+                    endpoint, lambda: Connection(loop, host, self._answer_bytes_max, self._known), context
                 )
         except (OSError, TimeoutError) as error:
             raise ConnectFailed(refused=isinstance(error, ConnectionError)) from error
@@ -218,10 +221,13 @@ class _Host:
 class Connection(asyncio.Protocol):
     """One connection and the answer that is under way on it."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, host: _Host, answer_bytes_max: int) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, host: _Host, answer_bytes_max: int, known: KnownTexts
+    ) -> None:
         self._loop = loop
         self._host = host
         self._answer_bytes_max = answer_bytes_max
+        self._known = known
         self._transport: asyncio.Transport | None = None
         self._waiter: Waiter | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -314,7 +320,7 @@ class Connection(asyncio.Protocol):
             self.discard()
             return
         if not self._parsing and not self._waiter.done():
-            answer = whole_answer(data, answer_bytes_max=self._answer_bytes_max)
+            answer = whole_answer(data, self._known, answer_bytes_max=self._answer_bytes_max)
             if answer is not None:
                 self.idle_since = self._loop.time()
                 self._waiter.set_result(answer)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from authz.identity.seals import seal_of
 from router.errors import SubgraphCallFailed
-from router.execution.transport import SubgraphRequest
+from router.execution.transport import SentData, SubgraphRequest
 from router.execution.transports.bodies import Bodies
 from router.execution.transports.breaker import Breaker, Outcome, State
 from router.execution.transports.client_tls import ClientTls
@@ -26,6 +26,7 @@ from router.execution.transports.http_wire import (
     NotHttp,
     Waiter,
 )
+from router.execution.transports.known_texts import KnownTexts
 from router.execution.transports.measures import (
     SERVICE,
     breaker_state,
@@ -33,6 +34,7 @@ from router.execution.transports.measures import (
     refused_count,
     retries_count,
 )
+from router.execution.transports.raw import sent_data
 from router.execution.transports.retries import RETRIED_STATUSES, Door, RetryBudget, pause_s
 from router.operation.model import OperationKind
 from router.traffic import Http2, SubgraphTraffic
@@ -62,8 +64,11 @@ class Lane:
     Errors of construction: ValueError for an unusable URL; OSError, ssl.SSLError for unusable certificates.
     """
 
-    def __init__(self, service: str, url: str, traffic: SubgraphTraffic, *, timeout_s: float) -> None:
+    def __init__(
+        self, service: str, url: str, traffic: SubgraphTraffic, known: KnownTexts, *, timeout_s: float
+    ) -> None:
         self.service = service
+        self._known = known
         self.traffic = traffic
         self.url = url
         self.rules = HeaderRules(traffic.headers) if traffic.headers else None
@@ -94,6 +99,7 @@ class Lane:
             keep_alive_s=traffic.keep_alive_ms / 1_000,
             answer_bytes_max=traffic.answer_bytes_max,
             tls_context=self.tls.context,
+            known=self._known,
         )
         if not http2:
             return plain
@@ -137,6 +143,10 @@ class Lane:
         self._door.is_open()
         self._breaker.record(Outcome.WELL)
         self._took(time.monotonic() - call.since_s)
+
+    def sent_data(self, answer: HttpAnswer) -> SentData | None:
+        """The answer's data as it came, where it is long and has nothing but data; else None."""
+        return sent_data(answer, self._known, trusted=self.traffic.trusted_answers)
 
     async def call(self, headers: CallHeaders | Headers, body: bytes, request: SubgraphRequest) -> HttpAnswer:
         """One call, a query's retries included; anything but a query is sent once.

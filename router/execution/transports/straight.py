@@ -13,7 +13,6 @@ from router.execution.transport import SubgraphResponse
 from router.execution.transports.http_answers import read_http_answer
 from router.execution.transports.http_wire import HttpAnswer
 from router.execution.transports.lane import Lane, LaneCall
-from router.execution.transports.raw import whole_data
 from router.execution.transports.under_way import FetchesUnderWay
 from router.flight import Flight
 
@@ -43,17 +42,17 @@ class StraightCall:
         if isinstance(outcome, Exception) or outcome.status != 200:
             self._hand_over()
             return None
-        data = whole_data(outcome) if self._whole else None
+        sent = self._lane.sent_data(outcome) if self._whole else None
         try:
             response = (
-                SubgraphResponse(data=None, json=data, cache_control=outcome.cache_control)
-                if data is not None
+                SubgraphResponse(data=None, sent=sent, cache_control=outcome.cache_control)
+                if sent is not None
                 else read_http_answer(self._lane.service, outcome)
             )
         except SubgraphCallFailed:
             self._hand_over()
             return None
-        if response.errors or (response.data is None and data is None):
+        if response.errors or (response.data is None and sent is None):
             self._hand_over()
             return None
         self._lane.went_well(self._call)

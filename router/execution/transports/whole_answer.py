@@ -6,6 +6,7 @@ from functools import lru_cache
 from typing import Final
 
 from router.execution.transports.http_wire import HttpAnswer, media_type_of
+from router.execution.transports.known_texts import KnownTexts
 from router.header_lines import header_lines
 
 STATUS_LINE: Final = b"HTTP/1.1 200 OK\r\n"
@@ -13,7 +14,7 @@ HEAD_BYTES_MAX: Final = 16_384
 _PARSED_ELSEWHERE: Final = frozenset({"transfer-encoding", "content-encoding", "upgrade", "trailer"})
 
 
-def whole_answer(data: bytes, *, answer_bytes_max: int) -> HttpAnswer | None:
+def whole_answer(data: bytes, known: KnownTexts, *, answer_bytes_max: int) -> HttpAnswer | None:
     """The answer that `data` is, from its first byte to its last, if the connection can be kept after it.
 
     None where it is not plainly one.
@@ -27,8 +28,8 @@ def whole_answer(data: bytes, *, answer_bytes_max: int) -> HttpAnswer | None:
     if read is None:
         return None
     headers = read.by_name
-    length = headers.get("content-length", "")
-    if not length.isdigit() or int(length) != len(data) - end - 4 or int(length) > answer_bytes_max:
+    announced, length = headers.get("content-length", ""), len(data) - end - 4
+    if not announced.isdigit() or int(announced) != length or length > answer_bytes_max:
         return None
     if not _PARSED_ELSEWHERE.isdisjoint(headers):
         return None
@@ -37,7 +38,7 @@ def whole_answer(data: bytes, *, answer_bytes_max: int) -> HttpAnswer | None:
     return HttpAnswer(
         200,
         _media_type(headers.get("content-type", "")),
-        data[end + 4 :],
+        known.at_end_of(data, length) or data[end + 4 :],
         headers.get("cache-control", ""),
         headers.get("retry-after", ""),
         read.pairs,

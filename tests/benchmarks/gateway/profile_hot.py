@@ -21,7 +21,8 @@ from authz.identity.subject import ANONYMOUS
 from router.config import RouterConfig
 from router.execution.transport import SubgraphRequest, SubgraphResponse
 from router.execution.transports.http_wire import HttpAnswer
-from router.execution.transports.raw import whole_data
+from router.execution.transports.known_texts import KnownTexts
+from router.execution.transports.raw import sent_data
 from router.pipeline import GraphQLRequest, Router
 from router.snapshot import snapshot_of
 from tests.benchmarks.gateway.mock_subgraphs import answer
@@ -35,6 +36,7 @@ class Canned:
 
     def __init__(self) -> None:
         self._answers: dict[bytes, bytes] = {}
+        self._known = KnownTexts()
 
     async def fetch(self, request: SubgraphRequest) -> SubgraphResponse:
         """As the port says."""
@@ -42,9 +44,9 @@ class Canned:
         body = self._answers.get(asked)
         if body is None:
             body = self._answers[asked] = answer(asked)
-        data = whole_data(HttpAnswer(200, "application/json", body)) if request.whole else None
+        data = sent_data(HttpAnswer(200, "application/json", body), self._known) if request.whole else None
         if data is not None:
-            return SubgraphResponse(data=None, json=data)
+            return SubgraphResponse(data=None, sent=data)
         return SubgraphResponse(data=orjson.loads(body)["data"])
 
     async def subscribe(self, request: SubgraphRequest) -> AsyncIterator[SubgraphResponse]:
