@@ -29,6 +29,41 @@ class Demand(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CorsConfig:
+    """Which pages of other origins may call. No origins: none. `*` means any, then without credentials.
+
+    `headers` are those that the router itself reads, as it comes.
+    """
+
+    origins: Annotated[tuple[str, ...], "origins whose pages may call; `*` is any"] = ()
+    headers: Annotated[tuple[str, ...], "request headers those pages may send"] = (
+        "authorization",
+        "content-type",
+        "dpop",
+        "graphql-require-preflight",
+        "apollo-require-preflight",
+        "x-apollo-operation-name",
+        "graphql-client-name",
+        "apollographql-client-name",
+        "apollographql-client-version",
+        "stadion-client-name",
+        "traceparent",
+        "tracestate",
+    )
+    exposed_headers: Annotated[
+        tuple[str, ...], "headers of answers that those pages may read, besides `stadion-trace-id`"
+    ] = ()  # fmt: skip
+    credentials: Annotated[
+        bool, "those pages may have the browser send cookies, and read the answers; not with `*`"
+    ] = False
+    max_age_s: Annotated[int, "seconds for which a browser remembers the permission"] = 600
+
+    def __post_init__(self) -> None:
+        if self.credentials and "*" in self.origins:
+            raise ValueError("name the `origins` that may send credentials; `*` is everybody")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DemandControl:
     """What operations may cost, by `@cost` and `@listSize`. An object costs 1 and a mutation 10 more, unless
     the schema says otherwise; what is below a list costs as often as the list is long.

@@ -15,6 +15,7 @@ from typing import Annotated, Any, Final, TypeVar
 from router.admission import (
     Authorization,
     ClientClass,
+    CorsConfig,
     DemandControl,
     ForeignIssuer,
     Proxies,
@@ -25,7 +26,7 @@ from router.admission import (
 from router.codings import WRITTEN
 from router.traffic import Traffic
 
-__all__ = ["ConfigError", "RouterConfig", "Safelist", "read_config"]
+__all__ = ["ConfigError", "CorsConfig", "RouterConfig", "Safelist", "read_config"]
 
 Section = TypeVar("Section")
 VARIABLE: Final = re.compile(r"\$\{env\.(?P<name>\w+)(?::-(?P<default>[^}]*))?\}")
@@ -134,22 +135,6 @@ class CacheLimits:
     persisted_documents_max: Annotated[int, "documents remembered by their hash"] = 1_024
     text_chars_max: Annotated[int, "characters of all texts kept, and of all plans"] = 4_000_000
     warmed_max: Annotated[int, "hottest operations planned on a new supergraph before it serves"] = 150
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CorsConfig:
-    """Which pages of other origins may call. No origins: none. `*` means any, then without credentials."""
-
-    origins: Annotated[tuple[str, ...], "origins whose pages may call; `*` is any"] = ()
-    headers: Annotated[tuple[str, ...], "request headers those pages may send"] = (
-        "authorization",
-        "content-type",
-        "graphql-require-preflight",
-    )
-    exposed_headers: Annotated[
-        tuple[str, ...], "headers of answers that those pages may read, besides `stadion-trace-id`"
-    ] = ()  # fmt: skip
-    max_age_s: Annotated[int, "seconds for which a browser remembers the permission"] = 600
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -52,7 +53,7 @@ class Answer:
     def text(self) -> bytes:
         """The answer as JSON, made once however many it is sent to."""
         if self.json is None:
-            self.json = orjson.dumps(self.body)
+            self.json = _as_json(self.body)
         return self.json
 
 
@@ -63,6 +64,14 @@ def answer_of(
     text = response.text
     body = response.body() if text is None else _IN_TEXT
     return Answer(body, json=text, cache_control=cache_control, returned=returned)
+
+
+def _as_json(body: Mapping[str, Any]) -> bytes:
+    """The body's text; the slow way for what nests over 254 levels, as scalars of subgraphs may."""
+    try:
+        return orjson.dumps(body)
+    except TypeError:
+        return json.dumps(body, separators=(",", ":")).encode()
 
 
 def returned_lines(answers: Answer | Sequence[Answer]) -> bytes:

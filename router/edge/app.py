@@ -22,6 +22,7 @@ from router.edge.express import Express
 from router.edge.http import GraphQLEndpoint
 from router.edge.parts import parts_of
 from router.edge.persisted import Registered
+from router.edge.quick_http import REPLY
 from router.edge.rate import SharedRates
 from router.edge.websocket import SocketEndpoint
 from router.pipeline import Router
@@ -55,7 +56,10 @@ class RouterApp(Starlette):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One connection's request, socket or lifespan."""
-        if self.user_middleware or scope["type"] == "lifespan" or scope["path"] != GRAPHQL_PATH:
+        if self.user_middleware:
+            scope.pop(REPLY, None)  # whose answers go past `send`, and with it past middleware
+            await super().__call__(scope, receive, send)
+        elif scope["type"] == "lifespan" or scope["path"] != GRAPHQL_PATH:
             await super().__call__(scope, receive, send)
         elif scope["type"] == "http":
             await self._endpoint(scope, receive, send)
@@ -156,7 +160,7 @@ def explorer_routes(*, explorer: bool) -> list[Mount]:
 
 
 def cors_of(router: Router) -> list[Middleware]:
-    """Cross-origin rules; none are needed where no other origin may call. Credentials are never cookies."""
+    """Cross-origin rules; none are needed where no other origin may call."""
     cors = router.config.cors
     if not cors.origins:
         return []
@@ -166,6 +170,7 @@ def cors_of(router: Router) -> list[Middleware]:
             allow_origins=list(cors.origins),
             allow_methods=["GET", "POST"],
             allow_headers=list(cors.headers),
+            allow_credentials=cors.credentials,
             expose_headers=["stadion-trace-id", *cors.exposed_headers],
             max_age=cors.max_age_s,
         )

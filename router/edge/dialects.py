@@ -18,14 +18,18 @@ _SAME: Mapping[str, str] = MappingProxyType({})
 class Dialect:
     """A subprotocol: which of our words each of its words means, and how ours are said in it.
 
-    `after_ack` follows the acknowledgement. `single_error`: an error message holds one error, not a list.
+    `sign_of_life` follows the acknowledgement, and each silence of a heartbeat's length. `refusal` is said
+    before a connection that is refused closes. `single_error`: an error message holds one error, not a list.
+    `begins_anew`: an id that is in use ends what it was used for; otherwise that is a breach.
     """
 
     subprotocol: str
     heard: Mapping[str, str]
     said: Mapping[str, str] = field(default_factory=lambda: _SAME)
-    after_ack: Mapping[str, Any] | None = None
+    sign_of_life: Mapping[str, Any] | None = None
+    refusal: Mapping[str, Any] | None = None
     single_error: bool = False
+    begins_anew: bool = False
 
     def spoken(self, message: Mapping[str, Any]) -> Mapping[str, Any]:
         """One of our messages in this dialect."""
@@ -48,8 +52,10 @@ LEGACY = Dialect(
         "connection_terminate": "terminate",
     },
     said={"next": "data"},
-    after_ack={"type": "ka"},
+    sign_of_life={"type": "ka"},
+    refusal={"type": "connection_error", "payload": {"message": "Forbidden"}},
     single_error=True,
+    begins_anew=True,
 )
 
 

@@ -244,10 +244,19 @@ class _Express(QuickCycle):
     def answer_of(self, response: GraphQLResponse, *, waited_s: float) -> None:
         """Send the response, to those who asked the same as well."""
         answer = answer_of(response)
-        answer.text()
+        try:
+            answer.text()
+        except Exception as failure:
+            self.let_others()
+            answer = answer_of_failure(failure, self._asked.trace_id)
+        else:
+            self._land(answer)
+        self.answer(answer, waited_s=waited_s)
+
+    def _land(self, answer: Answer) -> None:
+        """Tell those who asked the same, if it may be shared."""
         if self._asked.own is not None:
             self._express.landed(self._asked.own, answer)
-        self.answer(answer, waited_s=waited_s)
 
     def answer(self, answer: Answer, *, waited_s: float) -> None:
         """Send the answer, and count it."""

@@ -30,6 +30,13 @@ CONTENT_TYPES = {
 }
 
 
+RANGES = {
+    "*/*": (Wire.JSON, Wire.GRAPHQL_JSON),
+    "application/*": (Wire.JSON, Wire.GRAPHQL_JSON),
+    "text/*": (Wire.EVENTS,),
+    "multipart/*": (Wire.PARTS,),
+}
+"""What is sent to those who take a whole range, the first one that they do not refuse."""
 SPEC_PARAMETERS = ("deferSpec", "incrementalSpec", "incrementalDeliverySpec")
 FORMATS = {
     "20220824": IncrementalFormat.MULTIPART_2022,
@@ -95,10 +102,10 @@ def accepted(header: str | None) -> Accepted:
     """
     if header is None or header.strip() == "":
         return Accepted((Wire.JSON,))
-    ranked = _ranked(header)
+    ranked, refused = _ranked(header)
     wires: list[Wire] = []
     for media in ranked:
-        wires += [wire for wire in _wires(media) if wire not in wires]
+        wires += [wire for wire in _wires(media, refused)[:1] if wire not in wires]
     html_first = next((media.name for media in ranked), "") in {"text/html", "application/xhtml+xml"}
     if not wires and not html_first:
         raise ClientError(
@@ -127,27 +134,35 @@ def _incremental(media: MediaType) -> IncrementalWire | None:
     return IncrementalWire(streams[0], IncrementalFormat.PENDING)
 
 
-def _wires(media: MediaType) -> tuple[Wire, ...]:
+def _wires(media: MediaType, refused: frozenset[str] = frozenset()) -> list[Wire]:
+    """What a media type, or a range of them, stands for, less what the header refuses by name."""
     charset = media.parameter("charset")
     if charset is not None and charset.lower() not in {"utf-8", "utf8"}:
-        return ()
-    match media.name:
-        case "*/*" | "application/*":
-            return (Wire.JSON,)
-        case "text/*":
-            return (Wire.EVENTS,)
-        case "multipart/*":
-            return (Wire.PARTS,)
-    return (Wire(media.name),) if media.name in set(Wire) else ()
+        return []
+    if media.name in set(Wire):
+        return [Wire(media.name)]
+    return [
+        wire
+        for wire in RANGES.get(media.name, ())
+        if wire not in refused and f"{wire.partition('/')[0]}/*" not in refused - {media.name}
+    ]
 
 
-def _ranked(header: str) -> list[MediaType]:
+def _ranked(header: str) -> tuple[list[MediaType], frozenset[str]]:
+    """The media types by how much they are wanted, and the names of those that are not at all."""
     ranked: list[tuple[float, int, MediaType]] = []
+    refused: set[str] = set()
     for place, text in enumerate(_split(header, ",")):
         media = media_type(text)
-        if media is not None and (weight := _weight(media)) > 0:
+        if media is None:
+            continue
+        weight = _weight(media)
+        if weight > 0:
             ranked.append((-weight, place, media))
-    return [media for _, _, media in sorted(ranked, key=lambda entry: entry[:2])]
+        else:
+            refused.add(media.name)
+    wanted = [media for _, _, media in sorted(ranked, key=lambda entry: entry[:2])]
+    return wanted, frozenset(refused)
 
 
 def _weight(media: MediaType) -> float:

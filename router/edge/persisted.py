@@ -108,28 +108,25 @@ class PersistedDocuments:
                     code="CANNOT_SEND_PQ_ID_AND_BODY",
                 )
             return replace(request, text=registered)
-        self._check_safelist(request, id_, safelist or self._config.safelist, client)
-        if id_ is None:
-            return request
-        if request.document_id is not None:
+        safelist = safelist or self._config.safelist
+        if safelist is Safelist.IDS_ONLY and id_ is None:
+            raise ClientError("send the id of a registered document", code="PERSISTED_QUERY_ID_REQUIRED")
+        if safelist is Safelist.IDS_ONLY or request.document_id is not None:
             raise _not_in_list()
-        return self._automatic(request, id_)
+        if request.text:
+            self._check_text(request, safelist, client)  # before it is remembered
+        found = request if id_ is None else self._automatic(request, id_)
+        if not request.text:
+            self._check_text(found, safelist, client)
+        return found
 
-    def _check_safelist(
-        self, request: GraphQLRequest, id_: str | None, safelist: Safelist, client: str | None
-    ) -> None:
-        match safelist:
-            case Safelist.OFF:
-                return
-            case Safelist.IDS_ONLY if id_ is None:
-                raise ClientError("send the id of a registered document", code="PERSISTED_QUERY_ID_REQUIRED")
-            case Safelist.IDS_ONLY:
-                raise _not_in_list()
-            case Safelist.KNOWN_TEXTS if not self._is_registered(request.text, client):
-                raise ClientError("the document is not registered", code="QUERY_NOT_IN_SAFELIST")
-            case Safelist.LOG_UNKNOWN if not self._is_registered(request.text, client):
-                # the hash alone: a text may hold literals that are nobody's business
-                log.warning("unregistered document %s (%s)", _hash(request.text), request.operation_name)
+    def _check_text(self, request: GraphQLRequest, safelist: Safelist, client: str | None) -> None:
+        if safelist is Safelist.OFF or self._is_registered(request.text, client):
+            return
+        if safelist is Safelist.KNOWN_TEXTS:
+            raise ClientError("the document is not registered", code="QUERY_NOT_IN_SAFELIST")
+        # the hash alone: a text may hold literals that are nobody's business
+        log.warning("unregistered document %s (%s)", _hash(request.text), _name(request.operation_name))
 
     def _is_registered(self, text: str, client: str | None) -> bool:
         return text in self._texts or text in self._texts_of.get(client or "", ())
@@ -152,6 +149,11 @@ class PersistedDocuments:
 
 def _hash(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _name(text: str | None) -> str | None:
+    """An operation's name; what is none may hold anything, a line break for the log among it."""
+    return text if text is not None and text.isascii() and text.isidentifier() else None
 
 
 def _not_in_list() -> ClientError:

@@ -18,6 +18,8 @@ from router.pipeline import GraphQLRequest
 
 KINDS: Mapping[type, str] = {str: "a text", dict: "an object"}
 PARAMETERS = ("query", "documentId", "variables", "operationName", "extensions")
+NESTING_SURE = 200
+"""Levels that can be written whatever they stand in."""
 _QUOTED = tuple(f'"{name}"'.encode() for name in PARAMETERS)
 
 
@@ -105,7 +107,21 @@ def decode(text: bytes) -> object:
         raise _bad("the request body is not JSON in UTF-8") from None
     if b"\\u" in text or _may_repeat(text):
         _refuse_duplicates(text)
+    check_nesting(decoded, brackets=text.count(b"[") + text.count(b"{"))
     return decoded
+
+
+def check_nesting(decoded: object, *, brackets: int) -> None:
+    """Refuse what was read, but could not be written again for a subgraph: over some 250 levels.
+
+    Errors: BAD_REQUEST. `brackets` is how many stand in the text: few of them cannot nest so deeply.
+    """
+    if brackets < NESTING_SURE:
+        return
+    try:
+        orjson.dumps([[[[decoded]]]])  # what it may come to stand in
+    except TypeError:
+        raise _bad("the request nests too deeply") from None
 
 
 def _may_repeat(text: bytes) -> bool:
@@ -121,7 +137,7 @@ def _refuse_duplicates(text: bytes) -> None:
     try:
         found = json.loads(text, object_pairs_hook=_Names)
     except RecursionError:
-        raise _bad("the request body nests too deeply") from None
+        raise _bad("the request nests too deeply") from None
     for names in found if type(found) is list else [found]:
         if isinstance(names, _Names):
             for name in PARAMETERS:

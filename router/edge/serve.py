@@ -144,6 +144,8 @@ def draining_server(
         ws_max_size=config.streams.message_bytes_max,
         # off as it comes: 45 KiB a connection, and lengths that tell of what is secret
         ws_per_message_deflate=config.streams.websocket_compression,
+        ws_ping_interval=config.streams.heartbeat_ms / 1_000,
+        ws_ping_timeout=config.streams.send_wait_ms_max / 1_000,
         timeout_keep_alive=75,
         timeout_graceful_shutdown=max(config.drain_ms_max // 1_000, 1),
         ssl_context_factory=(lambda *_: tls.context) if tls is not None else None,

@@ -115,7 +115,7 @@ def _put(operations: Any, upload: Upload, paths: list[str]) -> None:
             raise _bad(f"the request has no place `{path}`") from None
         if taken is not None or "variables" not in steps[:2]:
             raise _bad(f"`{path}` must be null in `variables`")
-        within[_key(within, last)] = upload
+        within[_key(within, last)] = upload.for_another_place()
 
 
 def _key(within: object, step: str) -> str | int:

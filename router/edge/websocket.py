@@ -17,18 +17,18 @@ import orjson
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
-from authz.identity.proof_of_possession import HEADER_NAME
 from authz.identity.subject import Subject
 from router.edge.answers import Answer, answer_of_failure
 from router.edge.dialects import Dialect, dialect_of
 from router.edge.drain import overloaded
 from router.edge.forwarding import Forwarding
 from router.edge.incremental import standing
-from router.edge.negotiation import SPEC_PARAMETERS, incremental_format
+from router.edge.init_payload import authorization_of, format_of, texts_of, with_proof
+from router.edge.origins import Origins
 from router.edge.parts import Parts
 from router.edge.quick_http import ABORT
 from router.edge.rate import caller_of
-from router.edge.requests import request_of
+from router.edge.requests import check_nesting, request_of
 from router.edge.streams import expired
 from router.errors import ClientError
 from router.execution import GraphQLResponse, IncrementalFormat
@@ -78,6 +78,7 @@ class SocketEndpoint:
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
         self._forwarding = Forwarding(parts.config)
+        self._origins = Origins(parts.config)
         self._open: set[_Connection] = set()
         parts.drain.on_stop(self._end_all)
 
@@ -96,7 +97,8 @@ class SocketEndpoint:
         await socket.accept(subprotocol=dialect.subprotocol)
         try:
             with self._parts.drain.stream():
-                connection = _Connection(socket, dialect, self._parts, self._forwarding)
+                handshake = self._origins.handshake(socket.headers)
+                connection = _Connection(socket, dialect, self._parts, self._forwarding, handshake)
                 self._open.add(connection)
                 try:
                     await connection.serve()
@@ -120,6 +122,7 @@ class _Connection:
     dialect: Dialect
     parts: Parts
     forwarding: Forwarding
+    handshake: Mapping[str, str]
     subject: Subject | None = None
     initialised: bool = False
     format_: IncrementalFormat = IncrementalFormat.PENDING
@@ -132,7 +135,7 @@ class _Connection:
 
     async def serve(self) -> None:
         """Read messages until the client leaves or `closing` says why the server does."""
-        self.headers = self.forwarding.of(self.socket.headers)
+        self.headers = self.forwarding.of(self.handshake)
         reading = asyncio.create_task(self._read())
         init = asyncio.get_running_loop().call_later(
             self.parts.config.streams.init_wait_ms_max / 1_000, self._check_init
@@ -181,6 +184,10 @@ class _Connection:
             message = orjson.loads(text)
         except orjson.JSONDecodeError:
             raise Closing(Close.BAD_MESSAGE, "Invalid message: not JSON") from None
+        try:
+            check_nesting(message, brackets=text.count("[") + text.count("{"))
+        except ClientError as refusal:
+            raise Closing(Close.BAD_MESSAGE, f"Invalid message: {refusal.message}") from None
         if not isinstance(message, dict) or not isinstance(message.get("type"), str):
             raise Closing(Close.BAD_MESSAGE, "Invalid message: `type` is missing")
         meant = self.dialect.heard.get(message["type"])
@@ -212,23 +219,33 @@ class _Connection:
         if self.initialised:
             raise Closing(Close.TOO_MANY_INITS, "Too many initialisation requests")
         self.initialised = True
-        self.format_ = _format(payload)
-        authorization = _authorization(payload) or self.socket.headers.get("authorization")
+        self.format_ = format_of(payload)
+        authorization = authorization_of(payload) or self.handshake.get("authorization")
         if authorization is not None and self.forwarding.takes("authorization"):
             self.headers["authorization"] = authorization
         try:
-            headers = _with_proof(self.socket.headers, payload)
+            headers = with_proof(self.handshake, payload)
             self.subject = await self.parts.door.caller(authorization, self.socket.scope, headers)
-            self.parts.door.check_client({**self.socket.headers, **_texts(payload)})
+            self.parts.door.check_client({**self.handshake, **texts_of(payload)})
         except ClientError:
+            if self.dialect.refusal is not None:
+                await self._send(self.dialect.refusal)
             raise Closing(Close.FORBIDDEN, "Forbidden") from None
         try:
             self.own.enter_context(self.parts.drain.own(caller_of(self.subject)))
         except ClientError:
             raise Closing(Close.TRY_AGAIN_LATER, "too many connections") from None
         await self._send({"type": "connection_ack"})
-        if self.dialect.after_ack is not None:
-            await self._send(self.dialect.after_ack)
+        if self.dialect.sign_of_life is not None:
+            await self._send(self.dialect.sign_of_life)
+            self.own.callback(asyncio.create_task(self._show_life(self.dialect.sign_of_life)).cancel)
+
+    async def _show_life(self, sign: Mapping[str, Any]) -> None:
+        """Clients that have heard one such sign leave where no other follows."""
+        while not self.closing.done():
+            await asyncio.sleep(self.parts.config.streams.heartbeat_ms / 1_000)
+            with suppress(WebSocketDisconnect, RuntimeError):
+                await self._send(sign)
 
     def _subscribe(self, id_: object, payload: dict[str, Any] | None) -> None:
         subject = self.subject
@@ -236,7 +253,9 @@ class _Connection:
             raise Closing(Close.UNAUTHORIZED, "Unauthorized")
         if not isinstance(id_, str) or not id_ or payload is None:
             raise Closing(Close.BAD_MESSAGE, "Invalid message: `subscribe` needs `id` and `payload`")
-        if id_ in self.operations:
+        if id_ in self.operations and self.dialect.begins_anew:
+            self._complete(id_)
+        elif id_ in self.operations:
             raise Closing(Close.DUPLICATE_ID, f"Subscriber for {id_[:80]} already exists")
         if not self.parts.credentials.stands(subject):
             raise Closing(Close.FORBIDDEN, "Forbidden")
@@ -257,7 +276,7 @@ class _Connection:
         failure: Exception | None = None
         began_s, waiting = time.perf_counter(), Waiting()
         request_waiting.set(waiting)
-        request_trace_id.set(trace_id_of(self.socket.headers.get("traceparent")))
+        request_trace_id.set(trace_id_of(self.handshake.get("traceparent")))
         try:
             if full:
                 raise overloaded()
@@ -350,30 +369,3 @@ class _Connection:
         if (abort := self.socket.scope.get(ABORT)) is not None:
             abort()
         self.end(Close.TRY_AGAIN_LATER, "The client reads too slowly")
-
-
-def _with_proof(headers: Mapping[str, str], payload: Mapping[str, Any]) -> Mapping[str, str]:
-    """The headers with the proof of a token's key that came in the message: a browser sends none of its own
-    with a WebSocket."""
-    proofs = [value for name, value in payload.items() if name.lower() == HEADER_NAME]
-    return {**headers, HEADER_NAME: proofs[0]} if proofs and isinstance(proofs[0], str) else headers
-
-
-def _authorization(payload: Mapping[str, Any]) -> str | None:
-    """`{"authorization": "Bearer …"}`, its name in any case, as clients write headers."""
-    for name, value in payload.items():
-        if name.lower() == "authorization" and isinstance(value, str):
-            return value
-    return None
-
-
-def _texts(payload: Mapping[str, Any]) -> dict[str, str]:
-    return {name.lower(): value for name, value in payload.items() if isinstance(value, str)}
-
-
-def _format(payload: Mapping[str, Any]) -> IncrementalFormat:
-    """`{"deferSpec": "20220824"}` asks for the older form of parts; the current one is for all others."""
-    named = (
-        incremental_format(value) for name in SPEC_PARAMETERS if isinstance(value := payload.get(name), str)
-    )
-    return next((one for one in named if one is not None), IncrementalFormat.PENDING)

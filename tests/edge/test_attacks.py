@@ -13,8 +13,9 @@ import pytest
 
 from authz.errors import InvalidToken
 from authz.identity.subject import Subject
-from router.config import CorsConfig, HttpLimits, OperationLimits, RouterConfig
+from router.config import ConfigError, CorsConfig, HttpLimits, OperationLimits, RouterConfig, read_config
 from router.edge.credentials import Credentials
+from router.edge.door import CLIENT_NAME_HEADERS
 from tests.kit_edge.running import Running, running
 
 pytestmark = pytest.mark.timeout(20)
@@ -162,6 +163,49 @@ async def test_other_origins_may_call_only_where_they_are_named() -> None:
             assert "access-control-allow-origin" not in it.headers
     async with running() as router, router.http.options(router.url, headers=asked) as it:
         assert "access-control-allow-origin" not in it.headers
+
+
+ASKED_ACROSS = [
+    {"json": {"query": "{ hello }"}},
+    {"json": {"query": "{ nothing }"}, "headers": {"accept": "application/graphql-response+json"}},
+    {"json": {"query": "{ hello }", "variables": {"a": "x" * 100_000}}},
+    {"data": b"{", "headers": {"content-type": "application/json"}},
+    {"json": {"query": "subscription { count(to: 1) }"}, "headers": {"accept": "text/event-stream"}},
+]
+
+
+@pytest.mark.parametrize("asked", ASKED_ACROSS, ids=["query", "refused", "long", "no request", "stream"])
+async def test_the_page_of_a_named_origin_may_read_every_answer(asked) -> None:
+    async with running(RouterConfig(cors=CorsConfig(origins=("https://app.example",)))) as router:
+        for origin, told in (("https://app.example", "https://app.example"), ("https://evil.example", None)):
+            for _ in range(3):  # the first is read anew, a later one may be known
+                given = {**asked, "headers": {**asked.get("headers", {}), "origin": origin}}
+                async with router.http.post(router.url, **given) as it:
+                    assert it.headers.get("access-control-allow-origin") == told
+                    assert "Origin" in it.headers["vary"]
+                    assert "access-control-allow-credentials" not in it.headers
+                    assert await it.read()
+
+
+async def test_pages_may_send_every_header_that_the_router_reads() -> None:
+    config = RouterConfig(cors=CorsConfig(origins=("https://app.example",)))
+    read = [*config.trusted_preflight_headers, *CLIENT_NAME_HEADERS, "authorization", "dpop", "traceparent"]
+    asked = {"origin": "https://app.example", "access-control-request-method": "POST"}
+    async with running(config) as router:
+        for name, status in (*((name, 200) for name in read), ("x-other", 400)):
+            headers = {**asked, "access-control-request-headers": name}
+            async with router.http.options(router.url, headers=headers) as it:
+                assert (name, it.status) == (name, status)
+
+
+async def test_cookies_of_other_origins_are_sent_only_where_that_is_set_and_each_is_named() -> None:
+    page = "https://app.example"
+    async with running(RouterConfig(cors=CorsConfig(origins=(page,), credentials=True))) as router:
+        _, _, response = await router.post({"query": "{ hello }"}, origin=page)
+        assert response.headers["access-control-allow-credentials"] == "true"
+        assert response.headers["access-control-allow-origin"] == page
+    with pytest.raises(ConfigError, match=r"`cors`: name the `origins` that may send credentials"):
+        read_config({"cors": {"origins": ["*"], "credentials": True}})
 
 
 async def test_a_bad_token_is_401_without_a_reason() -> None:

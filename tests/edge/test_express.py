@@ -6,15 +6,17 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
+import orjson
 import pytest
 
 from deploy.transports import http_transport
 from router.config import HttpLimits, RateLimits, RouterConfig
 from router.edge import express
+from router.edge.answers import Answer
 from router.edge.app import RouterApp
 from router.edge.express import Express
 from router.pipeline import Router
@@ -206,6 +208,44 @@ async def test_whatever_the_subgraph_says_both_ways_answer_alike(
     assert answers[0] == answers[1]
     assert calls[0] == calls[1]
     assert answers[0][2][2] == {"data": {"hello": "world"}}
+
+
+@pytest.mark.parametrize("levels", [250, 400])
+async def test_what_a_subgraph_nests_deeply_costs_no_connection(
+    levels: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Deeper than is written quickly: still told, whichever way the query went."""
+    config = replace(CONFIG, expose_subgraph_errors=True)
+    nested = b"[" * levels + b"]" * levels
+    said = http(b'{"data":{"hello":null},"errors":[{"message":"no","extensions":{"deep":%b}}]}' % nested)
+    for straight in (True, False):
+        async with serving(monkeypatch, straight=straight, config=config) as (router, subgraph):
+            client = await Client.of(router)
+            await client.warm(QUERY)
+            subgraph.script[:] = [said, said]
+            for _ in range(2):
+                status, _, body = await client.ask(QUERY)
+                assert status == "HTTP/1.1 200 OK"
+                assert body["errors"][0]["extensions"]["deep"] == json.loads(nested)
+
+
+async def test_an_answer_that_cannot_be_written_is_masked_and_its_connection_goes_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def text(answer: Answer) -> bytes:
+        if "data" in answer.body:
+            raise RecursionError
+        return orjson.dumps(answer.body)
+
+    async with serving(monkeypatch, straight=True) as (router, _):
+        client = await Client.of(router)
+        await client.warm(QUERY)
+        with monkeypatch.context() as patch:
+            patch.setattr(Answer, "text", text)
+            status, _, body = await client.ask(QUERY)
+        assert status == "HTTP/1.1 500 Internal Server Error"
+        assert body["errors"][0]["extensions"]["code"] == "INTERNAL_SERVER_ERROR"
+        assert (await client.ask(QUERY))[0] == "HTTP/1.1 200 OK"
 
 
 async def test_each_caller_s_own_headers_reach_the_subgraph(

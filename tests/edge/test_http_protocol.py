@@ -36,6 +36,9 @@ async def router():
         (f"{GRAPHQL_JSON}; charset=utf-8", GRAPHQL_JSON),
         ("text/plain, application/json", "application/json"),
         ('multipart/mixed;subscriptionSpec="1.0", application/json', "application/json"),
+        ("application/json;q=0, */*", GRAPHQL_JSON),
+        ("application/*;q=0, application/json", "application/json"),
+        ("*/*;q=0.1, text/*;q=0, application/json;q=0", GRAPHQL_JSON),
     ],
 )
 async def test_the_answer_has_the_most_wanted_media_type(router: Running, accept, media_type) -> None:
@@ -48,7 +51,15 @@ async def test_the_answer_has_the_most_wanted_media_type(router: Running, accept
 
 
 @pytest.mark.parametrize(
-    "accept", ["text/plain", "image/png", f"{GRAPHQL_JSON};charset=latin1", "application/json;q=0"]
+    "accept",
+    [
+        "text/plain",
+        "image/png",
+        f"{GRAPHQL_JSON};charset=latin1",
+        "application/json;q=0",
+        "*/*;q=0",
+        "application/*;q=0, */*",
+    ],
 )
 async def test_a_media_type_that_cannot_be_produced_is_406(router: Running, accept) -> None:
     status, body, _ = await router.post(HELLO, accept=accept)
@@ -125,6 +136,8 @@ BROKEN = [
     b'{"query": "{ hello }", "variables": {"a": NaN}}',
     b'"\\u0041"',
     b'{"\\u0041": 1}',
+    b'{"query": "{ hello }", "variables": {"a": ' + b"[" * 900 + b"]" * 900 + b"}}",
+    b'{"query": "{ hello }", "variables": {"a": ' + b'{"a":' * 300 + b"1" + b"}" * 300 + b"}}",
 ]
 
 
@@ -239,3 +252,12 @@ async def test_the_callers_trace_id_comes_back(router: Running) -> None:
     for wrong in ("nonsense", f"00-{'0' * 32}-00f067aa0ba902b7-01"):
         _, _, response = await router.post(HELLO, traceparent=wrong)
         assert response.headers["stadion-trace-id"].strip("0") not in ("", trace_id)
+
+
+@pytest.mark.parametrize("levels", [1, 100, 240])
+async def test_variables_may_nest_as_deeply_as_they_can_be_sent_on(router: Running, levels) -> None:
+    nested = "[" * levels + "]" * levels
+    body = f'{{"query": "{{ hello }}", "variables": {{"a": {nested}}}}}'
+    for _ in range(3):  # the first is read anew, a later one may go the straight way
+        status, answer, _ = await router.post(json.loads(body))
+        assert (status, answer) == (200, {"data": {"hello": "hello world"}})

@@ -77,6 +77,32 @@ async def test_unknown_documents_are_logged_by_hash_alone(caplog) -> None:
     assert "private" not in record.getMessage()
 
 
+async def test_hashes_of_known_texts_are_remembered_and_those_of_others_are_not() -> None:
+    async with running(mode(Safelist.KNOWN_TEXTS), registered=REGISTERED) as router:
+        known, other = REGISTERED["hello-1"], "{ hello }"
+        for text in (known, other):
+            assert await told(router, extensions=hashed(text)) == (200, "PERSISTED_QUERY_NOT_FOUND")
+        assert await told(router, query=known, extensions=hashed(known)) == (200, ANSWER)
+        assert await told(router, extensions=hashed(known)) == (200, ANSWER)
+        assert await told(router, query=other, extensions=hashed(other)) == (400, "QUERY_NOT_IN_SAFELIST")
+        assert await told(router, extensions=hashed(other)) == (200, "PERSISTED_QUERY_NOT_FOUND")
+        router.app.state.persisted.take(Registered())
+        assert await told(router, extensions=hashed(known)) == (400, "QUERY_NOT_IN_SAFELIST")
+
+
+async def test_what_is_run_by_its_hash_is_logged_by_its_text_and_no_name_forges_a_line(caplog) -> None:
+    text = "query Q { hello }"
+    async with running(mode(Safelist.LOG_UNKNOWN), registered=REGISTERED) as router:
+        with caplog.at_level(logging.WARNING):
+            await told(router, extensions=hashed(text))
+            await told(router, query=text, extensions=hashed(text), operationName="Q")
+            await told(router, extensions=hashed(text), operationName="Q")
+            await told(router, query=text, operationName="Q\nERROR forged")
+    sha256 = hashlib.sha256(text.encode()).hexdigest()
+    lines = [one.getMessage() for one in caplog.records if one.name == "stadion.router.persisted"]
+    assert lines == [f"unregistered document {sha256} ({name})" for name in ("Q", "Q", None)]
+
+
 async def test_an_unknown_id_is_404_and_automatic_hashes_can_be_off() -> None:
     async with running(mode(Safelist.OFF, automatic=False)) as router:
         assert await told(router, documentId="x") == (404, "PERSISTED_QUERY_NOT_IN_LIST")

@@ -99,3 +99,21 @@ async def test_a_file_that_the_map_does_not_name_is_400(router: Running) -> None
     status, body = await send(router, form(QUERY, {"a": ["variables.file"]}, a=b"x", b=b"y"))
     assert status == 400
     assert "does not name" in body["errors"][0]["message"]
+
+
+async def test_one_file_may_stand_in_several_places(router: Running) -> None:
+    operations = {"query": ONE, "variables": {"file": None, "others": [None, None]}}
+    places = {"a": ["variables.file", "variables.others.0", "variables.others.1"]}
+    status, body = await send(router, form(operations, places, a=b"one"))
+    assert (status, body) == (200, {"data": {"upload": "; ".join(["a.txt text/plain 3 one"] * 3)}})
+
+
+async def test_a_query_may_bring_files_which_no_two_queries_share(router: Running) -> None:
+    for variables, place in (({"unused": None}, "unused"), ({"n": "you", "unused": [None]}, "unused.0")):
+        operations = {"query": "query($n: String) { hello(name: $n) }", "variables": variables}
+        status, body = await send(router, form(operations, {"a": [f"variables.{place}"]}, a=b"x"))
+        assert (status, body["data"]["hello"].split()[0]) == (200, "hello")
+    operations = {"query": "query($n: String) { hello(name: $n) }", "variables": {"n": None}}
+    status, body = await send(router, form(operations, {"a": ["variables.n"]}, a=b"x"))
+    assert status == 200
+    assert body["errors"][0]["extensions"]["code"] == "VALIDATION_INVALID_TYPE_VARIABLE"

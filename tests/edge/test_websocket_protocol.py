@@ -7,6 +7,7 @@ import json
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from urllib.parse import urlsplit
 
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
@@ -15,8 +16,9 @@ from websockets.exceptions import ConnectionClosed
 from authz.errors import InvalidToken
 from authz.identity.subject import Subject
 from router.admission import Proxies
-from router.config import RouterConfig, StreamLimits
+from router.config import CorsConfig, RouterConfig, StreamLimits
 from router.edge.credentials import Credentials
+from router.pipeline import GraphQLRequest
 from router.snapshot import snapshot_of
 from router.telemetry import dropped_count
 from tests.kit_edge.running import Running, running
@@ -24,6 +26,8 @@ from tests.kit_edge.supergraphs import supergraph_of
 
 pytestmark = pytest.mark.timeout(20)
 INIT = {"type": "connection_init"}
+APP = "https://app.example"
+DEEP = "[" * 900 + "]" * 900
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 
 
@@ -56,6 +60,10 @@ async def closed(socket: ClientConnection) -> int:
 
 def ask(text: str, id_: str = "1", **variables: object) -> dict:
     return {"id": id_, "type": "subscribe", "payload": {"query": text, "variables": variables}}
+
+
+def with_token(token: str) -> dict:
+    return {**INIT, "payload": {"Authorization": f"Bearer {token}"}}
 
 
 @pytest.fixture
@@ -100,6 +108,8 @@ async def test_a_ping_is_answered_with_its_payload_before_and_after_init(router:
         ([INIT, {"type": "subscribe", "id": "1", "payload": {"query": 1}}], 4400),
         ([INIT, {"type": "subscribe", "id": "", "payload": {"query": "{ hello }"}}], 4400),
         ([INIT, ask("subscription { ticks }"), ask("{ hello }")], 4409),
+        ([f'{{"type": "ping", "payload": {{"a": {DEEP}}}}}'], 4400),
+        ([INIT, json.dumps(ask("{ hello }")).replace("{}", f'{{"a": {DEEP}}}')], 4400),
     ],
 )
 async def test_a_breach_of_the_protocol_closes_with_its_code(router: Running, messages, code) -> None:
@@ -324,6 +334,103 @@ async def test_an_older_client_is_spoken_to_in_its_words(router: Running) -> Non
     async with connect(router.socket_url, subprotocols=["graphql-ws"]) as socket:
         await say(socket, INIT, {**ask("{ hello }"), "type": "subscribe"})
         assert await closed(socket) == 4400
+
+
+async def test_an_older_client_hears_signs_of_life_for_as_long_as_it_stays() -> None:
+    """One that has heard one such sign leaves when no other follows."""
+    async with (
+        running(RouterConfig(streams=StreamLimits(heartbeat_ms=20))) as router,
+        connect(router.socket_url, subprotocols=["graphql-ws"]) as socket,
+    ):
+        await say(socket, INIT)
+        assert await heard(socket) == {"type": "connection_ack"}
+        assert [await heard(socket) for _ in range(4)] == [{"type": "ka"}] * 4
+
+
+async def test_an_older_client_that_uses_an_id_again_ends_what_had_it(router: Running) -> None:
+    async with connect(router.socket_url, subprotocols=["graphql-ws"]) as socket:
+        await say(socket, INIT, {**ask("subscription { ticks }"), "type": "start"})
+        assert [(await heard(socket))["type"] for _ in range(2)] == ["connection_ack", "ka"]
+        await router.hall.started.wait()
+        await say(socket, {**ask("{ hello }"), "type": "start"})
+        assert (await heard(socket))["payload"] == {"data": {"hello": "hello world"}}
+        assert await heard(socket) == {"id": "1", "type": "complete"}
+        await asyncio.wait_for(router.hall.unsubscribed.wait(), 5)
+
+
+async def test_an_older_client_is_told_that_its_connection_is_refused() -> None:
+    async def nobody(_: str) -> Subject:
+        raise InvalidToken
+
+    async with (
+        running(credentials=Credentials(authenticate=nobody)) as router,
+        connect(router.socket_url, subprotocols=["graphql-ws"]) as socket,
+    ):
+        await say(socket, {**INIT, "payload": {"Authorization": "Bearer bad"}})
+        assert await heard(socket) == {"type": "connection_error", "payload": {"message": "Forbidden"}}
+        assert await closed(socket) == 4403
+
+
+@pytest.mark.parametrize(
+    ("origin", "settings", "counts"),
+    [
+        (None, {}, True),
+        ("own", {}, True),
+        ("https://evil.example", {}, False),
+        ("null", {}, False),
+        ("https://evil.example", {"csrf_prevention": False}, True),
+        (APP, {"public_urls": (f"{APP}/graphql",)}, True),
+        (APP, {"cors": CorsConfig(origins=(APP,))}, False),
+        (
+            APP,
+            {"cors": CorsConfig(origins=(APP,), credentials=True)},
+            True,
+        ),
+        (f"{APP}.evil.example", {"public_urls": (f"{APP}/graphql",)}, False),
+    ],
+)
+async def test_a_browsers_own_credentials_do_not_count_for_anothers_page(origin, settings, counts) -> None:
+    """Cookies and passwords go with every WebSocket that any page opens; what the page itself says counts."""
+    seen: list[dict[str, str]] = []
+
+    async def somebody(token: str) -> Subject:
+        return Subject(id=token, session_id="s")
+
+    async def headers_seen(request: GraphQLRequest, _: Subject) -> GraphQLRequest:
+        seen.append(dict(request.headers))
+        return request
+
+    config = RouterConfig(forward_headers=("cookie", "x-app"), **settings)
+    sent = {"cookie": "session=1", "authorization": "Bearer ambient", "x-app": "1"}
+    async with running(config, Credentials(authenticate=somebody)) as router:
+        router.router.on_request = headers_seen
+        if origin is not None:
+            sent["origin"] = router.url.removesuffix("/graphql") if origin == "own" else origin
+        for init, me in ((INIT, "ambient" if counts else None), (with_token("said"), "said")):
+            async with connect(
+                router.socket_url, subprotocols=["graphql-transport-ws"], additional_headers=sent
+            ) as socket:
+                await say(socket, init, ask("{ me }"))
+                assert await heard(socket) == {"type": "connection_ack"}
+                assert (await heard(socket))["payload"]["data"] == {"me": me}
+    assert seen == [{"x-app": "1"} | ({"cookie": "session=1"} if counts else {})] * 2
+
+
+async def test_a_client_that_answers_no_ping_is_let_go() -> None:
+    config = RouterConfig(streams=StreamLimits(heartbeat_ms=20, send_wait_ms_max=100))
+    async with running(config) as router:
+        reader, writer = await asyncio.open_connection("127.0.0.1", urlsplit(router.url).port)
+        writer.write(
+            b"GET /graphql HTTP/1.1\r\nhost: x\r\nupgrade: websocket\r\nconnection: upgrade\r\n"
+            b"sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\nsec-websocket-version: 13\r\n"
+            b"sec-websocket-protocol: graphql-transport-ws\r\n\r\n"
+        )
+        assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 101 ")
+        said = await asyncio.wait_for(reader.read(), 10)  # until the router ends it
+        assert said[0] == 0x89  # a ping
+        writer.close()
+        while router.app.state.drain.streams:
+            await asyncio.sleep(0.005)
 
 
 async def test_a_client_that_does_not_read_is_cut_off_and_counted_once() -> None:
