@@ -12,8 +12,9 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
+from router.broadcast import Quiet
 from router.edge.answers import Answer, answer_of_failure
-from router.edge.feeds import QUIET, Reading
+from router.edge.feeds import Reading
 from router.edge.negotiation import CONTENT_TYPES, IncrementalWire, Wire
 from router.execution.returned import Returned
 from router.telemetry import trace_id_of
@@ -122,7 +123,7 @@ async def _framed_events(reading: Reading, framing: Framing, heartbeat_s: float)
     quiet_s = heartbeat_s if framing.heartbeat else None
     try:
         while (event := await reading.next(quiet_s=quiet_s)) is not None:
-            yield framing.heartbeat if event is QUIET else event.framed(framing)
+            yield framing.heartbeat if isinstance(event, Quiet) else event.framed(framing)
     except Exception as failure:
         yield framing.frame(answer_of_failure(failure, trace_id_of(None)))
     yield framing.end

@@ -95,13 +95,6 @@ def outdated() -> ClientError:
     )
 
 
-def too_slow() -> ClientError:
-    """The last error of a stream whose client does not keep up."""
-    return ClientError(
-        "the client reads its events too slowly; subscribe again", code="SUBSCRIPTION_QUEUE_OVERFLOW"
-    )
-
-
 def stopping() -> ClientError:
     """The last error of a stream that ends because the router does."""
     return ClientError("the router is stopping; subscribe again", code="SERVICE_OVERLOADED")

@@ -21,6 +21,7 @@ from authz.identity.subject import Subject
 from router.edge.answers import Answer, answer_of_failure
 from router.edge.dialects import Dialect, dialect_of
 from router.edge.drain import overloaded
+from router.edge.feeds import Event
 from router.edge.forwarding import Forwarding
 from router.edge.incremental import standing
 from router.edge.init_payload import authorization_of, format_of, texts_of, with_proof
@@ -322,7 +323,7 @@ class _Connection:
         source = await self.parts.router.events(request, document, subject, graph)
         reading = self.parts.feeds.reading(source, request, subject, graph)
         async with aclosing(reading):
-            while (event := await reading.next()) is not None:
+            while isinstance(event := await reading.next(), Event):
                 yield event.answer.text(), False
 
     async def _answers(

@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 
 from authz.identity.subject import ANONYMOUS, Subject
+from router.broadcast import QUIET
 from router.config import RouterConfig, StreamLimits
 from router.edge.credentials import Credentials
 from router.edge.drain import Drain
-from router.edge.feeds import QUIET, Feeds, Reading
+from router.edge.feeds import Feeds, Reading
 from router.edge.framing import EVENTS, SUBSCRIPTION_PARTS
 from router.edge.streams import Watch
 from router.errors import ClientError

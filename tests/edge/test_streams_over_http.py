@@ -10,9 +10,6 @@ import pytest
 
 from router.admission import Proxies
 from router.config import RouterConfig, StreamLimits
-from router.edge.answers import Answer
-from router.edge.feeds import Event, EventQueue
-from router.errors import ClientError
 from router.telemetry import dropped_count
 from tests.kit_edge.running import Running, running
 
@@ -127,32 +124,6 @@ async def test_streams_have_a_cap() -> None:
         assert status == 503
         assert response.headers["retry-after"] == "1"
         assert body["errors"][0]["extensions"]["code"] == "SERVICE_OVERLOADED"
-
-
-async def test_a_slow_client_loses_the_oldest_events_and_they_are_counted() -> None:
-    queue = EventQueue(events_max=3)
-    for number in range(5):
-        queue.put(Event(Answer({"n": number})))
-    queue.end()
-    assert queue.dropped_count == 2
-    left = [event.answer.body async for event in _all(queue)]
-    assert left == [{"n": 2}, {"n": 3}, {"n": 4}]
-
-
-async def _all(queue: EventQueue):
-    while (event := await asyncio.wait_for(queue.get(), 1)) is not None:
-        yield event
-
-
-async def test_a_client_that_loses_too_many_events_gets_no_more_and_is_counted() -> None:
-    before = dropped_count.values.get((), 0)
-    queue = EventQueue(events_max=3, lost_max=2)
-    for number in range(9):
-        queue.put(Event(Answer({"n": number})))
-    with pytest.raises(ClientError) as raised:
-        [event async for event in _all(queue)]
-    assert raised.value.code == "SUBSCRIPTION_QUEUE_OVERFLOW"
-    assert dropped_count.values[()] == before + 1
 
 
 async def test_a_client_that_does_not_read_is_cut_off() -> None:

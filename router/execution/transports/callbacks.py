@@ -10,11 +10,11 @@ import asyncio
 import hmac
 import secrets
 import uuid
-from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from router.broadcast import EventQueue, Quiet
 from router.errors import SubgraphCallFailed
 from router.execution.transports.neighbours import Neighbours
 
@@ -34,15 +34,19 @@ class Reply:
 
 
 class _Open:
-    """One open subscription: what was posted and nobody has read yet."""
+    """One open subscription: what was posted and nobody has read yet, and when its subgraph was heard of."""
 
-    __slots__ = ("arrived", "checked", "ended", "events", "verifier")
+    __slots__ = ("checked", "ended", "events", "heard_at_s", "verifier")
 
-    def __init__(self) -> None:
+    def __init__(self, *, events_max: int) -> None:
         self.verifier = secrets.token_urlsafe(24)
-        self.events: deque[Any] = deque()
-        self.arrived = asyncio.Event()
+        self.events: EventQueue[Mapping[str, Any]] = EventQueue(events_max=events_max)
         self.checked = self.ended = False
+        self.heard()
+
+    def heard(self) -> None:
+        """The subgraph has posted something."""
+        self.heard_at_s = asyncio.get_running_loop().time()
 
 
 class Callbacks:
@@ -91,20 +95,19 @@ class Callbacks:
         return self._acted(found, message)
 
     def _acted(self, found: _Open, message: Mapping[str, Any]) -> Reply:
-        found.arrived.set()
+        found.heard()
         match message.get("action"):
             case "check" | "heartbeat":
                 found.checked = True
                 return Reply(204)
             case "next" if isinstance(message.get("payload"), Mapping):
-                found.events.append(message["payload"])
-                if len(found.events) > self._queue_events_max:
-                    found.events.popleft()
+                found.events.put(message["payload"])
                 return Reply(200)
             case "complete":
                 found.ended = True
                 if message.get("errors"):
-                    found.events.append({"errors": message["errors"]})
+                    found.events.put({"errors": message["errors"]})
+                found.events.end()
                 return Reply(202)
         return Reply(400)
 
@@ -122,7 +125,7 @@ class Callbacks:
         """
         if len(self._open) >= OPEN_MAX:
             raise SubgraphCallFailed(service, f"more than {OPEN_MAX} subscriptions wait for callbacks")
-        subscription_id, opened = str(uuid.uuid4()), _Open()
+        subscription_id, opened = str(uuid.uuid4()), _Open(events_max=self._queue_events_max)
         self._open[subscription_id] = opened
         try:
             answered = await ask({"subscription": self._terms(subscription_id, opened, heartbeat_ms)})
@@ -148,14 +151,11 @@ class Callbacks:
 
 
 async def _read(service: str, opened: _Open, silence_s: float | None) -> AsyncIterator[Any]:
-    while True:
-        while opened.events:
-            yield opened.events.popleft()
-        if opened.ended:
-            return
-        opened.arrived.clear()
-        try:
-            async with asyncio.timeout(silence_s):
-                await opened.arrived.wait()
-        except TimeoutError:
-            raise SubgraphCallFailed(service, "gave no sign of life to its subscription") from None
+    now_s, quiet_s = asyncio.get_running_loop().time, silence_s
+    while (event := await opened.events.get(quiet_s=quiet_s)) is not None:
+        if not isinstance(event, Quiet):
+            yield event
+        if silence_s is not None:
+            quiet_s = opened.heard_at_s + silence_s - now_s()
+            if quiet_s <= 0 and isinstance(event, Quiet):
+                raise SubgraphCallFailed(service, "gave no sign of life to its subscription")

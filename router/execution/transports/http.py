@@ -27,7 +27,6 @@ from router.execution.transports.lane import Headers, Lane
 from router.execution.transports.measures import SERVICE, shared_fetches_count
 from router.execution.transports.multipart import multipart_of
 from router.execution.transports.return_rules import ReturnRules
-from router.execution.transports.shared_streams import SharedStreams
 from router.execution.transports.straight import StraightCall
 from router.execution.transports.streams import Streams
 from router.execution.transports.under_way import FetchesUnderWay
@@ -87,7 +86,6 @@ class HttpTransport:
             else None
         )
         self._streams = Streams(self.callbacks)
-        self._shared_streams = SharedStreams()
         self._lanes: dict[str, Lane] = {}
         self._known = KnownTexts()
         self.readdress(subgraphs)
@@ -235,13 +233,7 @@ class HttpTransport:
             return open_()
         subject = None if self._sign is None else request.subject
         key = (request.service, body, CallHeaders(headers).telling, subject)
-        return self._shared_streams.read(
-            key,
-            open_,
-            queue_events_max=source.queue_events_max,
-            joining=source.joining,
-            shared=lambda: self._streams.count_shared(request.service),
-        )
+        return self._streams.shared(key, open_, request.service, source)
 
     async def follow_certificates(self, *, every_s: float = CERTIFICATES_S) -> None:
         """Take changed certificates as long as the router runs; no call under way is lost by that."""
@@ -253,7 +245,7 @@ class HttpTransport:
 
     async def close(self) -> None:
         """As the port says; a later call would open a new pool."""
-        await self._shared_streams.close()
+        await self._streams.close()
         self._known.forget()
         for lane in self._lanes.values():
             lane.close()

@@ -1,13 +1,14 @@
-"""Opening a subgraph's subscription by the protocol that its settings name."""
+"""Opening a subgraph's subscription by the protocol that its settings name, once for all who ask the same."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Hashable, Mapping
 from contextlib import aclosing
 from typing import Any, TypeAlias
 
 import orjson
 
+from router.broadcast import Broadcasts, EventQueue
 from router.errors import SubgraphCallFailed
 from router.execution.transport import SubgraphRequest
 from router.execution.transports import callbacks as callback_protocol
@@ -17,7 +18,7 @@ from router.execution.transports.http_wire import Endpoint
 from router.execution.transports.lane import Lane
 from router.execution.transports.measures import SERVICE, shared_streams_count
 from router.execution.transports.websocket import LEGACY, MODERN, Dialect, websocket_payloads
-from router.traffic import StreamProtocol
+from router.traffic import StreamProtocol, SubscriptionSource
 
 Signed: TypeAlias = Callable[[SubgraphRequest, dict[str, str], bytes], Mapping[str, str]]
 """The headers with the proof of this call."""
@@ -28,6 +29,7 @@ class Streams:
 
     def __init__(self, callbacks: Callbacks | None) -> None:
         self._callbacks = callbacks
+        self._broadcasts: Broadcasts[bytes] = Broadcasts()
 
     def open(
         self, request: SubgraphRequest, lane: Lane, headers: dict[str, str], body: bytes, signed: Signed
@@ -47,9 +49,31 @@ class Streams:
             case StreamProtocol.EVENTS:
                 raise SubgraphCallFailed(request.service, "has its events elsewhere")
 
-    def count_shared(self, service: str) -> None:
-        """One more subscription was taken into another's stream."""
-        shared_streams_count.add(1, {SERVICE: service})
+    async def shared(
+        self,
+        key: Hashable,
+        open_: Callable[[], AsyncIterator[Any]],
+        service: str,
+        source: SubscriptionSource,
+    ) -> AsyncIterator[Any]:
+        """The payloads of the stream that `open_` gives, or of an open one of this key that may be joined.
+
+        INVARIANT: the key holds all that the subgraph gets to see, and with signed calls the subject.
+        """
+        # they wait as JSON: each reader may change what it is given
+        queue: EventQueue[bytes] = EventQueue(events_max=source.queue_events_max)
+        broadcast = self._broadcasts.joined(key, queue, open_, orjson.dumps, joining=source.joining)
+        if broadcast.is_shared:
+            shared_streams_count.add(1, {SERVICE: service})
+        try:
+            while isinstance(text := await queue.get(), bytes):
+                yield orjson.loads(text)
+        finally:
+            await broadcast.leave(queue)
+
+    async def close(self) -> None:
+        """End what is shared; its readers end too."""
+        await self._broadcasts.close()
 
     async def _by_callback(
         self, request: SubgraphRequest, lane: Lane, headers: dict[str, str], body: bytes, signed: Signed
