@@ -89,7 +89,7 @@ class StreamLimits:
     operations_per_connection_max: Annotated[int, "operations under way on one WebSocket connection"] = 100
     message_bytes_max: Annotated[int, "bytes of one WebSocket message"] = 2_000_000
     websocket_compression: Annotated[
-        bool, "compress WebSocket messages (permessage-deflate): 45 KiB more a connection"
+        bool, "compress WebSocket messages (permessage-deflate), each by itself"
     ] = False
 
 

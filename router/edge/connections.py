@@ -17,7 +17,11 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from websockets.http11 import Request
 
 from router.config import HttpLimits
+from router.edge.packed_messages import PackedMessagesFactory
 from router.edge.quick_http import ABORT, LEFT, QuickProtocol
+
+PLAIN = "stadion.plain"
+"""Marks an ASGI message that is to leave as it is, not compressed."""
 
 
 class Connections:
@@ -141,11 +145,26 @@ class ClientConnection(QuickProtocol):
 
 
 class ClientSocket(WebSocketsSansIOProtocol):
-    """One WebSocket connection, which can be cut off with all that its client has not read."""
+    """One WebSocket connection, which can be cut off with all that its client has not read. Messages from
+    `packed_bytes_min` on are compressed, where that is set and the client wants it."""
 
-    def __init__(self, **uvicorns: Any) -> None:
+    def __init__(self, *, packed_bytes_min: int, **uvicorns: Any) -> None:
         super().__init__(**uvicorns)
         self.writable = Signal(is_set=True)  # type: ignore[assignment]
+        if self.conn.available_extensions:
+            self.conn.available_extensions = [PackedMessagesFactory(bytes_min=packed_bytes_min)]
+
+    async def send(self, message: Any) -> None:
+        """ASGI: what leaves. What is PLAIN is not compressed: its length would tell of it."""
+        if PLAIN not in message:
+            await super().send(message)
+            return
+        await self.writable.wait()
+        packing, self.conn.extensions = self.conn.extensions, []
+        try:
+            await super().send(message)  # INVARIANT: it waits for nothing any more
+        finally:
+            self.conn.extensions = packing
 
     def handle_connect(self, event: Request) -> None:
         """uvicorn: the opening request is here."""

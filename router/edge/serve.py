@@ -130,6 +130,7 @@ def draining_server(
     """
     connections = Connections(config.http)
     protocol: Any = partial(ClientConnection, connections=connections)
+    socket_protocol: Any = partial(ClientSocket, packed_bytes_min=config.http.compressed_bytes_min)
     tls = ListenerTls(config.tls) if config.tls.certificate_file else None
     settings = uvicorn.Config(
         app,
@@ -140,9 +141,9 @@ def draining_server(
         lifespan="on",
         http=protocol,
         proxy_headers=False,  # whom to believe about a client's address is a setting of the router's
-        ws=ClientSocket,
+        ws=socket_protocol,
         ws_max_size=config.streams.message_bytes_max,
-        # off as it comes: 45 KiB a connection, and lengths that tell of what is secret
+        # off as it comes: lengths tell of what is secret
         ws_per_message_deflate=config.streams.websocket_compression,
         ws_ping_interval=config.streams.heartbeat_ms / 1_000,
         ws_ping_timeout=config.streams.send_wait_ms_max / 1_000,

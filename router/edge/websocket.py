@@ -19,6 +19,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from authz.identity.subject import Subject
 from router.edge.answers import Answer, answer_of_failure
+from router.edge.connections import PLAIN
 from router.edge.dialects import Dialect, dialect_of
 from router.edge.drain import overloaded
 from router.edge.feeds import Event
@@ -26,6 +27,7 @@ from router.edge.forwarding import Forwarding
 from router.edge.incremental import standing
 from router.edge.init_payload import authorization_of, format_of, texts_of, with_proof
 from router.edge.origins import Origins
+from router.edge.packed_messages import PAYLOAD
 from router.edge.parts import Parts
 from router.edge.quick_http import ABORT
 from router.edge.rate import caller_of
@@ -113,6 +115,16 @@ async def _close(socket: WebSocket, closing: Closing) -> None:
     if socket.application_state is WebSocketState.CONNECTED:
         with suppress(RuntimeError, WebSocketDisconnect):
             await socket.close(closing.close, closing.reason)
+
+
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """One response as JSON. `is_whole`: nothing follows. What is `secret` is not compressed: its length would
+    tell of it."""
+
+    text: bytes
+    is_whole: bool = False
+    secret: bool = False
 
 
 @dataclass(slots=True, eq=False)
@@ -282,10 +294,10 @@ class _Connection:
             if full:
                 raise overloaded()
             await self.parts.door.count(subject)
-            async with aclosing(self._responses(request, subject)) as texts:
-                async for text, is_whole in texts:
-                    await self._send_next(id_, text)
-                    if is_whole:
+            async with aclosing(self._responses(request, subject)) as responses:
+                async for said in responses:
+                    await self._send_next(id_, said)
+                    if said.is_whole:
                         _overhead(time.perf_counter() - began_s - waiting.total_s)
         except Exception as raised:
             failure = raised
@@ -303,10 +315,8 @@ class _Connection:
         if answer.code == expired().code:
             self.end(Close.FORBIDDEN, "Forbidden")
 
-    async def _responses(
-        self, request: GraphQLRequest, subject: Subject
-    ) -> AsyncGenerator[tuple[bytes, bool]]:
-        """Each response as JSON, and whether it is the whole answer."""
+    async def _responses(self, request: GraphQLRequest, subject: Subject) -> AsyncGenerator[_Said]:
+        """Each response. Headers that subgraphs have for a client end here: a WebSocket carries none."""
         if self.parts.router.on_request is not None:
             request = await self.parts.router.on_request(request, subject)
         door = self.parts.door
@@ -317,14 +327,15 @@ class _Connection:
         door.note(subject, document.kind, document.normal.name)
         if document.kind is not OperationKind.SUBSCRIPTION:
             async with aclosing(self._answers(request, document, subject, graph)) as parts:
+                secret = document.kind is OperationKind.MUTATION  # it may hand out tokens
                 async for response in parts:
-                    yield orjson.dumps(response.body()), not document.defers
+                    yield _Said(orjson.dumps(response.body()), not document.defers, secret)
             return
         source = await self.parts.router.events(request, document, subject, graph)
         reading = self.parts.feeds.reading(source, request, subject, graph)
         async with aclosing(reading):
             while isinstance(event := await reading.next(), Event):
-                yield event.answer.text(), False
+                yield _Said(event.answer.text())
 
     async def _answers(
         self, request: GraphQLRequest, document: Document, subject: Subject, graph: Snapshot
@@ -348,17 +359,20 @@ class _Connection:
     async def _send(self, message: Mapping[str, Any]) -> None:
         await self._send_text(orjson.dumps(self.dialect.spoken(message)).decode())
 
-    async def _send_next(self, id_: str, payload: bytes) -> None:
+    async def _send_next(self, id_: str, said: _Said) -> None:
         """A response whose text was made for all who get it."""
         kind = self.dialect.said.get("next", "next")
-        await self._send_text(
-            f'{{"id":{orjson.dumps(id_).decode()},"type":"{kind}","payload":{payload.decode()}}}'
-        )
+        payload = said.text.decode()
+        text = f'{{"id":{orjson.dumps(id_).decode()},"type":"{kind}",{PAYLOAD}{payload}}}'
+        await self._send_text(text, secret=said.secret)
 
-    async def _send_text(self, text: str) -> None:
+    async def _send_text(self, text: str, *, secret: bool = False) -> None:
+        message: dict[str, Any] = {"type": "websocket.send", "text": text}
+        if secret:
+            message[PLAIN] = True
         try:
             async with asyncio.timeout(self.parts.config.streams.send_wait_ms_max / 1_000):
-                await self.socket.send({"type": "websocket.send", "text": text})
+                await self.socket.send(message)
         except TimeoutError:
             self._cut_off()
             raise WebSocketDisconnect(Close.TRY_AGAIN_LATER) from None

@@ -1,9 +1,10 @@
 """Idle streams on one process: memory a stream, and the work and time until an event has reached all of them.
 
 Run it: `python -m tests.benchmarks.bench_streams [STREAMS] [WORD…]` (the kinds whose name holds each word).
-The router is a process of its own (uvloop, one subgraph in the process whose event goes to every subscriber),
-and so are its clients, on raw sockets. `equal` streams ask the same, `own` ones each something else: nothing of
-theirs is shared. A `short` event is one number, a `long` one about 2 KiB. `storm`: streams leave, others come.
+The router is a process of its own (uvloop, one subgraph in the process whose event goes to every
+subscriber), and so are its clients, on raw sockets. `equal` streams ask the same, `own` ones each something
+else: nothing of theirs is shared. A `short` event is one number, a `long` one about 2 KiB. `storm`: streams
+leave, others come.
 """
 
 from __future__ import annotations

@@ -12,7 +12,6 @@ import aiohttp
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from websockets.asyncio.client import connect
 
 from router.config import HttpLimits, RouterConfig, StreamLimits
 from router.edge.packed_streams import KEPT_BYTES_MAX, THREAD_BYTES_MIN, Packing, packed_frames
@@ -154,19 +153,3 @@ async def test_nothing_is_compressed_unless_it_is_asked_for() -> None:
         router.hall.ticks.put_nowait(None)
         async with stream(router, TICKS) as answer:
             assert "content-encoding" not in answer.headers
-
-
-@pytest.mark.parametrize("on", [True, False])
-async def test_sockets_compress_their_messages_where_that_is_set(on: bool) -> None:
-    config = RouterConfig(streams=StreamLimits(websocket_compression=on))
-    async with (
-        running(config) as router,
-        connect(router.socket_url, subprotocols=["graphql-transport-ws"]) as socket,
-    ):
-        assert bool(socket.protocol.extensions) is on
-        await socket.send('{"type":"connection_init"}')
-        payload = {"query": "query($n: String) { hello(name: $n) }", "variables": {"n": "long " * 500}}
-        await socket.send(json.dumps({"id": "1", "type": "subscribe", "payload": payload}))
-        assert json.loads(await socket.recv()) == {"type": "connection_ack"}
-        answered = json.loads(await socket.recv())["payload"]
-        assert answered == {"data": {"hello": "hello " + "long " * 500}}
