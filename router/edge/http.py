@@ -183,9 +183,10 @@ class GraphQLEndpoint:
 
     async def _requests(self, exchange: Exchange) -> GraphQLRequest | list[GraphQLRequest]:
         headers = exchange.headers
-        asked: GraphQLRequest | None = exchange.scope.get(ASKED)
+        asked: GraphQLRequest | None = exchange.scope.pop(ASKED, None)
         if asked is not None:
-            asked.first = exchange.scope.get(FIRST)
+            # taken out: the connection keeps the scope until its next request, and this may be megabytes
+            asked.first = exchange.scope.pop(FIRST, None)
             return asked
         forwarded = self._forwarding.of(headers)
         if exchange.method == "GET":

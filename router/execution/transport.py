@@ -65,7 +65,7 @@ class SentData:
     @property
     def json(self) -> bytes:
         """The data alone."""
-        return self.text[len(self.BEFORE) : -1]
+        return bytes(memoryview(self.text)[len(self.BEFORE) : -1])
 
     def decoded(self) -> dict[str, Any]:
         """The data as values."""

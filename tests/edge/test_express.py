@@ -158,6 +158,13 @@ class Client:
 
 SAID: dict[str, list[bytes | None]] = {
     "good": [],
+    "long": [http(b'{"data":{"hello":"%b"}}' % (b"a" * 100_000))],
+    "long, and no JSON": [http(b'{"data":{"hello":"%b}}' % (b"a" * 100_000))],
+    "very long": [http(b'{"data":{"hello":"%b"}}' % (b"a" * 2_000_000))],
+    "very long, and no JSON": [http(b'{"data":{"hello":"%b}}' % (b"a" * 2_000_000))],
+    "very long, with errors": [
+        http(b'{"data":{"hello":"%b"},"errors":[{"message":"no"}]}' % (b"a" * 2_000_000))
+    ],
     "errors beside data": [http(b'{"data":{"hello":null},"errors":[{"message":"no","path":["hello"]}]}')],
     "errors alone": [http(b'{"errors":[{"message":"no"}]}')],
     "null data": [http(b'{"data":null}')],

@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from router.execution.transports.http_client import HttpClient
+from router.execution.transports.http_connection import Connection, Receiving
 from router.execution.transports.http_wire import (
     AnswerTooLong,
     ConnectFailed,
@@ -201,6 +202,100 @@ async def test_interim_answers_are_passed_over() -> None:
     text = b"HTTP/1.1 103 Early Hints\r\ncontent-type: x/y\r\n\r\n" + plain(b"ok")
     async with serving(always(text)) as (_, endpoint, client):
         assert (await post(client, endpoint))._replace(headers=()) == HttpAnswer(200, "", b"ok")
+
+
+class Wire(asyncio.Transport):
+    """A connection's other end, whose bytes the test hands over itself."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ended = False
+
+    def write(self, data: Any) -> None:
+        """Requests go nowhere."""
+
+    def is_closing(self) -> bool:
+        return self.ended
+
+    def abort(self) -> None:
+        self.ended = True
+
+
+async def wired(receiving: Receiving, *, answer_bytes_max: int = 10_000) -> tuple[Connection, Wire]:
+    client = HttpClient(
+        connections_per_host_max=1, connect_timeout_s=5, keep_alive_s=5, answer_bytes_max=answer_bytes_max
+    )
+    connection = Connection(
+        asyncio.get_running_loop(),
+        client._host(Endpoint.of("http://127.0.0.1/")),
+        answer_bytes_max,
+        receiving,
+    )
+    wire = Wire()
+    connection.connection_made(wire)
+    return connection, wire
+
+
+def receive(connection: Connection, data: bytes) -> None:
+    while data:
+        buffer = connection.get_buffer(-1)
+        count = min(len(buffer), len(data))
+        buffer[:count] = data[:count]
+        connection.buffer_updated(count)
+        data = data[count:]
+
+
+async def test_an_answer_is_the_same_in_two_pieces_wherever_it_is_cut() -> None:
+    first, second = plain(b"one more", b"content-type: a/b"), plain(b"two", b"content-type: a/b")
+    receiving = Receiving()
+    connection, wire = await wired(receiving)
+    for cut in range(1, len(first)):
+        for answer in (first, second):
+            told: asyncio.Future[HttpAnswer] = asyncio.get_running_loop().create_future()
+            connection.send(b"request", told, None)
+            receive(connection, answer[:cut])
+            receive(connection, answer[cut:])
+            came = told.result()
+            assert (came.status, came.media_type) == (200, "a/b")
+            assert answer.endswith(b"\r\n\r\n" + came.body)
+            connection.give_back()
+    assert not wire.ended
+
+
+async def test_an_answer_longer_than_what_is_read_at_once_goes_into_its_own_place() -> None:
+    body = bytes(range(256)) * 8_000
+    connection, _ = await wired(Receiving(), answer_bytes_max=len(body))
+    told: asyncio.Future[HttpAnswer] = asyncio.get_running_loop().create_future()
+    connection.send(b"request", told, None)
+    receive(connection, plain(body)[:-1])
+    assert not told.done()
+    receive(connection, body[-1:])
+    assert told.result().body == body
+
+
+async def test_connections_that_read_in_turns_take_nothing_of_each_other() -> None:
+    receiving, bodies = Receiving(), (b"a" * 5_000, b"b" * 5_000)
+    pairs = [await wired(receiving) for _ in bodies]
+    told = []
+    for (connection, _), body in zip(pairs, bodies, strict=True):
+        told.append(asyncio.get_running_loop().create_future())
+        connection.send(b"request", told[-1], None)
+        receive(connection, plain(body)[:2_000])
+    for (connection, _), body in zip(pairs, bodies, strict=True):
+        receive(connection, plain(body)[2_000:])
+    assert tuple(it.result().body for it in told) == bodies
+
+
+async def test_what_comes_beyond_an_answer_ends_the_connection() -> None:
+    connection, wire = await wired(Receiving())
+    told: asyncio.Future[HttpAnswer] = asyncio.get_running_loop().create_future()
+    connection.send(b"request", told, None)
+    receive(connection, plain(b"x" * 100)[:-1])
+    receive(connection, b"x")
+    assert told.result().body == b"x" * 100
+    connection.give_back()
+    receive(connection, b"more")
+    assert wire.ended
 
 
 async def test_an_answer_nobody_asked_for_is_not_taken_for_the_next() -> None:

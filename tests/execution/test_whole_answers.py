@@ -116,10 +116,10 @@ async def test_a_text_is_checked_once_and_known_by_all_of_its_bytes(monkeypatch:
     first = sent_data(HttpAnswer(200, "application/json", answered), known)
     again = sent_data(HttpAnswer(200, "application/json", bytes(bytearray(answered))), known)
     assert first is again
-    assert known.at_end_of(b"head" + answered, len(answered)) is answered
+    assert known.standing_at(bytearray(b"head" + answered + b"old"), 4, len(answered)) is answered
     other = answered[:-2] + b"x}"
     assert known.found(other) is None
-    assert known.at_end_of(b"head" + other, len(other)) is None
+    assert known.standing_at(bytearray(b"head" + other), 4, len(other)) is None
     assert sent_data(HttpAnswer(200, "application/json", other), known) is None
     known.forget()
     assert known.found(answered) is None

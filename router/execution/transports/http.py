@@ -21,11 +21,12 @@ from router.execution.transports.callbacks import Callbacks
 from router.execution.transports.event_feed import EventFeed, fed_answers
 from router.execution.transports.header_rules import HOP_HEADERS
 from router.execution.transports.http_answers import read_http_answer
+from router.execution.transports.http_connection import Receiving
 from router.execution.transports.http_wire import CallHeaders, HttpAnswer, Waiter
-from router.execution.transports.known_texts import KnownTexts
 from router.execution.transports.lane import Headers, Lane
 from router.execution.transports.measures import SERVICE, shared_fetches_count
 from router.execution.transports.multipart import multipart_of
+from router.execution.transports.raw import LONG_BYTES_MIN
 from router.execution.transports.return_rules import ReturnRules
 from router.execution.transports.straight import StraightCall
 from router.execution.transports.streams import Streams
@@ -34,6 +35,7 @@ from router.flight import Flight
 from router.operation.model import OperationKind
 from router.operation.upload import uploads_in
 from router.traffic import StreamProtocol, Traffic
+from router.turns import Turns
 
 Sign: TypeAlias = Callable[[SubgraphRequest, bytes], Mapping[str, str] | None]
 """Headers that prove the call to the subgraph, for the exact bytes that are sent; asked once a try."""
@@ -86,8 +88,9 @@ class HttpTransport:
             else None
         )
         self._streams = Streams(self.callbacks)
+        self._receiving = Receiving()
+        self._turns = Turns()
         self._lanes: dict[str, Lane] = {}
-        self._known = KnownTexts()
         self.readdress(subgraphs)
 
     def readdress(self, subgraphs: Mapping[str, str]) -> None:
@@ -99,7 +102,7 @@ class HttpTransport:
             if known is not None and known.url == url:
                 continue
             try:
-                self._lanes[name] = Lane(name, url, traffic, self._known, timeout_s=self._timeout_s)
+                self._lanes[name] = Lane(name, url, traffic, self._receiving, timeout_s=self._timeout_s)
             except ValueError:
                 self._lanes.pop(name, None)
             if known is not None:
@@ -123,6 +126,8 @@ class HttpTransport:
             answer = await self._shared(lane, request, headers, body)
         else:
             answer = await lane.call(self._proven(lane, request, headers, body), body, request)
+        if request.whole and len(answer.body) >= LONG_BYTES_MIN:
+            await self._turns.turn()
         if request.whole and (sent := lane.sent_data(answer)) is not None:
             response = SubgraphResponse(data=None, sent=sent, cache_control=answer.cache_control)
         else:
@@ -246,7 +251,7 @@ class HttpTransport:
     async def close(self) -> None:
         """As the port says; a later call would open a new pool."""
         await self._streams.close()
-        self._known.forget()
+        self._receiving.known.forget()
         for lane in self._lanes.values():
             lane.close()
 

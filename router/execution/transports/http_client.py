@@ -7,31 +7,20 @@ What it does not do is refused, not guessed: no redirects, no cookies, no proxie
 from __future__ import annotations
 
 import asyncio
-import math
 from collections import deque
 from collections.abc import Mapping
-from typing import Final, cast
 
-import httptools
-
+from router.execution.transports.http_connection import Connection, Receiving
 from router.execution.transports.http_wire import (
-    AnswerTooLong,
     ConnectFailed,
     ConnectionLost,
     Endpoint,
     HttpAnswer,
-    NotHttp,
     TlsContext,
     Waiter,
     connected,
-    media_type_of,
-    plain_body,
     system_tls,
 )
-from router.execution.transports.known_texts import KnownTexts
-from router.execution.transports.whole_answer import whole_answer
-
-_HEAD_BYTES_MAX: Final = 256 * 1024
 
 
 class HttpClient:
@@ -45,15 +34,15 @@ class HttpClient:
         keep_alive_s: float,
         answer_bytes_max: int,
         tls_context: TlsContext = system_tls,
-        known: KnownTexts | None = None,
+        receiving: Receiving | None = None,
     ) -> None:
         self._connections_max = connections_per_host_max
         self._connect_timeout_s = connect_timeout_s
         self._keep_alive_s = keep_alive_s
         self._answer_bytes_max = answer_bytes_max
         self._tls_context = tls_context
-        self._known = known or KnownTexts()
-        self._hosts: dict[tuple[str, int, bool], _Host] = {}
+        self._receiving = receiving or Receiving()
+        self._hosts: dict[tuple[str, int, bool], Host] = {}
 
     async def post(
         self, endpoint: Endpoint, headers: Mapping[str, str], body: bytes, *, timeout_s: float | None
@@ -108,14 +97,14 @@ class HttpClient:
         for host in self._hosts.values():
             host.renew()
 
-    def _host(self, endpoint: Endpoint) -> _Host:
+    def _host(self, endpoint: Endpoint) -> Host:
         key = (endpoint.socket or endpoint.host, endpoint.port, endpoint.tls)
         host = self._hosts.get(key)
         if host is None:
-            host = self._hosts[key] = _Host(self._connections_max)
+            host = self._hosts[key] = Host(self._connections_max)
         return host
 
-    async def _new_connection(self, endpoint: Endpoint, host: _Host) -> Connection:
+    async def _new_connection(self, endpoint: Endpoint, host: Host) -> Connection:
         connection = await host.place()
         if connection is not None:
             return connection
@@ -125,13 +114,13 @@ class HttpClient:
             host.leave()
             raise
 
-    async def _open(self, endpoint: Endpoint, host: _Host) -> Connection:
+    async def _open(self, endpoint: Endpoint, host: Host) -> Connection:
         loop = asyncio.get_running_loop()
         context = self._tls_context() if endpoint.tls else None
         try:
             async with asyncio.timeout(self._connect_timeout_s):
                 _, connection = await connected(
-                    endpoint, lambda: Connection(loop, host, self._answer_bytes_max, self._known), context
+                    endpoint, lambda: Connection(loop, host, self._answer_bytes_max, self._receiving), context
                 )
         except (OSError, TimeoutError) as error:
             raise ConnectFailed(refused=isinstance(error, ConnectionError)) from error
@@ -139,7 +128,7 @@ class HttpClient:
         return connection
 
 
-class _Host:
+class Host:
     """The connections to one host: idle ones, the number in use, and who waits for one."""
 
     def __init__(self, connections_max: int) -> None:
@@ -216,184 +205,3 @@ class _Host:
         """End every connection."""
         for connection in tuple(self.opened):
             connection.discard()
-
-
-class Connection(asyncio.Protocol):
-    """One connection and the answer that is under way on it."""
-
-    def __init__(
-        self, loop: asyncio.AbstractEventLoop, host: _Host, answer_bytes_max: int, known: KnownTexts
-    ) -> None:
-        self._loop = loop
-        self._host = host
-        self._answer_bytes_max = answer_bytes_max
-        self._known = known
-        self._transport: asyncio.Transport | None = None
-        self._waiter: Waiter | None = None
-        self._timer: asyncio.TimerHandle | None = None
-        self._deadline_s = math.inf
-        self._parser = httptools.HttpResponseParser(self)
-        self._reset()
-        self.is_usable = False
-        self.idle_since = 0.0
-
-    def _reset(self) -> None:
-        self._chunks: list[bytes] = []
-        self._size = 0
-        self._media_type = ""
-        self._encoding = ""
-        self._cache_control = ""
-        self._retry_after = ""
-        self._headers: list[tuple[bytes, bytes]] = []
-        self._delimited = False
-        self._headers_complete = False
-        self._head_bytes = 0
-        self._parsing = False
-
-    def send(self, request: bytes, waiter: Waiter, deadline_s: float | None) -> None:
-        """Send a request; `waiter` is told its outcome by this time of the loop's. Errors: ConnectionLost."""
-        if self._transport is None or self._transport.is_closing():
-            raise ConnectionLost
-        self._waiter = waiter
-        if deadline_s is not None:
-            self._expect_by(deadline_s)
-        self._transport.write(request)
-
-    def settle(self) -> None:
-        """The call is over, one way or the other: the connection is for the next one as far as it can be."""
-        if self.is_usable:
-            self.give_back()
-        else:
-            self.discard()
-
-    def give_back(self) -> None:
-        """The call is over, and well: the connection is for the next one."""
-        self._waiter = None
-        self._deadline_s = math.inf
-        self._host.give_back(self)
-
-    def _expect_by(self, deadline_s: float) -> None:
-        """Fail the exchange at this time of the loop's. One timer serves many exchanges after one another."""
-        self._deadline_s = deadline_s
-        if self._timer is not None:
-            if self._timer.when() <= deadline_s:
-                return
-            self._timer.cancel()
-        self._timer = self._loop.call_at(deadline_s, self._look)
-
-    def _look(self) -> None:
-        self._timer = None
-        if self._deadline_s <= self._loop.time():
-            self._fail(TimeoutError())
-        elif self._deadline_s < math.inf:
-            self._timer = self._loop.call_at(self._deadline_s, self._look)
-
-    def discard(self) -> None:
-        """End the connection and free its place; again does nothing."""
-        self.is_usable = False
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        self._host.forget(self)
-        if self._transport is not None:
-            self._transport.abort()
-            self._transport = None
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """asyncio: the connection is open."""
-        self._transport = cast(asyncio.Transport, transport)
-        self.is_usable = True
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """asyncio: the connection has ended; an answer that lasts until the end is complete."""
-        self._transport = None
-        if exc is None and self._headers_complete and not self._delimited:
-            self.is_usable = False
-            self.on_message_complete()
-        self._fail(ConnectionLost())
-        self.discard()
-
-    def data_received(self, data: bytes) -> None:
-        """asyncio: bytes came."""
-        if self._waiter is None:
-            # nobody asked: the next answer could not be told from this one
-            self.discard()
-            return
-        if not self._parsing and not self._waiter.done():
-            answer = whole_answer(data, self._known, answer_bytes_max=self._answer_bytes_max)
-            if answer is not None:
-                self.idle_since = self._loop.time()
-                self._waiter.set_result(answer)
-                return
-        self._parsing = True
-        try:
-            self._parser.feed_data(data)
-        except (httptools.HttpParserError, httptools.HttpParserUpgrade):
-            self._fail(NotHttp())
-        if not self._headers_complete:
-            self._head_bytes += len(data)
-            if self._head_bytes > _HEAD_BYTES_MAX:
-                self._fail(NotHttp())
-
-    def on_message_begin(self) -> None:
-        """httptools: an answer begins; a second one is none that anybody asked for."""
-        if self._waiter is None or self._waiter.done():
-            self.is_usable = False
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """httptools: one header."""
-        self._headers.append((name, value))
-        match name.lower():
-            case b"content-type":
-                self._media_type = media_type_of(value)
-            case b"content-encoding":
-                self._encoding = value.strip().lower().decode("latin-1")
-            case b"content-length" | b"transfer-encoding":
-                self._delimited = True
-            case b"cache-control":
-                said = value.decode("latin-1")
-                self._cache_control = f"{self._cache_control}, {said}" if self._cache_control else said
-            case b"retry-after":
-                self._retry_after = value.decode("latin-1")
-
-    def on_headers_complete(self) -> None:
-        """httptools: the body follows."""
-        self._headers_complete = True
-
-    def on_body(self, body: bytes) -> None:
-        """httptools: a part of the body."""
-        self._size += len(body)
-        if self._size > self._answer_bytes_max:
-            self._fail(AnswerTooLong())
-            return
-        self._chunks.append(body)
-
-    def on_message_complete(self) -> None:
-        """httptools: the answer is whole; interim answers (1xx) are passed over."""
-        status = self._parser.get_status_code()
-        if 100 <= status < 200:
-            self._reset()
-            return
-        waiter = self._waiter
-        if waiter is None or waiter.done():
-            return
-        self.is_usable = self.is_usable and self._delimited and self._parser.should_keep_alive()
-        try:
-            body = self._body()
-        except (AnswerTooLong, NotHttp) as error:
-            waiter.set_exception(error)
-            return
-        self.idle_since = self._loop.time()
-        waiter.set_result(
-            HttpAnswer(status, self._media_type, body, self._cache_control, self._retry_after, self._headers)
-        )
-        self._reset()
-
-    def _body(self) -> bytes:
-        body = self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
-        return plain_body(body, self._encoding, self._answer_bytes_max)
-
-    def _fail(self, error: Exception) -> None:
-        self.is_usable = False
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_exception(error)

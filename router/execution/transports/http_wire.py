@@ -46,7 +46,8 @@ class NotHttp(CallFailed):
 
 
 class HttpAnswer(NamedTuple):
-    """Status, media type in lower case without parameters, and the decompressed body.
+    """Status, media type in lower case without parameters, and the decompressed body, a `bytearray` where it
+    came in pieces.
 
     `cache_control` and `retry_after` are those headers as they came, empty where they did not; `headers` are
     all, in their order.
@@ -136,7 +137,7 @@ class Endpoint:
         return b"%b%bcontent-length: %d\r\n\r\n%b" % (self.head, lines, len(body), body)
 
 
-Made = TypeVar("Made", bound=asyncio.Protocol)
+Made = TypeVar("Made", bound=asyncio.BaseProtocol)
 
 
 async def connected(

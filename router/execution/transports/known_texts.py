@@ -30,10 +30,10 @@ class KnownTexts:
         self._bytes = 0
         self._timer: asyncio.TimerHandle | None = None
 
-    def at_end_of(self, received: bytes, length: int) -> bytes | None:
-        """The known text that is the last `length` bytes, so that these need not be copied; None: none is."""
+    def standing_at(self, received: bytearray, begins: int, length: int) -> bytes | None:
+        """The known text that these received bytes are, so that they need not be copied; None: none is."""
         known = self._by_length.get(length)
-        return known[0] if known is not None and received.endswith(known[0]) else None
+        return known[0] if known is not None and received.startswith(known[0], begins) else None
 
     def found(self, text: bytes) -> SentData | None:
         """What an equal text was found to be."""

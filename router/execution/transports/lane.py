@@ -14,7 +14,8 @@ from router.execution.transports.bodies import Bodies
 from router.execution.transports.breaker import Breaker, Outcome, State
 from router.execution.transports.client_tls import ClientTls
 from router.execution.transports.header_rules import HeaderRules
-from router.execution.transports.http_client import Connection, HttpClient
+from router.execution.transports.http_client import HttpClient
+from router.execution.transports.http_connection import Connection, Receiving
 from router.execution.transports.http_wire import (
     AnswerTooLong,
     CallFailed,
@@ -26,7 +27,6 @@ from router.execution.transports.http_wire import (
     NotHttp,
     Waiter,
 )
-from router.execution.transports.known_texts import KnownTexts
 from router.execution.transports.measures import (
     SERVICE,
     breaker_state,
@@ -65,10 +65,10 @@ class Lane:
     """
 
     def __init__(
-        self, service: str, url: str, traffic: SubgraphTraffic, known: KnownTexts, *, timeout_s: float
+        self, service: str, url: str, traffic: SubgraphTraffic, receiving: Receiving, *, timeout_s: float
     ) -> None:
         self.service = service
-        self._known = known
+        self._receiving = receiving
         self.traffic = traffic
         self.url = url
         self.rules = HeaderRules(traffic.headers) if traffic.headers else None
@@ -99,7 +99,7 @@ class Lane:
             keep_alive_s=traffic.keep_alive_ms / 1_000,
             answer_bytes_max=traffic.answer_bytes_max,
             tls_context=self.tls.context,
-            known=self._known,
+            receiving=self._receiving,
         )
         if not http2:
             return plain
@@ -146,7 +146,7 @@ class Lane:
 
     def sent_data(self, answer: HttpAnswer) -> SentData | None:
         """The answer's data as it came, where it is long and has nothing but data; else None."""
-        return sent_data(answer, self._known, trusted=self.traffic.trusted_answers)
+        return sent_data(answer, self._receiving.known, trusted=self.traffic.trusted_answers)
 
     async def call(self, headers: CallHeaders | Headers, body: bytes, request: SubgraphRequest) -> HttpAnswer:
         """One call, a query's retries included; anything but a query is sent once.

@@ -13,6 +13,9 @@ from router.execution.transports.known_texts import KnownTexts
 WHOLE_BYTES_MIN: Final = 8 * 1024
 """Below, decoding and checking take less than a tenth of a millisecond."""
 
+LONG_BYTES_MIN: Final = 1024 * 1024
+"""Such answers are checked one a turn of the loop: it takes half a millisecond or more."""
+
 _JSON_TYPES: Final = frozenset({"application/graphql-response+json", "application/json"})
 _OTHER_MEMBERS: Final = (b'"errors"', b'"extensions"')
 

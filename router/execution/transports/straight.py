@@ -13,6 +13,7 @@ from router.execution.transport import SubgraphResponse
 from router.execution.transports.http_answers import read_http_answer
 from router.execution.transports.http_wire import HttpAnswer
 from router.execution.transports.lane import Lane, LaneCall
+from router.execution.transports.raw import LONG_BYTES_MIN
 from router.execution.transports.under_way import FetchesUnderWay
 from router.flight import Flight
 
@@ -42,6 +43,10 @@ class StraightCall:
         if isinstance(outcome, Exception) or outcome.status != 200:
             self._hand_over()
             return None
+        if len(outcome.body) >= LONG_BYTES_MIN:  # not to be read in the turn in which it came
+            self._call.connection.settle()
+            self._land(outcome)
+            return None
         sent = self._lane.sent_data(outcome) if self._whole else None
         try:
             response = (
@@ -56,8 +61,7 @@ class StraightCall:
             self._hand_over()
             return None
         self._lane.went_well(self._call)
-        if self._begun is not None:
-            self._under_way.landed(self._begun, outcome)
+        self._land(outcome)
         return response
 
     def drop(self) -> None:
@@ -68,6 +72,10 @@ class StraightCall:
     def _hand_over(self) -> None:
         self._call.connection.settle()
         self._let_others()
+
+    def _land(self, outcome: HttpAnswer) -> None:
+        if self._begun is not None:
+            self._under_way.landed(self._begun, outcome)
 
     def _let_others(self) -> None:
         if self._begun is not None:
