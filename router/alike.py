@@ -41,6 +41,21 @@ def document_alike(text: str, operation_name: str | None, graph: Snapshot, read:
     return None if values is None else replace(document, lifted=values)
 
 
+def known_alike(text: str, operation_name: str | None, graph: Snapshot) -> Document | None:
+    """As `document_alike`, where nothing is to be made or noted; None elsewhere."""
+    form = form_of(text) if len(text) <= TEXT_CHARS_MAX else None
+    alike = graph.forms.known((form.text, operation_name)) if form is not None else None
+    known = _known(alike, form) if alike is not None and form is not None else None
+    if known is None or form is None:
+        return None
+    lifting, document = known
+    values = lifting.values(form)
+    if values is None:
+        return None
+    graph.documents.note_miss()
+    return replace(document, lifted=values)
+
+
 def _known(alike: Alike, form: Form) -> tuple[LiftedText, Document] | None:
     return None if alike.slots is None else alike.documents.get(alike.slots.fixed(form))
 

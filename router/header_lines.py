@@ -15,8 +15,9 @@ LINES_MAX: Final = 4_096
 LINE_BYTES_MAX: Final = 512
 """Longer lines are read anew each time."""
 _LINE: Final = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}): ([\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?)")
-_SECRET: Final = frozenset({b"authorization", b"proxy-authorization", b"cookie", b"set-cookie"})
+SECRET_NAMES: Final = frozenset({"authorization", "proxy-authorization", "cookie", "set-cookie"})
 """Not kept: a token is nothing to leave in memory."""
+_SECRET: Final = frozenset(name.encode() for name in SECRET_NAMES)
 
 Line: TypeAlias = tuple[str, str, tuple[bytes, bytes]]
 """Name in lower case and value, as texts and as bytes."""

@@ -6,7 +6,7 @@ refuses the operation in its words; anything else that it raises is masked and l
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
@@ -17,7 +17,7 @@ from router.execution import CompiledPlan, GraphQLResponse, IncrementalFormat, O
 from router.execution.transport import SentData, SubgraphRequest, SubgraphResponse, SubgraphTransport
 from router.operation.authorize import NO_RIGHTS, Rights
 from router.operation.model import AllowedOperation
-from router.pipeline import GraphQLRequest, Router
+from router.pipeline import GraphQLRequest, Router, as_task
 from router.planner.plan import QueryPlan
 from router.snapshot import Document, Snapshot
 
@@ -89,6 +89,12 @@ class HookedRouter(Router):
         return await self._on_response(
             request, await super().answer(request, document, subject, graph), subject
         )
+
+    def driven_answer(
+        self, request: GraphQLRequest, document: Document, subject: Subject, graph: Snapshot
+    ) -> Coroutine[Any, Any, GraphQLResponse]:
+        """As a task from the start: hooks may need one."""
+        return as_task(self.answer(request, document, subject, graph))
 
     def begin(
         self, request: GraphQLRequest, document: Document, subject: Subject, graph: Snapshot, waiter: Any

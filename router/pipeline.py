@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from contextvars import copy_context
@@ -17,7 +17,7 @@ from typing import Any, TypeVar, cast
 
 from authz.identity.subject import Subject
 from router.admission import Told, class_of
-from router.alike import document_alike
+from router.alike import document_alike, known_alike
 from router.config import RouterConfig
 from router.demand.gate import Admitted, gate_of
 from router.directives import (
@@ -30,6 +30,7 @@ from router.directives import (
     notes_on,
     told_as,
 )
+from router.driven import in_task
 from router.errors import ClientError
 from router.execution import (
     CompiledPlan,
@@ -147,6 +148,11 @@ class Router:
             key, lambda: self._off_loop(lambda: read_document(*key, graph, self.config))
         )
 
+    def known(self, request: GraphQLRequest, graph: Snapshot) -> Document | None:
+        """As `read`, where nothing is to be made; None elsewhere."""
+        key = (request.text, request.operation_name)
+        return graph.documents.known(key) or known_alike(*key, graph)
+
     async def answer(
         self, request: GraphQLRequest, document: Document, subject: Subject, graph: Snapshot
     ) -> GraphQLResponse:
@@ -175,8 +181,33 @@ class Router:
 
         `waiter` is told the fetch's outcome.
         """
-        begins = self._begins
-        if begins is None or not document.ready or self._counts_costs:
+        begins, known = self._begins, self._known_plan(request, document, subject, graph)
+        if begins is None or known is None:
+            return None
+        compiled, variables, options = known
+        begun = begin(compiled, variables, subject, begins, options=options, waiter=waiter)
+        if begun is not None:
+            _plan_was_known()
+        return begun
+
+    def driven_answer(
+        self, request: GraphQLRequest, document: Document, subject: Subject, graph: Snapshot
+    ) -> Coroutine[Any, Any, GraphQLResponse]:
+        """As `answer`, to be driven; with less on the way where the plan is known."""
+        if self._begins is None:
+            return as_task(self.answer(request, document, subject, graph))
+        known = self._known_plan(request, document, subject, graph)
+        if known is None:
+            return self.answer(request, document, subject, graph)
+        compiled, variables, options = known
+        _plan_was_known()
+        return execute(compiled, variables, subject, self._begins, options=options)
+
+    def _known_plan(
+        self, request: GraphQLRequest, document: Document, subject: Subject, graph: Snapshot
+    ) -> tuple[CompiledPlan, dict[str, Any], ExecutionOptions] | None:
+        """What there is to run, where nothing but that is to be done for the answer."""
+        if not document.ready or self._counts_costs or request.plan is not PlanShown.NO:
             return None
         if document.needed and denied_to(subject, document.needed, self._rights):
             return None
@@ -185,11 +216,7 @@ class Router:
         except ClientError:
             return None
         options = self._options(request, time.monotonic() + self.config.request_timeout_ms_max / 1_000)
-        compiled = document.ready[0]
-        begun = begin(compiled, variables, subject, begins, options=options, waiter=waiter)
-        if begun is not None:
-            _plan_was_known()
-        return begun
+        return document.ready[0], variables, options
 
     async def events(
         self, request: GraphQLRequest, document: Document, subject: Subject, graph: Snapshot
@@ -331,6 +358,12 @@ class Router:
 
 def _variables(request: GraphQLRequest, document: Document) -> Mapping[str, Any]:
     return {**request.variables, **document.lifted} if document.lifted else request.variables
+
+
+async def as_task(answering: Coroutine[Any, Any, GraphQLResponse]) -> GraphQLResponse:
+    """The answer of what may need a task, to be driven."""
+    await in_task()
+    return await answering
 
 
 async def _once(response: GraphQLResponse) -> AsyncIterator[GraphQLResponse]:

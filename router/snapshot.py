@@ -100,6 +100,10 @@ class Cache(Generic[Key, Value]):
         """As `get`, for those who ask again where there is none: a miss does not count."""
         return self.get(key) if key in self._entries else None
 
+    def note_miss(self) -> None:
+        """Count a look-up that found nothing, which `known` does not."""
+        cache_count.add(1, self._miss)
+
     def put(self, key: Key, value: Value) -> None:
         """Keep the value; the least recently used ones go when there are too many or too heavy ones."""
         if key not in self._entries:

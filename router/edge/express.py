@@ -11,11 +11,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Coroutine
+from contextvars import copy_context
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, cast
 
 from authz.identity.subject import ANONYMOUS, Subject
+from router.driven import Driven
 from router.edge.answer_lines import advice, answer_lines
 from router.edge.answers import Answer, answer_of, answer_of_failure
 from router.edge.csrf import check_preflight
@@ -103,7 +105,7 @@ class Express:
         if request is None:
             return False
         whole.asked = request
-        document = graph.documents.known((request.text, request.operation_name))
+        document = self._router.known(request, graph)
         if document is None or document.kind is not OperationKind.QUERY:
             return False
         address = self._door.addresses.of(connection.scope_of_client, known.forwarded)
@@ -111,21 +113,20 @@ class Express:
         key = key_of(request, subject, graph)
         own = self._shared.flights.begun(key) if self._shared.on else None
         asked = _Asked(connection, whole, known.wire, own, trace_id_of(None))
-        cycle: _Express
+        if not document.lifted:
+            self._remember(whole.body, request)
         if own is None and (flight := self._shared.flights.under_way(key)) is not None:
-            cycle = following = _Following(self, asked)
+            following = _Following(self, asked)
+            following.begin()
             flight.landing().add_done_callback(following.landed)
         else:
-            cycle = self._begun(asked, request, document, subject, graph)
-        self._remember(whole.body, request)
-        self._drain.in_flight += 1
-        connection.begin_express(cycle)
+            self._run(asked, request, document, subject, graph)
         return True
 
-    def _begun(
+    def _run(
         self, asked: _Asked, request: GraphQLRequest, document: Document, subject: Subject, graph: Snapshot
-    ) -> _Express:
-        """The query under way: as one fetch without a task, else as a task."""
+    ) -> None:
+        """Begin the query: as one fetch, else as a coroutine, which becomes a task where it has to."""
         if document.ready and document.ready[0].only_fetch() is not None:
             fetching = _Fetching(self, asked)
             token = request_trace_id.set(asked.trace_id)
@@ -133,12 +134,11 @@ class Express:
             request_trace_id.reset(token)
             if begun is not None:
                 fetching.fetch = begun
-                return fetching
+                fetching.begin()
+                return
         running = _Running(self, asked)
-        answer = self._router.answer(request, document, subject, graph)
-        running.task = asked.connection.loop.create_task(running.run(answer))
-        asked.connection.tasks.add(running.task)
-        return running
+        running.begin()
+        running.answer_by(self._router.driven_answer(request, document, subject, graph))
 
     def _read(self, head: Head) -> _KnownHead | object:
         """What the head says, where nothing of it is out of the ordinary."""
@@ -182,6 +182,10 @@ class Express:
                 self._asked.clear()
             self._asked[body] = (request.text, request.operation_name)
 
+    def begun(self) -> None:
+        """A request is under way here."""
+        self._drain.in_flight += 1
+
     def ended(self) -> None:
         """A request is under way here no more."""
         self._drain.in_flight -= 1
@@ -220,6 +224,11 @@ class _Express(QuickCycle):
         self._express = express
         self._asked = asked
         self._is_over = False
+
+    def begin(self) -> None:
+        """The request is under way."""
+        self._express.begun()
+        self._protocol.begin_express(self)
 
     def set(self) -> None:
         """uvicorn: something has changed; only that the client is gone can be of interest."""
@@ -337,32 +346,34 @@ class _Fetching(_Express):
 
 
 class _Running(_Express):
-    """A query that a task answers."""
+    """A query that a coroutine answers."""
 
-    __slots__ = ()
+    __slots__ = ("_driven", "_waiting")
 
-    async def run(self, answering: Coroutine[Any, Any, GraphQLResponse]) -> None:
-        """The task: answer, whatever happens."""
-        waiting = Waiting()
-        request_waiting.set(waiting)
-        request_trace_id.set(self._asked.trace_id)
-        try:
-            response = await answering
-        except asyncio.CancelledError:
-            if not self._is_over:  # the server has no time left
-                self.end()
-                self.let_others()
-                self._protocol.transport.close()
-            raise
-        except Exception as failure:
-            if not self._is_over:
-                self.fail_others(failure)
-                answer = answer_of_failure(failure, self._asked.trace_id)
-                self.answer(answer, waited_s=waiting.total_s)
+    def answer_by(self, answering: Coroutine[Any, Any, GraphQLResponse]) -> None:
+        """Answer, whatever happens."""
+        self._waiting = Waiting()
+        context = copy_context()
+        context.run(request_waiting.set, self._waiting)
+        context.run(request_trace_id.set, self._asked.trace_id)
+        self._driven = Driven(answering, context, self._ended)
+        self._protocol.tasks.add(cast(Any, self._driven))  # so that a server with no time left can cancel it
+        self._driven.go_on()
+
+    def _ended(self, response: GraphQLResponse, failure: BaseException | None) -> None:
+        self._protocol.tasks.discard(cast(Any, self._driven))
+        if self._is_over:
+            return  # the client is gone
+        if failure is None:
+            self.answer_of(response, waited_s=self._waiting.total_s)
+        elif isinstance(failure, asyncio.CancelledError):  # the server has no time left
+            self.end()
+            self.let_others()
+            self._protocol.transport.close()
         else:
-            self.answer_of(response, waited_s=waiting.total_s)
-        finally:
-            self._protocol.tasks.discard(self.task)
+            self.fail_others(failure)
+            answer = answer_of_failure(failure, self._asked.trace_id)
+            self.answer(answer, waited_s=self._waiting.total_s)
 
     def fail_others(self, failure: BaseException) -> None:
         """Those who asked the same are told the same."""
@@ -371,8 +382,7 @@ class _Running(_Express):
 
     def leave(self) -> None:
         """The client is gone: nobody waits for the answer."""
-        if self.task is not None:
-            self.task.cancel()
+        self._driven.cancel()
 
 
 @lru_cache(maxsize=64)

@@ -239,8 +239,12 @@ class EntityFetch:
                 continue
             if rewrite is not None:
                 rewrite(entity)
+            brought = entity.keys()
             for target in group:
-                merge_object(target, entity, objects)
+                if brought.isdisjoint(target):  # as good as always
+                    target.update(entity)
+                else:
+                    merge_object(target, entity, objects)
 
     def fail(self, run: Run, failure: SubgraphCallFailed, groups: Groups) -> None:
         """Nothing came for any of these; told once for each place that now lacks something."""

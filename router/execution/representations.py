@@ -12,6 +12,7 @@ from typing import Any, Final, TypeAlias
 
 import orjson
 
+from router.execution.represent_alike import AllAlike, Leaf, all_alike
 from router.execution.type_facts import TypeFacts
 from router.planner.plan import Fetch, RequiresField, RequiresSelection, ValueSetter
 
@@ -19,6 +20,9 @@ Representation: TypeAlias = dict[str, Any]
 
 KNOWN_MAX: Final = 1_000
 """Representations kept for one supergraph; then it begins anew."""
+
+HOT_AFTER_RUNS: Final = 3
+"""From this run on objects that are all alike are represented by generated code."""
 
 _MISSING: Final[Any] = object()
 _UNFIT: Final[Any] = object()
@@ -97,7 +101,7 @@ class Asked:
 class Representations:
     """Builds the representations of fetches that require the same, one recipe a runtime type."""
 
-    __slots__ = ("_facts", "_only_type", "_recipes", "_requires", "_service", "_typenames")
+    __slots__ = ("_alike", "_facts", "_only_type", "_recipes", "_requires", "_runs", "_service", "_typenames")
 
     def __init__(self, fetch: Fetch, facts: TypeFacts) -> None:
         self._requires = fetch.requires
@@ -107,9 +111,17 @@ class Representations:
         self._typenames = _typename_setters(fetch)
         conditions = {it.type_condition for it in fetch.requires if not isinstance(it, RequiresField)}
         self._only_type = conditions.pop() if len(conditions) == 1 else None
+        self._runs = 0
+        self._alike: AllAlike | None = None
 
     def of_all(self, found: Sequence[dict[str, Any]], failed: Collection[int]) -> Asked:
         """Representations for all of them, equal ones once. `failed` as in `of`."""
+        alike = self._alike(found) if self._alike is not None else None
+        if alike is not None:
+            return Asked(*alike)
+        self._runs += 1
+        if self._runs == HOT_AFTER_RUNS:
+            self._alike = self._generated(found)
         asked = Asked([], [])
         # by what is sent, because objects of different types can have equal keys
         known: dict[Any, dict[Any, list[dict[str, Any]]]] = {}
@@ -141,6 +153,19 @@ class Representations:
             asked.representations.append(representation or recipe.representation(identity))
             asked.groups.append(group)
         return asked
+
+    def _generated(self, found: Sequence[dict[str, Any]]) -> AllAlike | None:
+        """What represents objects of the first one's type, if their values are leaves alone."""
+        typename = found[0].get("__typename") or self._only_type if found else None
+        recipe = self._recipe_for(typename)
+        if typename is None or recipe is None or recipe.leaves is None:
+            return None
+        in_keys = frozenset(name for key in recipe.keys for name in key)
+        leaves = [
+            Leaf(it.name, it.source, may_be_null=not it.non_null and it.name not in in_keys)
+            for it in recipe.entries
+        ]
+        return all_alike(typename, recipe.typename, leaves, self._only_type)
 
     def of(self, it: dict[str, Any], failed: Collection[int]) -> Representation | None:
         """The representation of one object, or None where it cannot be asked for.

@@ -6,11 +6,11 @@ same stage become one request; those that ask the same of it become one part of 
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from router.driven import Begun, all_cancelled, begun
 from router.execution.data_flow import fetches_in
 from router.execution.fetches import EntityFetch, When
 from router.execution.joined import PARTS_MAX, JoinedFetch
@@ -97,25 +97,23 @@ class Schedule:
     async def run(self, run: Run) -> None:
         """Run every step as soon as it can begin. If one raises or the caller is cancelled, all end.
 
-        A step that is the only one to follow another runs in the same task.
+        A step that is the only one to follow another runs in the same coroutine.
         """
         left = list(self._waits)
-        tasks: list[asyncio.Task[None]] = []
-        for other in self._first[1:]:
-            tasks.append(asyncio.create_task(self._follow(other, run, left, tasks)))
+        beside: list[Begun] = []
         try:
-            await self._follow(self._first[0], run, left, tasks)
-            for task in tasks:  # grows while it is walked
-                await task
+            for other in self._first[1:]:
+                beside.append(begun(self._follow(other, run, left, beside)))
+            await self._follow(self._first[0], run, left, beside)
+            for one in beside:  # grows while it is walked
+                await one
         except BaseException:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await all_cancelled(beside)
             raise
 
     # A method, because a function in `run` that names itself would keep the whole tree in a circle.
-    async def _follow(self, number: int, run: Run, left: list[int], tasks: list[asyncio.Task[None]]) -> None:
-        """Run the step, then one of those that can begin after it; the others become tasks."""
+    async def _follow(self, number: int, run: Run, left: list[int], beside: list[Begun]) -> None:
+        """Run the step, then one of those that can begin after it; the others run beside it."""
         while True:
             await self._steps[number].run(run)
             ready = []
@@ -126,7 +124,7 @@ class Schedule:
             if not ready:
                 return
             for other in ready[1:]:
-                tasks.append(asyncio.create_task(self._follow(other, run, left, tasks)))
+                beside.append(begun(self._follow(other, run, left, beside)))
             number = ready[0]
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Coroutine, Sequence
 from typing import Any
+
+from router.driven import all_cancelled, begun
 
 
 async def run_together(coroutines: Sequence[Coroutine[Any, Any, None]]) -> None:
@@ -15,13 +16,11 @@ async def run_together(coroutines: Sequence[Coroutine[Any, Any, None]]) -> None:
     if not coroutines:
         return
     *others, own = coroutines
-    tasks = [asyncio.create_task(it) for it in others]
+    beside = [begun(it) for it in others]
     try:
         await own
-        for task in tasks:
-            await task
+        for one in beside:
+            await one
     except BaseException:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await all_cancelled(beside)
         raise

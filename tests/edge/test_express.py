@@ -452,7 +452,7 @@ async def test_a_fault_of_the_router_is_masked_and_others_are_told(
         async def broken(*_: Any) -> None:
             raise RuntimeError("secret")
 
-        monkeypatch.setattr(Router, "begin", lambda *_: None)
+        monkeypatch.setattr(Router, "_known_plan", lambda *_: None)
         monkeypatch.setattr(Router, "answer", broken)
         status, _, body = await client.ask(QUERY)
         assert status == "HTTP/1.1 500 Internal Server Error"

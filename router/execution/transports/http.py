@@ -13,6 +13,7 @@ from typing import Any, Final, TypeAlias
 import orjson
 
 from router.codings import packed
+from router.driven import in_task
 from router.errors import SubgraphCallFailed
 from router.execution.transport import Handed, SubgraphRequest, SubgraphResponse
 from router.execution.transports.answers import read_answer
@@ -164,6 +165,7 @@ class HttpTransport:
         key, until_s = self._shared_by(lane, request, headers, body)
         own = self._under_way.begun(key, until_s=until_s)
         if own is None:
+            await in_task()
             try:
                 tell = partial(shared_fetches_count.add, 1, {SERVICE: request.service})
                 joined = await self._under_way.joined(key, until_s=until_s, shared=tell)

@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import Mapping
 from typing import Final
 
+from router.driven import in_task
 from router.execution.transports.http2_connection import Http2Connection, NotProcessed
 from router.execution.transports.http_client import HttpClient
 from router.execution.transports.http_wire import (
@@ -54,6 +55,7 @@ class Http2Client:
         self, endpoint: Endpoint, headers: Mapping[str, str], body: bytes, *, timeout_s: float | None
     ) -> HttpAnswer:
         """One request, one answer.  Errors: as `HttpClient.post`."""
+        await in_task()
         loop = asyncio.get_running_loop()
         deadline = None if timeout_s is None else loop.time() + timeout_s
         for _ in range(_UNPROCESSED_TRIES_MAX):

@@ -10,6 +10,7 @@ import asyncio
 from collections import deque
 from collections.abc import Mapping
 
+from router.driven import in_task, waiter
 from router.execution.transports.http_connection import Connection, Receiving
 from router.execution.transports.http_wire import (
     ConnectFailed,
@@ -57,12 +58,13 @@ class HttpClient:
         deadline = None if timeout_s is None else now_s + timeout_s
         connection = host.idle_connection(now_s - self._keep_alive_s)
         if connection is None:
+            await in_task()
             async with asyncio.timeout_at(deadline):
                 connection = await self._new_connection(endpoint, host)
-        waiter: asyncio.Future[HttpAnswer] = loop.create_future()
+        told = waiter()
         try:
-            connection.send(endpoint.request(headers, body), waiter, deadline)
-            answer = await waiter
+            connection.send(endpoint.request(headers, body), told, deadline)
+            answer: HttpAnswer = await told
         except BaseException:
             connection.discard()
             raise

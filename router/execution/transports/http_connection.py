@@ -60,6 +60,8 @@ class Connection(asyncio.BufferedProtocol):
         self._waiter: Waiter | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._deadline_s = math.inf
+        self._parsed: HttpAnswer | None = None
+        """What the parser has found, until it has looked at all that came with it."""
         self._parser = httptools.HttpResponseParser(self)
         self._reset()
         self.is_usable = False
@@ -199,14 +201,16 @@ class Connection(asyncio.BufferedProtocol):
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
             self._fail(NotHttp())
-        if not self._headers_complete:
+        if self._parsed is not None:
+            self._tell_parsed()
+        elif not self._headers_complete:
             self._head_bytes += len(data)
             if self._head_bytes > _HEAD_BYTES_MAX:
                 self._fail(NotHttp())
 
     def on_message_begin(self) -> None:
         """httptools: an answer begins; a second one is none that anybody asked for."""
-        if self._waiter is None or self._waiter.done():
+        if self._waiter is None or self._waiter.done() or self._parsed is not None:
             self.is_usable = False
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -244,7 +248,7 @@ class Connection(asyncio.BufferedProtocol):
             self._reset()
             return
         waiter = self._waiter
-        if waiter is None or waiter.done():
+        if waiter is None or waiter.done() or self._parsed is not None:
             return
         self.is_usable = self.is_usable and self._delimited and self._parser.should_keep_alive()
         try:
@@ -252,11 +256,16 @@ class Connection(asyncio.BufferedProtocol):
         except (AnswerTooLong, NotHttp) as error:
             waiter.set_exception(error)
             return
-        self.idle_since = self._loop.time()
-        waiter.set_result(
-            HttpAnswer(status, self._media_type, body, self._cache_control, self._retry_after, self._headers)
+        # told later: who is told may send the next request on this connection before the telling returns
+        self._parsed = HttpAnswer(
+            status, self._media_type, body, self._cache_control, self._retry_after, self._headers
         )
         self._reset()
+
+    def _tell_parsed(self) -> None:
+        answer, self._parsed = self._parsed, None
+        if answer is not None:
+            self._tell(answer)
 
     def _body(self) -> bytes:
         body = self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
@@ -264,5 +273,6 @@ class Connection(asyncio.BufferedProtocol):
 
     def _fail(self, error: Exception) -> None:
         self.is_usable = False
+        self._tell_parsed()
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_exception(error)

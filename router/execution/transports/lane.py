@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from authz.identity.seals import seal_of
+from router.driven import in_task
 from router.errors import SubgraphCallFailed
 from router.execution.transport import SentData, SubgraphRequest
 from router.execution.transports.bodies import Bodies
@@ -194,6 +195,7 @@ class Lane:
         self, headers: CallHeaders | Headers, body: bytes, last: HttpAnswer | CallFailed, *, until_s: float
     ) -> HttpAnswer:
         """What further tries bring after the first one's outcome; the last outcome where none is left."""
+        await in_task()
         tries = 1
         while True:
             if isinstance(last, ConnectFailed):

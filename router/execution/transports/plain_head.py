@@ -6,45 +6,50 @@ from functools import lru_cache
 from typing import Final, NamedTuple
 
 from router.execution.transports.http_wire import HttpAnswer, media_type_of
-from router.header_lines import HeaderLines, header_lines
+from router.header_lines import SECRET_NAMES, header_lines
 
 STATUS_LINE: Final = b"HTTP/1.1 200 OK\r\n"
 HEAD_BYTES_MAX: Final = 16_384
+HEADS_MAX: Final = 1_024
+"""Heads kept; they are forgotten together where there are more."""
+KEPT_BYTES_MAX: Final = 1_024
+"""Longer heads are read anew each time."""
 LENGTH_DIGITS_MAX: Final = 15
 _PARSED_ELSEWHERE: Final = frozenset({"transfer-encoding", "content-encoding", "upgrade", "trailer"})
 
 
 class PlainHead(NamedTuple):
-    """An answer's headers, where its body begins in what was read, and how many bytes that has."""
+    """What an answer's headers say, where its body begins in what was read, and how many bytes that has."""
 
-    headers: HeaderLines
+    media_type: str
+    cache_control: str
+    retry_after: str
+    pairs: list[tuple[bytes, bytes]]
     begins: int
     length: int
 
     def answer(self, body: bytes) -> HttpAnswer:
         """The answer with this body."""
-        pairs, headers = self.headers.pairs, self.headers.by_name
-        return HttpAnswer(
-            200,
-            _media_type(headers.get("content-type", "")),
-            body,
-            headers.get("cache-control", ""),
-            headers.get("retry-after", ""),
-            pairs,
-        )
+        return HttpAnswer(200, self.media_type, body, self.cache_control, self.retry_after, self.pairs)
+
+
+_heads: Final[dict[bytes, PlainHead]] = {}
 
 
 def plain_head(data: bytes) -> PlainHead | None:
     """The head that `data` begins with, if the connection can be kept after its answer.
 
-    None where it is not plainly one.
+    None where it is not plainly one. Heads are kept: subgraphs say the same again and again.
     """
-    if not data.startswith(STATUS_LINE):
-        return None
     end = data.find(b"\r\n\r\n", 0, HEAD_BYTES_MAX)
     if end < len(STATUS_LINE):
         return None
-    read = header_lines(data[len(STATUS_LINE) : end].split(b"\r\n"))
+    text = data[:end]
+    return _heads.get(text) or _read(text)
+
+
+def _read(text: bytes) -> PlainHead | None:
+    read = header_lines(text[len(STATUS_LINE) :].split(b"\r\n")) if text.startswith(STATUS_LINE) else None
     if read is None:
         return None
     headers = read.by_name
@@ -55,7 +60,14 @@ def plain_head(data: bytes) -> PlainHead | None:
         return None
     if headers.get("connection", "keep-alive").lower() != "keep-alive":
         return None
-    return PlainHead(read, end + 4, int(length))
+    told = headers.get("cache-control", ""), headers.get("retry-after", "")
+    media_type = _media_type(headers.get("content-type", ""))
+    head = PlainHead(media_type, *told, read.pairs, len(text) + 4, int(length))
+    if len(text) <= KEPT_BYTES_MAX and SECRET_NAMES.isdisjoint(headers):
+        if len(_heads) >= HEADS_MAX:
+            _heads.clear()
+        _heads[text] = head
+    return head
 
 
 @lru_cache(maxsize=256)
