@@ -1,5 +1,6 @@
-"""A session, a role, a coach link, a consent, care: each taken away reaches tokens, kept answers and open
-streams in two seconds, at the platform's own router and at one in a process of its own that keeps answers."""
+"""A session, a role, a coach link, a consent, care, a program, leave given to one: each taken away reaches
+tokens, kept answers and open streams in two seconds, at the platform's own router and at one in a process of
+its own that keeps answers."""
 
 from __future__ import annotations
 
@@ -12,6 +13,7 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import aiohttp
 import httpx2
@@ -28,8 +30,11 @@ from deploy.revocations import revocations_route
 from deploy.settings import Settings
 from deploy.transports import internal_secret
 from router.edge.serve import listen
+from subgraphs.accounts.oauth import answering
+from subgraphs.accounts.oauth.calls import OAuthCall
 from tests.edge.test_router_command import started
 from tests.kit_platform.client import log_in
+from tests.kit_subgraphs.programs import CALLBACK, CHALLENGE, VERIFIER
 from tests.platform.conftest import Seeded, seeded_in_thread, subject_of
 
 pytestmark = pytest.mark.timeout(180)
@@ -45,6 +50,7 @@ class Right:
     """Something that lets `holder` see a part of the athlete, and how it is taken and given back.
 
     `ends`: whether its end ends the holder's streams too. `part` is what is seen, `seen` of an event's data.
+    `enter` gives a token where nobody logs in.
     """
 
     name: str
@@ -55,6 +61,7 @@ class Right:
     ends: bool = False
     event: str = "id"
     seen: Callable[[dict[str, Any]], bool] = bool
+    enter: Callable[[Seeded], str] | None = None
 
 
 def do(seeded: Seeded, handle: str, query: str, **given: Any) -> dict[str, Any]:
@@ -125,6 +132,40 @@ def care(seeded: Seeded) -> None:
     do(seeded, "mira", query, i=given)
 
 
+def program_of_mira(seeded: Seeded) -> str:
+    """A token of a new program that she lets see her training."""
+    wanted = {
+        "name": "Eye", "kind": "PARTNER", "scopes": ["activity:read"], "redirectUris": [CALLBACK],
+        "documents": "ANY", "authentication": "NONE",
+    }  # fmt: skip
+    register = "mutation($i: RegisterApiClientInput!) { registerApiClient(input: $i) { client { id } } }"
+    client_id = do(seeded, "ada", register, i=wanted)["registerApiClient"]["client"]["id"]
+    asked = {"clientId": client_id, "redirectUri": CALLBACK, "codeChallenge": CHALLENGE}
+    agree = """mutation($i: AuthorizationRequestInput!) {
+      authorizeClient(input: $i, approvedScopes: ["activity:read"]) { redirectTo } }"""
+    target = do(seeded, "mira", agree, i=asked)["authorizeClient"]["redirectTo"]
+    given = {
+        "grant_type": "authorization_code", "code": parse_qs(urlsplit(target).query)["code"][0],
+        "client_id": client_id, "redirect_uri": CALLBACK, "code_verifier": VERIFIER,
+    }  # fmt: skip
+    call = OAuthCall("POST", "https://stadion.local/oauth/token", tuple(given.items()))
+    answer = seeded.run(answering.token(seeded.platform.accounts, call))
+    assert answer.status == 200, answer
+    return str(answer.content["access_token"])
+
+
+def no_program(seeded: Seeded, token: str) -> None:
+    client_id = seeded.platform.verifier.verify(token).client_id
+    query = "mutation($id: ID!) { revokeApiClient(id: $id) { userErrors { code } } }"
+    do(seeded, "ada", query, id=client_id)
+
+
+def no_leave(seeded: Seeded, token: str) -> None:
+    authorization_id = seeded.platform.verifier.verify(token).session_id
+    query = "mutation($id: ID!) { withdrawAuthorization(id: $id) { withdrawn userErrors { code } } }"
+    do(seeded, "mira", query, id=authorization_id)
+
+
 def record_shown(event: dict[str, Any]) -> bool:
     return event["athlete"]["medicalRecord"] is not None
 
@@ -140,6 +181,12 @@ RIGHTS = {
             event=f"id athlete {{ {RECORD} }}", seen=record_shown,
         ),
         Right("care", "lind", RECORD, no_care, care),
+        Right(
+            "program", "program", LOAD, no_program, lambda seeded: None, ends=True, enter=program_of_mira
+        ),
+        Right(
+            "leave", "program", LOAD, no_leave, lambda seeded: None, ends=True, enter=program_of_mira
+        ),
     )
 }  # fmt: skip
 ROUTERS = ("own", "separate")
@@ -236,7 +283,9 @@ class Place:
     async def run(self, right: Right, router: str) -> Found:
         # One log-in for several rights: a code of a second factor is good for once.
         token = self.tokens.pop(right.holder, None)
-        if token is None:
+        if right.enter is not None:
+            token = await asyncio.to_thread(right.enter, self.seeded)
+        elif token is None:
             token = (await asyncio.to_thread(log_in, self.urls["own"], right.holder)).token or ""
         if not right.ends:
             self.tokens[right.holder] = token
