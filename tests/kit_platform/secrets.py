@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any, TypeAlias
 from urllib.parse import parse_qs, urlsplit
 
@@ -477,7 +478,8 @@ SECRETS = (
 
 @dataclass(frozen=True)
 class Named:
-    """Something of hers that has an id: where she finds it, and how others may name it. `%s` is the id."""
+    """Something of hers that has an id: where she finds it, and how others may name it. `%s` is the id.
+    `sent` is put by the link that was found with it."""
 
     kind: str
     found: str
@@ -486,6 +488,7 @@ class Named:
     entity: tuple[str, str] | None = None
     blind: tuple[str, ...] = ("okafor", "noor", "tomas", "nobody")
     by: str = "mira"
+    sent: bytes | None = None
 
 
 def changes(name: str, *names: str) -> tuple[str, ...]:
@@ -496,8 +499,15 @@ def changes(name: str, *names: str) -> tuple[str, ...]:
 
 STRANGERS = ("okafor", "noor", "tomas", "runa", "nobody")
 ASKED = f'clientId: "%s", redirectUri: "https://evil.test/", codeChallenge: "{CHALLENGE}"'
-DIGEST = "0" * 64
-SENT = f'sha256: "{DIGEST}", sizeBytes: 10'
+CAME = b"no activity, and hers"
+DIGEST = sha256(CAME).hexdigest()
+SENT = f'sha256: "{DIGEST}", sizeBytes: {len(CAME)}'
+PREPARED = f"prepareActivityUpload(input: {{{SENT}}}) {{ place {{ id url }} userErrors {{ code }} }}"
+TAKEN = tuple(
+    f'mutation {{ importUpload(input: {{uploadId: "%s", sha256: "{each}"}}) '
+    "{ userErrors { code message } } }"
+    for each in (DIGEST, "0" * 64)
+)
 NAMED = (
     Named(
         "device",
@@ -554,13 +564,18 @@ NAMED = (
     ),
     Named(
         "upload link",
-        f"mutation {{ prepareActivityUpload(input: {{{SENT}}}) {{ place {{ id }} userErrors {{ code }} }} }}",
+        f"mutation {{ {PREPARED} }}",
         ("prepareActivityUpload", "place", "id"),
-        (
-            f'mutation {{ importUpload(input: {{uploadId: "%s", sha256: "{DIGEST}"}}) '
-            "{ userErrors { code message } } }",
-        ),
+        TAKEN,
         blind=STRANGERS,
+    ),
+    Named(
+        "upload link that bytes came by",
+        f"mutation {{ {PREPARED} }}",
+        ("prepareActivityUpload", "place", "id"),
+        TAKEN,
+        blind=STRANGERS,
+        sent=CAME,
     ),
     Named(
         "activity",

@@ -7,9 +7,12 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+import httpx2
 import pytest
+from starlette.applications import Starlette
 
-from deploy.assemble import FACTS_REMEMBERED_S
+from deploy.assemble import FACTS_REMEMBERED_S, Platform
+from deploy.file_links import file_routes
 from tests.kit_platform.secrets import (
     NAMED,
     OF_HER,
@@ -101,10 +104,21 @@ def ids_of(world: World, named: Named) -> tuple[str, str]:
     """The id of something of hers, and one like it of nothing."""
     real: Any = world.seeded.ask(named.found, subject_of(named.by))["data"]
     for step in named.path:
+        if named.sent is not None and isinstance(real.get("url"), str):
+            world.seeded.run(put(world.seeded.platform, real["url"], named.sent))
         real = real[step]
     missing = str(real)[:-4] + "".join("b" if letter == "a" else "a" for letter in str(real)[-4:])
     assert missing != real and len(missing) == len(real)
     return str(real), missing
+
+
+async def put(platform: Platform, url: str, content: bytes) -> None:
+    """Bytes by a link."""
+    app = Starlette(routes=list(file_routes(platform)))
+    transport = httpx2.ASGITransport(app=app)
+    async with httpx2.AsyncClient(transport=transport, base_url="https://stadion.local") as http:
+        answer = await http.put(url, content=content)
+        assert answer.status_code == 200, answer
 
 
 @pytest.mark.parametrize("named", NAMED, ids=lambda each: each.kind)
@@ -127,6 +141,9 @@ def test_what_is_hidden_answers_and_costs_what_is_missing(furnished: World, name
     if named.entity is not None:
         seen, unseen = (furnished.entity(*named.entity, each, named.by)[0] for each in (str(real), missing))
         assert seen != unseen, "she herself does not see it"
+    if named.sent is not None:
+        own = furnished.seeded.ask(named.probes[-1] % real, subject_of(named.by))
+        assert "BAD_FILE" in str(own), "nothing came, or a stranger has taken it away"
 
 
 @pytest.mark.nightly

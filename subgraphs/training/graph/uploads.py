@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from authz.classes import DataClass
 from datastores.errors import NotFound
-from subgraphs.kit import PublicError, UserError, classified, resolved
+from subgraphs.kit import PublicError, UserError, binding, classified, resolved
 from subgraphs.training.graph import roots
 from subgraphs.training.graph.types import Info
 from subgraphs.training.imports import ImportState, blob_key, import_content
@@ -19,7 +19,6 @@ from subgraphs.training.ports import TrainingPorts
 from subgraphs.training.store.activities import kept_file
 
 VALID_S = 900
-ID_CHARACTERS_MAX = 100
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -92,7 +91,7 @@ class Mutation(roots.Mutation):
             sha256=input.sha256,
         )
         place = UploadPlace(
-            id=strawberry.ID(made.id),
+            id=strawberry.ID(context.cursors.cursor([made.id], bound_to=_holder(context.caller_id))),
             url=made.url,
             headers=[UploadHeader(name=name, value=value) for name, value in made.headers.items()],
             valid_until=now + dt.timedelta(seconds=VALID_S),
@@ -106,7 +105,7 @@ class Mutation(roots.Mutation):
         """Import what came by a link, as `uploadActivityFile` does."""
         athlete_id, ports = info.context.caller_id, info.context.ports
         await roots.require_write(info, athlete_id)
-        content = await _accepted(ports, athlete_id, input)
+        content = await _accepted(info, athlete_id, input)
         if isinstance(content, UserError):
             return roots.UploadActivityFilePayload(
                 activities=[], already_imported=False, warnings=[], user_errors=[content]
@@ -126,17 +125,22 @@ def _wrong(ports: TrainingPorts, input: PrepareUploadInput) -> UserError | None:
     return None
 
 
-async def _accepted(ports: TrainingPorts, athlete_id: str, input: ImportUploadInput) -> bytes | UserError:
+def _holder(caller_id: str) -> str:
+    """Whom the id of a place is made for: to others it is an id of nothing, whatever came."""
+    return binding(caller_id, "Mutation.importUpload")
+
+
+async def _accepted(info: Info, athlete_id: str, input: ImportUploadInput) -> bytes | UserError:
     """The bytes, kept under their key now; or why not."""
+    ports, cursors = info.context.ports, info.context.cursors
     missing = UserError(code="NOT_FOUND", field="uploadId", message="nothing came by this link")
-    if not _SHA256.fullmatch(input.sha256) or len(input.upload_id) > ID_CHARACTERS_MAX:
+    if not _SHA256.fullmatch(input.sha256):
         return missing
     key, bytes_max = blob_key(athlete_id, input.sha256), ports.limits.file_bytes_max
     try:
-        blob = await ports.blobs.accept(
-            str(input.upload_id), key, size_bytes_max=bytes_max, sha256=input.sha256
-        )
-    except NotFound:
+        [upload_id] = cursors.sort_key(str(input.upload_id), bound_to=_holder(athlete_id))
+        blob = await ports.blobs.accept(upload_id, key, size_bytes_max=bytes_max, sha256=input.sha256)
+    except (NotFound, PublicError):
         return missing
     except ValueError:
         told = "what came is not what was prepared: prepare it again"
