@@ -45,6 +45,7 @@ from subgraphs.accounts.passwords import Passwords
 from subgraphs.audit import events as audit_events
 from subgraphs.kit import Subgraph
 from subgraphs.medical import erasing as medical_erasing
+from subgraphs.medical.resource_ids import seal_all as seal_all_ids
 from subgraphs.profiles import events as profile_events
 from subgraphs.profiles.changes import Profiles
 from subgraphs.profiles.guardians import LAPSED_AT_ONCE_MAX, end_lapsed
@@ -161,6 +162,8 @@ async def open_stores(settings: Settings, stores: Stores) -> AsyncIterator[None]
     async with opened(stores.rows_in_order()):
         await migrate_all(stores.rows(), may_migrate=settings.migrate_at_start)
         async with opened(stores.others_in_order()):
+            if settings.migrate_at_start:
+                await seal_all_ids(stores.vault)
             yield
 
 

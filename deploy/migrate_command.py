@@ -15,6 +15,7 @@ from deploy.router_command import fail
 if TYPE_CHECKING:
     from datastores.relational.port import Relational
     from datastores.relational.schemas import Schema, SchemaStatus
+    from datastores.vault.port import Vault
     from deploy.settings import Settings
 
 Folder = Annotated[Path | None, typer.Option("--data", help="folder of the embedded stores [.stadion]")]
@@ -139,17 +140,56 @@ async def _statuses(settings: Settings) -> dict[str, list[SchemaStatus]]:
 
 async def _up(settings: Settings) -> int:
     from deploy.schemas import migrate_all, statuses_of
+    from subgraphs.medical.resource_ids import has_clear_ids, seal_all
 
     async with _rows(settings, claimed=True) as rows:
         pending = [status.pending for each in (await statuses_of(rows)).values() for status in each]
         await migrate_all(rows, may_migrate=True)
+        in_clear = await rows["medical"].read(has_clear_ids)
+    if in_clear:
+        async with _vault(settings) as vault:
+            await seal_all(vault)
     return sum(len(each) for each in pending)
+
+
+@asynccontextmanager
+async def _vault(settings: Settings) -> AsyncIterator[Vault]:
+    """Medical's store with its keys, which no revision has; nobody else has the data folder meanwhile."""
+    from datastores.folder import DataFolder
+    from datastores.lifecycle import opened
+    from deploy.stores import stores_of
+
+    folder = DataFolder(settings.data_folder)
+    folder.claim()
+    try:
+        vault = stores_of(settings).vault
+        async with opened({"the medical vault": vault}):
+            yield vault
+    finally:
+        folder.release()
+
+
+async def _open_ids(settings: Settings, schema: Schema, revision: str) -> None:
+    """Put ids back in clear where going down to `revision` leads to a version that knows no others."""
+    from datastores.relational.migrate import current_revision, script_directory
+    from subgraphs.medical.resource_ids import SEALED_SINCE, open_all
+
+    known = script_directory(schema.scripts).walk_revisions()
+    order = ["base", *[each.revision for each in known][::-1]]
+    sealed_since = order.index(SEALED_SINCE)
+    async with _rows(settings, claimed=True) as rows:
+        now = await current_revision(rows["medical"], schema.version_table)
+    if order.index(revision) < sealed_since <= order.index(now or "base"):
+        async with _vault(settings) as vault:
+            await open_all(vault)
 
 
 async def _down(settings: Settings, store: str, name: str, revision: str) -> None:
     from datastores.relational.schemas import step_down
 
     schema = _named(store, name, revision)
+    if name == "medical":
+        await _open_ids(settings, schema, revision)
     async with _rows(settings, claimed=True) as rows:
         await step_down(rows[store], schema, revision=revision)
 

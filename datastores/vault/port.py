@@ -45,6 +45,10 @@ class Vault(Relational, Sealer, Protocol):
         """A keyed hash (32 hex digits) for equality look-ups: the same for the same `name` and `value`."""
         ...
 
+    async def forget_old_pages(self) -> None:
+        """Make the store overwrite what was deleted or replaced, where it can."""
+        ...
+
     async def rotate(self) -> int:
         """Make a new key-encryption key, wrap every data key with it, destroy the old ones; how many."""
         ...

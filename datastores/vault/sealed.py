@@ -131,6 +131,10 @@ class SealedVault:
         now_utc = self._clock()
         await self._relational.write(lambda c: key_rows.shred(c, patient_id, now_utc=now_utc))
         self._ciphers.pop(patient_id, None)
+        await self.forget_old_pages()
+
+    async def forget_old_pages(self) -> None:
+        """Make the store overwrite what was deleted or replaced, where it can."""
         await key_rows.forget_old_pages(self._relational)
 
     def blind_index(self, name: str, value: str) -> str:

@@ -25,6 +25,7 @@ from subgraphs.medical.importing import DocumentImporter
 from subgraphs.medical.indexes import code_index
 from subgraphs.medical.model import BreakGlassGrant, CareTeamMember, Clearance, Consent, ResourceType
 from subgraphs.medical.ports import Supposes
+from subgraphs.medical.resource_ids import id_context
 from subgraphs.medical.store import SealedResource, VisibleRows, label_set_context, resource_context
 
 LabelSets = dict[str, frozenset[str]]
@@ -119,24 +120,43 @@ class MedicalContext(RequestContext):
         opened = await self.vault.unseal_each(
             [(row.patient_id, resource_context(row.id), row.sealed) for row in rows]
         )
+        texts = [None if each is None else (each, json.loads(each, parse_float=Decimal)) for each in opened]
+        ids = await self._fhir_ids(rows, [None if each is None else each[1] for each in texts])
         found = []
-        for row, source in zip(rows, opened, strict=True):
-            if source is None:
+        for row, text, fhir_id in zip(rows, texts, ids, strict=True):
+            if text is None or fhir_id is None:
                 continue
+            source, resource = text
             labels: LabelSets = await self.label_sets.load(row.patient_id) or {}
             named = frozenset() if row.label_set is None else labels[row.label_set]
             found.append(
                 OpenResource(
                     id=row.id,
-                    fhir_id=row.fhir_id,
+                    fhir_id=fhir_id,
                     version=row.version,
                     day=row.day,
                     source=source.decode(),
-                    resource=json.loads(source, parse_float=Decimal),
+                    resource=resource,
                     access=row_access(row.patient_id, purpose, labels=named, resource_type=row.resource_type),
                 )
             )
         return found
+
+    async def _fhir_ids(
+        self, rows: list[SealedResource], resources: list[dict[str, Any] | None]
+    ) -> list[str | None]:
+        """The id of each; only those that are not in the resource itself are opened."""
+        ids: list[str | None] = [None if each is None else each.get("id") for each in resources]
+        lacking = [place for place, each in enumerate(ids) if not each and resources[place] is not None]
+        sealed = [(rows[place], rows[place].sealed_fhir_id) for place in lacking]
+        opened = await self.vault.unseal_each(
+            [(row.patient_id, id_context(row.id_index), each) for row, each in sealed if each]
+        )
+        found = iter(opened)
+        for place, (row, each) in zip(lacking, sealed, strict=True):
+            text = next(found) if each else row.id_index.encode()
+            ids[place] = None if text is None else text.decode()
+        return ids
 
     async def _load_label_sets(self, patient_ids: list[str]) -> dict[str, LabelSets]:
         sealed = await self.vault.read(lambda c: store.read_label_sets(c, patient_ids))

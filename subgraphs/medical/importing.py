@@ -21,6 +21,7 @@ from subgraphs.medical.fhir.preparing import PreparedDocument, PreparedResource,
 from subgraphs.medical.fhir.problems import DocumentRefused, EntryProblem
 from subgraphs.medical.indexes import code_index, label_set_index
 from subgraphs.medical.model import ERASED_MESSAGE, ResourceType
+from subgraphs.medical.resource_ids import id_context, id_index
 from subgraphs.medical.store import NewResource, Stored, VisibleRows, resource_context
 
 IMPORTS_AT_ONCE_MAX = 2
@@ -127,25 +128,36 @@ class DocumentImporter:
         texts = [(resource_context(id_), each.source) for id_, each in zip(ids, prepared, strict=True)]
         sets = {self._label_set(patient_id, each.labels): each.labels for each in prepared if each.labels}
         labels = [(store.label_set_context(key), _labels_text(value)) for key, value in sets.items()]
-        sealed = await self._vault.seal(patient_id, [*texts, *labels]) if texts else []
+        named = [(id_context(self._id_index(patient_id, each)), each.fhir_id.encode()) for each in prepared]
+        sealed = await self._vault.seal(patient_id, [*texts, *named, *labels]) if texts else []
+        count = len(ids)
+        pairs = zip(sealed[:count], sealed[count : 2 * count], strict=True)
         new = [
-            self._new(patient_id, id_, each, text)
-            for id_, each, text in zip(ids, prepared, sealed[: len(ids)], strict=True)
+            self._new(patient_id, id_, each, pair)
+            for id_, each, pair in zip(ids, prepared, pairs, strict=True)
         ]
-        return new, dict(zip(sets, sealed[len(ids) :], strict=True))
+        return new, dict(zip(sets, sealed[2 * count :], strict=True))
 
-    def _new(self, patient_id: str, id_: str, each: PreparedResource, sealed: bytes) -> NewResource:
+    def _new(
+        self, patient_id: str, id_: str, each: PreparedResource, sealed: tuple[bytes, bytes]
+    ) -> NewResource:
         content = f"{patient_id} {each.resource_type} {each.fhir_id} {each.content_sha256}"
+        source, fhir_id = sealed
         return NewResource(
             id=id_,
             resource_type=each.resource_type,
             fhir_id=each.fhir_id,
+            id_index=self._id_index(patient_id, each),
+            sealed_fhir_id=fhir_id,
             day=each.day,
             label_set=self._label_set(patient_id, each.labels) if each.labels else None,
             content_index=self._vault.blind_index("medical_resources.content", content),
             code_indexes=frozenset(code_index(self._vault, patient_id, code) for code in each.codes),
-            sealed=sealed,
+            sealed=source,
         )
+
+    def _id_index(self, patient_id: str, each: PreparedResource) -> str:
+        return id_index(self._vault, patient_id, each.resource_type, each.fhir_id)
 
     def _label_set(self, patient_id: str, labels: frozenset[str]) -> str:
         return label_set_index(self._vault, patient_id, labels)

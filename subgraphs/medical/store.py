@@ -12,6 +12,7 @@ from sqlalchemy import ColumnElement, Connection, Row
 
 from datastores.relational.columns import insert
 from subgraphs.medical.model import ResourceType
+from subgraphs.medical.resource_ids import has_clear_ids, sealed_now
 from subgraphs.medical.tables import codes, label_sets, resources
 
 _ROWS_PER_STATEMENT = 200
@@ -19,25 +20,30 @@ _ROWS_PER_STATEMENT = 200
 
 @dataclass(frozen=True, slots=True)
 class SealedResource:
-    """A stored resource. `day` orders (empty: undated); `label_set` is None for what is not restricted."""
+    """A stored resource. `day` orders (empty: undated); `label_set` is None for what is not restricted.
+    Without `sealed_fhir_id`, `id_index` is the id itself."""
 
     id: str
     patient_id: str
     resource_type: ResourceType
-    fhir_id: str
+    id_index: str
     version: int
     day: str
     label_set: str | None
     sealed: bytes
+    sealed_fhir_id: bytes | None
 
 
 @dataclass(frozen=True, slots=True)
 class NewResource:
-    """A resource to store, sealed already. `content_index` tells equal content of one resource."""
+    """A resource to store, sealed already. `content_index` tells equal content of one resource, which
+    `id_index` finds."""
 
     id: str
     resource_type: ResourceType
     fhir_id: str
+    id_index: str
+    sealed_fhir_id: bytes
     day: str
     label_set: str | None
     content_index: str
@@ -88,11 +94,14 @@ def add_resources(
     Nothing is overwritten: earlier versions stay, and are no longer current. Who may not amend gives later
     versions only of what they have entered themselves.
     """
+    for each in new if has_clear_ids(connection, patient_id) else ():
+        named = (patient_id, each.resource_type, each.fhir_id)
+        sealed_now(connection, named, each.id_index, each.sealed_fhir_id)
     known = _known(connection, patient_id, new)
     outcomes: dict[str, set[str]] = {"added": set(), "updated": set(), "unchanged": set(), "refused": set()}
     rows: list[dict[str, Any]] = []
     for each in new:
-        earlier = known.setdefault((each.resource_type, each.fhir_id), _Earlier(set(), imported_by))
+        earlier = known.setdefault(each.id_index, _Earlier(set(), imported_by))
         if each.content_index in earlier.contents:
             outcomes["unchanged"].add(each.id)
             continue
@@ -179,26 +188,18 @@ class _Earlier:
     entered_by: str
 
 
-def _known(
-    connection: Connection, patient_id: str, new: Sequence[NewResource]
-) -> dict[tuple[ResourceType, str], _Earlier]:
-    known: dict[tuple[ResourceType, str], _Earlier] = {}
-    fhir_ids = sorted({each.fhir_id for each in new})
-    for start in range(0, len(fhir_ids), _ROWS_PER_STATEMENT):
+def _known(connection: Connection, patient_id: str, new: Sequence[NewResource]) -> dict[str, _Earlier]:
+    known: dict[str, _Earlier] = {}
+    indexes = sorted({each.id_index for each in new})
+    for start in range(0, len(indexes), _ROWS_PER_STATEMENT):
         query = sa.select(resources).where(
             resources.c.patient_id == patient_id,
-            resources.c.fhir_id.in_(fhir_ids[start : start + _ROWS_PER_STATEMENT]),
+            resources.c.fhir_id.in_(indexes[start : start + _ROWS_PER_STATEMENT]),
         )
-        columns = (
-            resources.c.resource_type,
-            resources.c.fhir_id,
-            resources.c.content_index,
-            resources.c.imported_by,
-        )
+        columns = (resources.c.fhir_id, resources.c.content_index, resources.c.imported_by)
         # In order of versions: the last row of a resource is its current one.
         for row in connection.execute(query.with_only_columns(*columns).order_by(resources.c.version)):
-            key = (ResourceType(row.resource_type), row.fhir_id)
-            earlier = known.setdefault(key, _Earlier(set(), row.imported_by))
+            earlier = known.setdefault(row.fhir_id, _Earlier(set(), row.imported_by))
             earlier.contents.add(row.content_index)
             earlier.entered_by = row.imported_by
     return known
@@ -209,7 +210,8 @@ def _values(patient_id: str, each: NewResource, *, version: int, by: str, at_utc
         "id": each.id,
         "patient_id": patient_id,
         "resource_type": each.resource_type.value,
-        "fhir_id": each.fhir_id,
+        "fhir_id": each.id_index,
+        "sealed_fhir_id": each.sealed_fhir_id,
         "version": version,
         "current": True,
         "day": each.day,
@@ -250,9 +252,10 @@ def _resource(row: Row[Any]) -> SealedResource:
         id=row.id,
         patient_id=row.patient_id,
         resource_type=ResourceType(row.resource_type),
-        fhir_id=row.fhir_id,
+        id_index=row.fhir_id,
         version=row.version,
         day=row.day,
         label_set=row.label_set,
         sealed=row.sealed,
+        sealed_fhir_id=row.sealed_fhir_id,
     )

@@ -8,7 +8,8 @@ from datastores.relational.columns import UtcDateTime
 
 metadata = sa.MetaData()
 
-# In clear: ids, the type, the day (for order) and keyed hashes of codes, content and sets of labels.
+# In clear: our ids, the type, the day (for order) and keyed hashes of hospitals' ids, codes, content and sets
+# of labels. `fhir_id` is such a hash; where `sealed_fhir_id` is missing, a version before wrote the id itself.
 resources = sa.Table(
     "medical_resources",
     metadata,
@@ -24,6 +25,7 @@ resources = sa.Table(
     sa.Column("sealed", sa.LargeBinary(), nullable=False),
     sa.Column("imported_by", sa.String(100), nullable=False),
     sa.Column("imported_at_utc", UtcDateTime(), nullable=False),
+    sa.Column("sealed_fhir_id", sa.LargeBinary()),
 )
 codes = sa.Table(
     "medical_codes",

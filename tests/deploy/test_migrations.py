@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import re
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -12,6 +15,7 @@ import typer
 from typer.testing import CliRunner
 
 from datastores.errors import SchemaBehind, SchemaTooNew
+from datastores.events.outbox import RelationalOutbox
 from datastores.lifecycle import opened
 from datastores.relational.expand_contract import broken_rules
 from datastores.relational.migrate import script_directory
@@ -22,6 +26,7 @@ from deploy.assemble import open_stores
 from deploy.schemas import SCHEMAS, every_schema
 from deploy.settings import Settings
 from deploy.stores import stores_of
+from subgraphs.medical.importing import DocumentImporter
 from tests.kit_subgraphs.stores import open_postgresql, open_sqlite
 
 EVERY = every_schema()
@@ -142,6 +147,38 @@ def test_the_command_tells_moves_up_and_moves_down(tmp_path: Path) -> None:
     assert re.search(r"^facts +authz +0001 of 0\d{3}  behind, \d to run$", told.stdout, re.MULTILINE)
     up = run.invoke(app, ["migrate", "up", "--data", data])
     assert re.fullmatch(r"applied \d revisions\n", up.stdout)
+
+
+def test_ids_in_the_vault_go_down_in_clear_and_up_sealed(tmp_path: Path) -> None:
+    """No revision has the keys; the command does."""
+    data, own = str(tmp_path / "data"), Settings(data_folder=tmp_path / "data")
+
+    async def found(*, seal: bool) -> list[tuple[str, object]]:
+        vault = stores_of(own).vault
+        async with opened({"vault": vault}):
+            if seal:
+                importer = DocumentImporter(vault, RelationalOutbox())
+                resource = {"resourceType": "Condition", "id": "canary-9"}
+                content = json.dumps({**resource, "subject": {"reference": "Patient/p"}}).encode()
+                now = datetime(2026, 11, 1, tzinfo=UTC)
+                await importer.run(content, patient_id="mira", imported_by="mira", at_utc=now)
+            rows = sa.text("SELECT * FROM medical_resources")
+            return await vault.read(
+                lambda c: [(row.fhir_id, row._mapping.get("sealed_fhir_id")) for row in c.execute(rows)]
+            )
+
+    assert run.invoke(app, ["migrate", "up", "--data", data]).exit_code == 0
+    [(index, sealed)] = asyncio.run(found(seal=True))
+    assert index != "canary-9" and sealed
+    for _ in range(2):  # the second time there is nothing to open
+        down = run.invoke(
+            app, ["migrate", "down", "medical", "medical", "--to", "0004", "--yes", "--data", data]
+        )
+        assert down.exit_code == 0, down.output
+        assert asyncio.run(found(seal=False)) == [("canary-9", None)]
+    assert run.invoke(app, ["migrate", "up", "--data", data]).exit_code == 0
+    [(again, sealed)] = asyncio.run(found(seal=False))
+    assert again == index and sealed
 
 
 @pytest.mark.parametrize(

@@ -70,10 +70,10 @@ WRITES: tuple[tuple[str, Mapping[str, Any]], ...] = (
 
 
 def ids_of(value: object) -> Iterator[str]:
-    """Every id inside: rows have them beside what is sealed."""
+    """Every id of ours inside: rows have them beside what is sealed."""
     if isinstance(value, Mapping):
         for name, inner in value.items():
-            yield from [inner] if name in ("id", "fhirId") else ids_of(inner)
+            yield from [inner] if name == "id" else ids_of(inner)
     elif isinstance(value, list):
         for inner in value:
             yield from ids_of(inner)
