@@ -41,6 +41,7 @@ from deploy.schemas import migrate_all
 from deploy.settings import Settings
 from deploy.stores import Stores, stores_of
 from subgraphs.accounts.log_in import Accounts
+from subgraphs.accounts.oauth import clients_elsewhere
 from subgraphs.accounts.passwords import Passwords
 from subgraphs.audit import events as audit_events
 from subgraphs.kit import Subgraph
@@ -248,6 +249,16 @@ async def guardianships_ended(
             await asyncio.gather(ending, return_exceptions=True)
 
 
+def follow_clients(shared: Shared) -> None:
+    """Programs that other regions tell of are known here."""
+    ports = accounts_ports(shared)
+
+    async def take_over(event: Event) -> None:
+        await clients_elsewhere.take_over(ports, event.payload)
+
+    shared.stores.events.consume("clients-elsewhere", (clients_elsewhere.CLIENT_TOLD,), take_over)
+
+
 def follow_events(shared: Shared, revoked: KeptRevocations, training_ports: TrainingPorts) -> None:
     """What domains publish reaches who acts on it: facts, sessions, the audit log, and every domain that has
     something of a person who registers or is erased."""
@@ -290,5 +301,6 @@ def follow_events(shared: Shared, revoked: KeptRevocations, training_ports: Trai
         training_erasing.CONSUMED_TOPICS,
         training_erasing.consumer(training_ports),
     )
+    follow_clients(shared)
     events.consume("revoked-sessions", (SESSION_REVOKED,), refuse_session)
     events.consume(audit_events.CONSUMER, audit_events.CONSUMED_TOPICS, audit_events.consumer(log))

@@ -16,7 +16,7 @@ from authz.identity.subject import Subject
 from deploy.assemble import Platform
 from deploy.consent_pages import consent_pages
 from deploy.file_links import file_routes
-from deploy.oauth_routes import oauth_routes
+from deploy.oauth_routes import answers_of, oauth_routes
 from deploy.refusals import ledger_of, records_refusals
 from deploy.settings import Settings
 from deploy.surroundings import Surroundings, surroundings
@@ -126,7 +126,7 @@ def endpoint(
     config = config_of(platform.settings)
     around = around or surroundings(config, platform.settings)
     credentials = credentials_of(platform)
-    oauth = oauth_routes(platform, config.proxies)
+    oauth = oauth_routes(platform.settings, answers_of(platform), config.proxies)
     oauth += consent_pages(platform.subgraphs["accounts"], credentials, config.proxies)
     return build_app(
         router_of(platform, around.traced(transport) if transport else None),

@@ -22,6 +22,7 @@ from subgraphs.accounts.oauth.calls import OAuthAnswer, OAuthCall
 
 if TYPE_CHECKING:
     from deploy.assemble import Platform
+    from deploy.settings import Settings
     from router.admission import Proxies
 
 BODY_BYTES_MAX = 32_768
@@ -33,14 +34,24 @@ NO_STORE = {"cache-control": "no-store"}
 Answer = Callable[[OAuthCall], Awaitable[OAuthAnswer]]
 
 
-def oauth_routes(platform: Platform, proxies: Proxies) -> tuple[BaseRoute, ...]:
-    """Token, revocation, introspection, authorization and metadata of a platform's own clients."""
+def answers_of(platform: Platform) -> Mapping[str, Answer]:
+    """What answers programs, by the endpoint's name."""
     accounts, read = platform.accounts, platform.verifier.verify
-    issuer = platform.settings.issuer.rstrip("/")
-    base_url, addresses = f"{issuer}/oauth", Addresses(proxies)
-    told = answering.metadata(platform.settings.issuer, base_url, f"{issuer}{JWKS_PATH}")
+    return {
+        "token": lambda call: answering.token(accounts, call),
+        "revoke": lambda call: answering.revoke(accounts, read, call),
+        "introspect": lambda call: answering.introspect(accounts, read, call),
+    }
 
-    consent_url = platform.settings.consent_url or CONSENT_PATH
+
+def oauth_routes(
+    settings: Settings, answers: Mapping[str, Answer], proxies: Proxies
+) -> tuple[BaseRoute, ...]:
+    """Token, revocation, introspection, authorization and metadata of a platform's own clients."""
+    issuer = settings.issuer.rstrip("/")
+    base_url, addresses = f"{issuer}/oauth", Addresses(proxies)
+    told = answering.metadata(settings.issuer, base_url, f"{issuer}{JWKS_PATH}")
+    consent_url = settings.consent_url or CONSENT_PATH
 
     def posted(name: str, answer: Answer) -> Route:
         async def endpoint(request: Request) -> Response:
@@ -56,9 +67,7 @@ def oauth_routes(platform: Platform, proxies: Proxies) -> tuple[BaseRoute, ...]:
         return _to_consent(consent_url, request)
 
     return (
-        posted("token", lambda call: answering.token(accounts, call)),
-        posted("revoke", lambda call: answering.revoke(accounts, read, call)),
-        posted("introspect", lambda call: answering.introspect(accounts, read, call)),
+        *(posted(name, answer) for name, answer in answers.items()),
         Route("/oauth/authorize", authorize, methods=["GET"]),
         Route(METADATA_PATH, metadata),
     )

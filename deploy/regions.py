@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route
 
 from authz.errors import InvalidToken
 from authz.identity.internal import CallKey, call_key
@@ -27,9 +27,11 @@ from datastores.regions.directory import RegionDirectory
 from datastores.regions.errors import CrossRegion
 from datastores.relational.opening import open_relational
 from deploy.assemble import Platform, platform
+from deploy.consent_pages import consent_pages
 from deploy.endpoint import config_of, published_supergraph
 from deploy.file_links import file_routes
 from deploy.keys import kept_secret
+from deploy.oauth_routes import oauth_routes
 from deploy.refusals import records_refusals
 from deploy.regional.far import FarRegion
 from deploy.regional.gate import gate_routes
@@ -37,6 +39,7 @@ from deploy.regional.homes import Homes, handle_name
 from deploy.regional.ledger import RegionalLedger
 from deploy.regional.neighbours import Neighbours
 from deploy.regional.peers import Near, Peer
+from deploy.regional.programs import Programs
 from deploy.regional.routes import unrouted
 from deploy.regional.subgraph import RegionalSubgraph
 from deploy.settings import Settings
@@ -167,7 +170,8 @@ def regional_endpoint(regions: Regions, *, around: Surroundings | None = None) -
 
     files = [route for each in regions.platforms.values() for route in file_routes(each)]
     gate = gate_routes(regions.platforms, regions.key) if regions.key else ()
-    routes = (Route("/.well-known/jwks.json", jwks), *files, *gate, Route("/", start))
+    oauth = (*_oauth(regions), Route("/.well-known/jwks.json", jwks))
+    routes = (*oauth, *files, *gate, Route("/", start))
     following = tuple(follow for each in regions.far.values() for follow in each.following)
     return build_app(
         _router_of(regions),
@@ -180,14 +184,22 @@ def regional_endpoint(regions: Regions, *, around: Surroundings | None = None) -
 
 def transport_of(regions: Regions) -> InProcessTransport:
     """Subgraphs by name, each over all regions."""
-    return InProcessTransport(
-        {
-            name: RegionalSubgraph(
-                {region: each.served(name) for region, each in regions.peers.items()}, regions.homes
-            )
-            for name in regions.home.subgraphs
-        }
-    )
+    return InProcessTransport({name: _over_all(regions, name) for name in regions.home.subgraphs})
+
+
+def _over_all(regions: Regions, name: str) -> RegionalSubgraph:
+    """One subgraph over all regions."""
+    served = {region: each.served(name) for region, each in regions.peers.items()}
+    return RegionalSubgraph(served, regions.homes)
+
+
+def _oauth(regions: Regions) -> tuple[BaseRoute, ...]:
+    """Endpoints for programs and the pages for people, at every door for everybody."""
+    settings = regions.home.settings
+    proxies = config_of(settings).proxies
+    answers = Programs(regions.peers, regions.homes).answers()
+    pages = consent_pages(_over_all(regions, "accounts"), _credentials_of(regions), proxies)
+    return (*oauth_routes(settings, answers, proxies), *pages)
 
 
 def _router_of(regions: Regions) -> Router:

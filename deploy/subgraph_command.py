@@ -51,7 +51,7 @@ async def _serve(name: str, listening: socket.socket, settings: Settings) -> Non
     from deploy.consent_pages import consent_pages
     from deploy.endpoint import config_of, credentials_of, jwks_route
     from deploy.file_links import file_routes
-    from deploy.oauth_routes import oauth_routes
+    from deploy.oauth_routes import answers_of, oauth_routes
     from deploy.offline import claimed_platform
     from deploy.revocations import revocations_route
     from deploy.stores import SUBGRAPHS
@@ -73,7 +73,7 @@ async def _serve(name: str, listening: socket.socket, settings: Settings) -> Non
             key = call_key(internal_secret(running))
             proxies = config_of(settings).proxies
             app.router.routes += [jwks_route(running), revocations_route(kept, key)]
-            app.router.routes += oauth_routes(running, proxies)
+            app.router.routes += oauth_routes(settings, answers_of(running), proxies)
             own = running.subgraphs[name]
             app.router.routes += consent_pages(own, credentials_of(running), proxies)
         if name == "training":

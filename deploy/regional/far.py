@@ -37,6 +37,7 @@ from deploy.regional.words import (
     RefusalsTold,
     Reply,
     Word,
+    asked_of,
     path_of,
     service_name,
 )
@@ -50,6 +51,7 @@ from router.execution.transports.http_client import HttpClient
 from router.execution.transports.http_wire import CallFailed, Endpoint
 from router.operation.model import OperationKind
 from router.traffic import RetryPolicy, SubgraphTraffic, TlsFiles, Traffic
+from subgraphs.accounts.oauth.calls import OAuthAnswer, OAuthCall
 
 JWKS = "/.well-known/jwks.json"
 CONNECTIONS_MAX = 8
@@ -126,6 +128,13 @@ class FarRegion:
     async def keep(self, accesses: Sequence[Access]) -> None:
         """See `Peer`."""
         await self._say(RefusalsTold([access.as_payload() for access in accesses]))
+
+    async def oauth(self, name: str, call: OAuthCall) -> OAuthAnswer:
+        """See `Peer`."""
+        told = (await self._say(asked_of(name, call))).oauth
+        if told is None:
+            raise Unavailable("the region does not know this word yet")
+        return OAuthAnswer(told.status, told.content, told.headers)
 
     async def _say(self, word: Word) -> Reply:
         body = msgspec.json.encode(word)

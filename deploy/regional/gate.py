@@ -30,18 +30,22 @@ from deploy.regional.words import (
     AgeAsked,
     EventTold,
     FactTold,
+    OAuthAsked,
     PersonAsked,
     RefusalsTold,
     Reply,
     Word,
+    call_of,
     path_of,
     service_name,
+    told_of,
 )
 from deploy.revocations import revocations_route
+from subgraphs.accounts.oauth.clients_elsewhere import CLIENT_TOLD
 from subgraphs.kit.app import subgraph_app
 
 log = logging.getLogger("stadion.regions")
-TOLD_TOPICS = frozenset({USER_ERASED})
+TOLD_TOPICS = frozenset({USER_ERASED, CLIENT_TOLD})
 """All that another region may publish here."""
 
 
@@ -117,6 +121,8 @@ async def _heard(near: Peer, word: Word) -> Reply:
             if topic not in TOLD_TOPICS:
                 raise FactInvalid(f"events of `{topic}` are not another region's to tell")
             await near.tell(new_event(topic, key=key, payload=payload, at_utc=at_utc))
+        case OAuthAsked() as asked:
+            return Reply(oauth=told_of(await near.oauth(asked.name, call_of(asked))))
         case RefusalsTold(accesses=accesses):
             await near.keep([access_of(each) for each in accesses])
     return Reply()

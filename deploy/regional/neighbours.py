@@ -1,5 +1,6 @@
 """What one region's platform learns of the others: facts between people of two regions, who was erased, and
 whether somebody is at home elsewhere. All of it is ids, relations and times; names and rows stay at home.
+Programs are nobody: they are known everywhere.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from datastores.events.port import Event
 from datastores.regions.directory import RegionDirectory
 from deploy.assemble import USER_ERASED, Consumers
 from deploy.regional.peers import Peer
+from subgraphs.accounts.oauth.clients_elsewhere import CLIENT_CHANGED, CLIENT_TOLD
 
 BOTH_WAYS = frozenset({Relation.BLOCKED})
 """Relations that decide about both people's rows, and so are known at both homes."""
@@ -54,6 +56,7 @@ class Neighbours:
         follow: Mapping[str, tuple[tuple[str, ...], Callable[[Event], Awaitable[None]]]] = {
             "facts-elsewhere": ((RELATIONSHIP_TOPIC,), self._pass_fact),
             "erased-elsewhere": ((USER_ERASED,), self._pass_erasure),
+            "clients-of-here": ((CLIENT_CHANGED,), self._pass_client),
         }
         return follow
 
@@ -74,6 +77,13 @@ class Neighbours:
         await self.directory.give_up(user_id)
         for region in sorted(self.expected - {self.region}):
             told = new_event(USER_ERASED, key=user_id, payload=event.payload, at_utc=event.at_utc)
+            await self._peer(region).tell(told)
+
+    async def _pass_client(self, event: Event) -> None:
+        """A program is at home where it is registered, and known everywhere: anybody may let it in."""
+        await self.directory.settle(self.region, [event.key])
+        for region in sorted(self.expected - {self.region}):
+            told = new_event(CLIENT_TOLD, key=event.key, payload=event.payload, at_utc=event.at_utc)
             await self._peer(region).tell(told)
 
     def _peer(self, region: str) -> Peer:

@@ -13,8 +13,10 @@ from authz.trail import Access
 from datastores.events.port import Event
 from deploy.assemble import Platform
 from deploy.domains import person_at
+from deploy.oauth_routes import answers_of
 from deploy.refusals import ledger_of
 from deploy.regional.calls import Served
+from subgraphs.accounts.oauth.calls import OAuthAnswer, OAuthCall
 from subgraphs.profiles.guardianship import is_of_age
 from subgraphs.profiles.store import profiles_by_user
 
@@ -47,6 +49,10 @@ class Peer(Protocol):
 
     async def keep(self, accesses: Sequence[Access]) -> None:
         """Record refusals that are about people at home there."""
+        ...
+
+    async def oauth(self, name: str, call: OAuthCall) -> OAuthAnswer:
+        """What its endpoint of this name answers to a program."""
         ...
 
 
@@ -82,3 +88,7 @@ class Near:
     async def keep(self, accesses: Sequence[Access]) -> None:
         """See `Peer`."""
         await ledger_of(self.platform).keep(accesses)
+
+    async def oauth(self, name: str, call: OAuthCall) -> OAuthAnswer:
+        """See `Peer`."""
+        return await answers_of(self.platform)[name](call)

@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 import msgspec
 
 from authz.identity.subject import Subject
+from subgraphs.accounts.oauth.calls import OAuthAnswer, OAuthCall
 
 BYTES_MAX = 1_000_000
 
@@ -39,20 +40,56 @@ class EventTold(msgspec.Struct, tag="event", tag_field="word"):
     at_utc: datetime
 
 
+class OAuthAsked(msgspec.Struct, tag="oauth", tag_field="word"):
+    """A call of a program to the endpoint `name`: a code, or a token, may be of that region."""
+
+    name: str
+    url: str
+    parameters: list[tuple[str, str]]
+    authorization: str | None
+    proof: str | None
+    origin: str
+
+
 class RefusalsTold(msgspec.Struct, tag="refusals", tag_field="word"):
     """Accesses that were refused, as their events carry them."""
 
     accesses: list[dict[str, Any]]
 
 
-Word: TypeAlias = PersonAsked | AgeAsked | FactTold | EventTold | RefusalsTold
+Word: TypeAlias = PersonAsked | AgeAsked | FactTold | EventTold | OAuthAsked | RefusalsTold
+
+
+class OAuthTold(msgspec.Struct):
+    """What the endpoint answers."""
+
+    status: int
+    content: dict[str, Any]
+    headers: dict[str, str]
 
 
 class Reply(msgspec.Struct):
-    """To who was asked for, and to whether they are of age; to the other words nothing."""
+    """To who was asked for, to whether they are of age, and to a program; to the other words nothing."""
 
     subject: Subject | None = None
     of_age: bool | None = None
+    oauth: OAuthTold | None = None
+
+
+def asked_of(name: str, call: OAuthCall) -> OAuthAsked:
+    """A program's call as a word."""
+    return OAuthAsked(name, call.url, list(call.parameters), call.authorization, call.proof, call.origin)
+
+
+def call_of(asked: OAuthAsked) -> OAuthCall:
+    """The call that a word is."""
+    parameters = tuple(asked.parameters)
+    return OAuthCall("POST", asked.url, parameters, asked.authorization, asked.proof, asked.origin)
+
+
+def told_of(answer: OAuthAnswer) -> OAuthTold:
+    """An answer as a reply has it. No endpoint that is asked so redirects."""
+    return OAuthTold(answer.status, dict(answer.content), dict(answer.headers))
 
 
 def service_name(region: str, subgraph: str) -> str:

@@ -119,6 +119,7 @@ api_clients = sa.Table(
     sa.Column("approved_by", sa.String(36)),
     sa.Column("created_at_utc", UtcDateTime(), nullable=False),
     sa.Column("expires_at_utc", UtcDateTime()),
+    sa.Column("elsewhere", sa.Boolean(), nullable=False, server_default=sa.false()),
 )
 client_secrets = sa.Table(
     "accounts_client_secrets",

@@ -9,7 +9,7 @@ from datastores.relational.columns import UtcDateTime
 metadata = sa.MetaData()
 
 # In clear: our ids, the type, the day (for order) and keyed hashes of hospitals' ids, codes, content and sets
-# of labels. `fhir_id` is such a hash; where `sealed_fhir_id` is missing, a version before wrote the id itself.
+# of labels. `fhir_id` is such a hash; where `sealed_fhir_id` is missing, a version before wrote an id itself.
 resources = sa.Table(
     "medical_resources",
     metadata,

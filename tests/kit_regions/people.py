@@ -190,7 +190,7 @@ async def log_in(door: Door, person: Person) -> None:
 async def become(running: Platform, door: Door, person: Person, role: Role) -> None:
     """Hold a role, with a second factor where it needs one, and log in anew."""
     now = datetime.now(UTC)
-    if role in {Role.MEDICAL_SPECIALIST, Role.MODERATOR}:
+    if role in {Role.MEDICAL_SPECIALIST, Role.MODERATOR, Role.ADMINISTRATOR}:
         person.totp = pyotp.random_base32()
         factor = SecondFactor(running.secrets("second-factors"))
         sealed = factor.sealed(person.totp, user_id=person.id)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -14,7 +14,7 @@ from starlette.applications import Starlette
 
 from authz.identity.subject import Subject
 from deploy.endpoint import client_classes, credentials_of, endpoint
-from deploy.oauth_routes import oauth_routes
+from deploy.oauth_routes import answers_of, oauth_routes
 from router.admission import Proxies, Safelist
 from router.config import RouterConfig
 from router.edge.app import build_app
@@ -167,7 +167,7 @@ def test_athletes_are_led_to_the_consent_page_and_never_from_here_to_a_client(pl
     assert "<h1>Log in</h1>" in place.send("GET", whole).text
     running = place.seeded.platform
     settings = running.settings.model_copy(update={"consent_url": "https://app.stadion.test/consent"})
-    routed = Starlette(routes=list(oauth_routes(replace(running, settings=settings), Proxies())))
+    routed = Starlette(routes=list(oauth_routes(settings, answers_of(running), Proxies())))
     place.apps["with a page"] = routed
     led = place.send("GET", f"/oauth/authorize?{query}", app="with a page")
     assert led.status_code == 303

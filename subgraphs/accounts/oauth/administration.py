@@ -14,6 +14,7 @@ from subgraphs.accounts import events, role_store
 from subgraphs.accounts.log_in import Accounts
 from subgraphs.accounts.model import RuleBroken
 from subgraphs.accounts.oauth import authorization_store, client_store
+from subgraphs.accounts.oauth.clients_elsewhere import client_changed
 from subgraphs.accounts.oauth.model import (
     NAME_CHARACTERS_MAX,
     OVERLAP_HOURS_MAX,
@@ -89,7 +90,7 @@ async def register(accounts: Accounts, *, actor_id: str, wanted: Registration) -
             return Kept(client)
         return Kept(client, _new_secret(connection, client.id, now=now, others_until=now))
 
-    return await accounts.relational.write(work)
+    return await _written(accounts, work)
 
 
 async def approve(accounts: Accounts, *, actor_id: str, client_id: str) -> Kept:
@@ -103,7 +104,7 @@ async def approve(accounts: Accounts, *, actor_id: str, client_id: str) -> Kept:
             raise RuleBroken("NOT_PENDING", "id", "this client does not wait for approval")
         return Kept(_known(connection, client_id))
 
-    return await accounts.relational.write(work)
+    return await _written(accounts, work)
 
 
 async def change(
@@ -128,7 +129,7 @@ async def change(
         accounts.outbox.append(connection, [told])
         return Kept(after)
 
-    return await accounts.relational.write(work)
+    return await _written(accounts, work)
 
 
 async def rotate_secret(accounts: Accounts, *, client_id: str, overlap_hours: int) -> Kept:
@@ -143,7 +144,7 @@ async def rotate_secret(accounts: Accounts, *, client_id: str, overlap_hours: in
         until = now + timedelta(hours=overlap_hours)
         return Kept(client, _new_secret(connection, client_id, now=now, others_until=until))
 
-    return await accounts.relational.write(work)
+    return await _written(accounts, work)
 
 
 async def set_keys(accounts: Accounts, *, client_id: str, jwks: str) -> Kept:
@@ -160,7 +161,7 @@ async def set_keys(accounts: Accounts, *, client_id: str, jwks: str) -> Kept:
         client_store.change(connection, replace(client, jwks=keys))
         return Kept(_known(connection, client_id))
 
-    return await accounts.relational.write(work)
+    return await _written(accounts, work)
 
 
 async def revoke(accounts: Accounts, *, client_id: str) -> Kept:
@@ -178,7 +179,19 @@ async def revoke(accounts: Accounts, *, client_id: str) -> Kept:
         accounts.outbox.append(connection, [told])
         return Kept(_known(connection, client_id))
 
-    return await accounts.relational.write(work)
+    return await _written(accounts, work)
+
+
+async def _written(accounts: Accounts, work: Callable[[Connection], Kept]) -> Kept:
+    """What was done, in one transaction with word of it for other regions.  Errors: RuleBroken."""
+
+    def told(connection: Connection) -> Kept:
+        kept = work(connection)
+        event = client_changed(connection, kept.client.id, at_utc=accounts.now())
+        accounts.outbox.append(connection, [event])
+        return kept
+
+    return await accounts.relational.write(told)
 
 
 def _check(connection: Connection, client: ApiClient, now: datetime) -> None:
@@ -207,6 +220,8 @@ def _known(connection: Connection, client_id: str) -> ApiClient:
     client = client_store.by_id(connection, client_id)
     if client is None:
         raise RuleBroken("NOT_FOUND", "id", "not found")
+    if client.elsewhere:
+        raise RuleBroken("ELSEWHERE", "id", "this client is administered where it was registered")
     return client
 
 

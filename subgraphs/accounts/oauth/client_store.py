@@ -31,6 +31,7 @@ def add(connection: Connection, client: ApiClient) -> None:
         "authentication": client.authentication.value,
         "registered_by": client.registered_by,
         "created_at_utc": client.created_at_utc,
+        "elsewhere": client.elsewhere,
     }
     connection.execute(sa.insert(api_clients).values(**fixed, **_changing(client)))
 
@@ -104,6 +105,27 @@ def secret_hashes(connection: Connection, client_id: str, *, now: datetime) -> l
     return list(connection.execute(query).scalars())
 
 
+def secrets_of(connection: Connection, client_id: str) -> list[list[str | None]]:
+    """The digest, the beginning and the end of each secret, as events tell them."""
+    columns = client_secrets.c
+    query = sa.select(columns.secret_hash, columns.created_at_utc, columns.expires_at_utc)
+    rows = connection.execute(query.where(columns.client_id == client_id).order_by(columns.secret_hash))
+    return [[row[0], row[1].isoformat(), row[2] and row[2].isoformat()] for row in rows]
+
+
+def put_secrets(connection: Connection, client_id: str, told: Sequence[Sequence[str | None]]) -> None:
+    """Let these be all that there are, as `secrets_of` has told them."""
+    forget_secrets(connection, client_id)
+    for secret_hash, created_at, expires_at in told:
+        values = {
+            "secret_hash": secret_hash,
+            "client_id": client_id,
+            "created_at_utc": datetime.fromisoformat(str(created_at)),
+            "expires_at_utc": None if expires_at is None else datetime.fromisoformat(expires_at),
+        }
+        connection.execute(sa.insert(client_secrets).values(**values))
+
+
 def forget_secrets(connection: Connection, client_id: str) -> None:
     """All of them."""
     connection.execute(sa.delete(client_secrets).where(client_secrets.c.client_id == client_id))
@@ -143,4 +165,5 @@ def _client(row: Row[Any]) -> ApiClient:
         approved_by=row.approved_by,
         created_at_utc=row.created_at_utc,
         expires_at_utc=row.expires_at_utc,
+        elsewhere=row.elsewhere,
     )

@@ -93,7 +93,8 @@ class ClientRate(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ApiClient:
-    """A registered program. `approved_by` is the second administrator, where one was needed."""
+    """A registered program. `approved_by` is the second administrator, where one was needed; one that is
+    registered `elsewhere` is administered in that region alone."""
 
     id: str
     name: str
@@ -111,6 +112,7 @@ class ApiClient:
     approved_by: str | None
     created_at_utc: datetime
     expires_at_utc: datetime | None
+    elsewhere: bool = False
 
     def in_force(self, now: datetime) -> bool:
         """Whether it gets tokens now."""

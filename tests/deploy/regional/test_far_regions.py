@@ -11,7 +11,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,7 @@ from router.operation.model import OperationKind
 from tests.kit_platform.process import ROOT, environment
 from tests.kit_regions.across import CARE, work_across
 from tests.kit_regions.people import Door, Person, arrive, become, ride, somebody, until
+from tests.kit_regions.programs import registered
 from tests.servers.programs import free_port
 
 pytestmark = [pytest.mark.timeout(240), pytest.mark.asyncio(loop_scope="module")]
@@ -177,6 +178,30 @@ async def test_a_stream_comes_from_the_other_process(two: Two) -> None:
     assert event.data is not None
     assert event.data["activityAdded"]["name"] == "heard far away"
     await stream.aclose()  # type: ignore[attr-defined]
+
+
+async def test_a_program_of_this_process_s_region_acts_for_a_person_of_the_other(two: Two) -> None:
+    us, eu = two.doors["us"], two.doors["eu"]
+    await arrive(two.regions, us, ada := somebody("ada"))
+    eye = await registered(two.regions.platforms["us"], us, ada)
+    await eye.known(us, two.athlete)
+    answer = await eye.exchange(us, await eye.code(us, two.athlete))
+    assert answer.status_code == 200, answer.text
+    bearer = replace(two.athlete, token=answer.json()["access_token"])
+    for door in (us, eu):
+        assert (await door.data("{ me { id } }", bearer))["me"]["id"] == two.athlete.id
+    given = {"grant_type": "refresh_token", "refresh_token": answer.json()["refresh_token"]}
+    assert (await eye.post(us, "token", **given)).status_code == 200
+    assert (await eye.post(us, "token", **given)).json()["error"] == "invalid_grant"
+    assert (await eye.post(eu, "token", grant_type="client_credentials")).status_code == 200
+    revoke = "mutation($id: ID!) { revokeApiClient(id: $id) { userErrors { code } } }"
+    await us.data(revoke, ada, id=eye.id)
+
+    async def refused() -> bool:
+        return "errors" in await eu.ask("{ me { id } }", bearer)
+
+    await until(refused)
+    assert (await eye.post(eu, "token", **given)).status_code == 401
 
 
 async def test_who_can_see_asks_the_other_process_for_roles(two: Two) -> None:
