@@ -6,7 +6,7 @@ instant it was begun at until the next of its facts begins or ends.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from datetime import datetime
 from typing import TypeAlias, TypeVar
@@ -15,6 +15,7 @@ from authz.classes import Relation
 from authz.facts.gathered import Gathered, Kin, Link, links_of
 from authz.facts.model import ConsentFact, RelationshipFact
 from authz.facts.store import UNRELATED, Standing
+from authz.question import Question
 
 Likeness: TypeAlias = tuple[Link, ...]
 """All that conditions can tell of an owner without consents: its relations with their scopes, in one order.
@@ -23,6 +24,8 @@ INVARIANT: whatever a party or a condition looks at of an owner's facts is in he
 """
 STRANGERS: Likeness = ()
 NOBODY: frozenset[str] = frozenset()
+LARGE_MIN, LARGE_GROUPS_MAX = 64, 4
+"""Groups of so many owners, and so many of them, are not taken apart."""
 F = TypeVar("F", RelationshipFact, ConsentFact)
 
 
@@ -37,6 +40,16 @@ class Alike:
         self.owners: set[str] = set()
 
 
+class Opens:
+    """Of which groups it is known whether what `like` asks about their rows is open, whole."""
+
+    __slots__ = ("by_group", "like")
+
+    def __init__(self, like: Question) -> None:
+        self.like = like
+        self.by_group: dict[Alike, bool] = {}
+
+
 class Circle:
     """One subject's; it grows by the owners that are asked about. `own_id` is who is like nobody else.
 
@@ -49,6 +62,8 @@ class Circle:
         "begun_at_utc",
         "everybody",
         "groups",
+        "large",
+        "opens",
         "own_id",
         "single",
         "strangers",
@@ -63,13 +78,17 @@ class Circle:
         self.single: dict[str, Standing] = {}
         self.alike: dict[str, Alike] = {}
         self.groups: list[Alike] = []
+        # Groups whose owners are not in `alike`, which takes longer to fill than to do without.
+        self.large: list[Alike] = []
         self.everybody = False
         self.unsettled: AbstractSet[str] = NOBODY
+        # What requests found of its groups that is so at any instant; theirs to fill.
+        self.opens: dict[Hashable, dict[int, Opens]] = {}
         self._by_likeness: dict[Likeness, Alike] = {}
         self.strangers = self._group(STRANGERS)
 
     def __len__(self) -> int:
-        return len(self.alike) + len(self.single)
+        return len(self.alike) + len(self.single) + sum([len(each.owners) for each in self.large])
 
     def holds_at(self, now: datetime) -> bool:
         """Whether no fact has begun or ended since, as far as is known."""
@@ -79,12 +98,12 @@ class Circle:
         """The group of this owner; None where it stands alone, or is not known."""
         if owner_id is None:
             return None
-        found = self.alike.get(owner_id)
+        found = self._group_of(owner_id)
         return self.strangers if found is None and self._is_stranger(owner_id) else found
 
     def knows(self, owner_id: str) -> bool:
         """Whether facts about this owner were looked at."""
-        return owner_id in self.alike or owner_id in self.single or self._is_stranger(owner_id)
+        return self._told_of(owner_id) or self._is_stranger(owner_id)
 
     def standing(self, owner_id: str | None) -> Standing:
         """What is in force between the subject and this owner, or an owner of its group."""
@@ -99,6 +118,8 @@ class Circle:
         if self.everybody:
             return {each for each in owner_ids & {*self.unsettled, self.own_id} if not self.knows(each or "")}
         missing = owner_ids - self.alike.keys()
+        for group in self.large:
+            missing = missing - group.owners if missing else missing
         return missing - self.single.keys() if missing else missing
 
     def not_strangers(self, owner_ids: AbstractSet[str]) -> AbstractSet[str]:
@@ -113,7 +134,7 @@ class Circle:
     def know(self, owner_ids: Iterable[str], loaded: Mapping[str, Standing], now: datetime) -> None:
         """Take these owners in, whom `loaded` leaves out as strangers; what was known of one first counts."""
         for owner_id in owner_ids:
-            if owner_id in self.alike or owner_id in self.single:
+            if self._told_of(owner_id):
                 continue
             standing = loaded.get(owner_id)
             if standing is None:
@@ -135,11 +156,14 @@ class Circle:
             # In place: each set is of this function alone, and may be large.
             mine -= twice
             mine -= apart
+            for group in self.large:
+                mine -= group.owners
             if not told.everybody:
                 mine &= told.asked
             self._join_all((kin.link,), mine, now)
         for owner_id, kins in several.items():
-            if owner_id not in apart and (told.everybody or owner_id in told.asked):
+            known = owner_id in apart or self._group_of(owner_id) is not None
+            if not known and (told.everybody or owner_id in told.asked):
                 standing = _standing([kin.link for kin in kins], now)
                 self._join(owner_id, links_of(standing.relations), standing)
         self.know(told.single, told.single, now)
@@ -147,11 +171,21 @@ class Circle:
             self.everybody, self.unsettled = True, told.unsettled
         self.know(told.asked & {self.own_id or ""} if told.everybody else told.asked, {}, now)
 
+    def _group_of(self, owner_id: str) -> Alike | None:
+        found = self.alike.get(owner_id)
+        if found is None:
+            for group in self.large:
+                if owner_id in group.owners:
+                    return group
+        return found
+
+    def _told_of(self, owner_id: str) -> bool:
+        return owner_id in self.single or self._group_of(owner_id) is not None
+
     def _is_stranger(self, owner_id: str) -> bool:
         return (
             self.everybody
-            and owner_id not in self.alike
-            and owner_id not in self.single
+            and not self._told_of(owner_id)
             and owner_id not in self.unsettled
             and owner_id != self.own_id
         )
@@ -180,7 +214,10 @@ class Circle:
             group.owners |= owner_ids
         else:
             group.owners = owner_ids
-        self.alike.update(dict.fromkeys(owner_ids, group))
+        if len(group.owners) >= LARGE_MIN and len(self.large) < LARGE_GROUPS_MAX and group not in self.large:
+            self.large.append(group)
+        if group not in self.large:
+            self.alike.update(dict.fromkeys(owner_ids, group))
 
     def _group(self, likeness: Likeness, standing: Standing = UNRELATED) -> Alike:
         group = self._by_likeness.get(likeness)

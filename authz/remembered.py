@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import TypeAlias
 
 from authz.circle import Circle
-from authz.facts.changes import TellsChanges
+from authz.facts.changes import Changes, TellsChanges
 from authz.facts.store import Facts
 
 CIRCLES_MAX = 256
@@ -54,7 +54,7 @@ class RememberedCircles:
                 self._circles.clear()
                 self._generation = generation
             return self._held(who, now), None
-        if who not in self._circles or not self._doubtful(generation):
+        if who not in self._circles or not self._doubtful(generation) or self._looked_at_once():
             return self._held(who, now), None
 
         async def confirm() -> Circle:
@@ -89,11 +89,22 @@ class RememberedCircles:
         circle = self._circles[who] = Circle(who[0], now)
         return circle
 
+    def _looked_at_once(self) -> bool:
+        """Whether `_look` could be done without giving way, and is."""
+        assert self._told is not None  # noqa: S101 - `of` has looked
+        began_s, generation, since = self._elapsed_s(), self._counted(), self._number
+        changes = self._told.changes_at_once(since)
+        if changes is not None:
+            self._take(changes, since, began_s, generation)
+        return changes is not None
+
     async def _look(self) -> None:
         """Drop the circles of subjects whose facts have changed.  Errors: Unavailable."""
         assert self._told is not None  # noqa: S101 - `of` has looked
         began_s, generation, since = self._elapsed_s(), self._counted(), self._number
-        changes = await self._told.changes_since(since)
+        self._take(await self._told.changes_since(since), since, began_s, generation)
+
+    def _take(self, changes: Changes, since: int, began_s: float, generation: int | None) -> None:
         if changes.subject_ids is None or self._looked_at_s is None:
             self._circles.clear()
         else:

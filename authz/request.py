@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import cast
 
-from authz.circle import NOBODY, Alike, Circle
+from authz.circle import NOBODY, Alike, Circle, Opens
 from authz.classes import Action, DataClass, Purpose, Relation
 from authz.explanation import Explanation, traced
 from authz.facts.gathered import GATHERED_MIN, GathersFacts
@@ -17,6 +17,7 @@ from authz.identity.subject import Subject
 from authz.policies.case import (
     Case,
     Party,
+    WatchedCase,
     actor_of,
     classed_by_labels,
     party_of,
@@ -29,6 +30,8 @@ from authz.remembered import Confirm
 from authz.rows import OwnerFilter, Reach, owner_filter
 
 FEW = 4
+LIKES_MAX = 256
+"""Of so many kinds of questions it is kept whether they are open."""
 
 
 class RequestAuthorizer:
@@ -56,7 +59,8 @@ class RequestAuthorizer:
         self._parties: dict[str | Alike | None, Party] = {}
         self._decisions: dict[Question, Decision] = {}
         self._shared: dict[tuple[object, ...], Decision] = {}
-        self._opens: dict[Question, dict[Alike, bool]] = {}
+        self._opens: dict[int, Opens] | None = None
+        self._opens_now: dict[int, Opens] = {}
         self._reach: Reach | None = None
 
     async def decide(self, questions: Sequence[Question]) -> list[Decision]:
@@ -158,20 +162,45 @@ class RequestAuthorizer:
         """Whether `like` is open, whole, about these owners, of whom `owner_id` is one."""
         if alike is None:
             return False
-        opens = self._opens.get(like)
-        if opens is None:
-            opens = self._opens[like] = {}
-        known = opens.get(alike)
-        if known is None:
-            decision = self._alike_decision(alike, owner_id, like)
-            known = opens[alike] = decision.allowed and decision.mask is None
-        return known
+        lasting = self._lasting_opens()
+        for opens in (lasting, self._opens_now):
+            # By identity: to hash a question takes longer than to look it up.
+            found = opens.get(id(like))
+            known = None if found is None else found.by_group.get(alike)
+            if known is not None:
+                return known
+        return self._find_open(alike, owner_id, like, lasting)
 
-    def _alike_decision(self, alike: Alike, owner_id: str, like: Question) -> Decision:
-        """The decision about any of these owners; what it needs of one is only made where it counts."""
+    def _find_open(self, alike: Alike, owner_id: str, like: Question, lasting: dict[int, Opens]) -> bool:
+        """Decide about any of these owners; what that needs of one is only made where it counts."""
         asked = classed_by_labels(like) if like.labels else like
-        cell = self._table.cell(self._party(owner_id), asked)
-        return cell.always or cell.decide(self._case(replace(asked, owner_id=owner_id)))
+        cell, timely = self._table.cell(self._party(owner_id), asked), False
+        decision = cell.always
+        if decision is None:
+            standing = self._circle.standing(owner_id)
+            about = replace(asked, owner_id=owner_id)
+            case = WatchedCase(self.subject, about, standing.relations, standing.consents, self._now)
+            decision = cell.decide(case)
+            timely = case.timely
+        # What looked at the time is found anew by each request.
+        known = self._opens_now if timely else lasting
+        if id(like) not in known:
+            if len(known) >= LIKES_MAX:
+                known.clear()
+            known[id(like)] = Opens(like)
+        opened = known[id(like)].by_group[alike] = decision.allowed and decision.mask is None
+        return opened
+
+    def _lasting_opens(self) -> dict[int, Opens]:
+        """What this subject's requests found of the circle by this policy, whatever the time."""
+        if self._opens is None:
+            known, by = self._circle.opens, (self.subject, self._table)
+            if by not in known:
+                if len(known) >= FEW:
+                    known.clear()
+                known[by] = {}
+            self._opens = known[by]
+        return self._opens
 
     def decide_now(self, question: Question) -> Decision | None:
         """The decision, or None where the owner's facts are not loaded yet."""
@@ -200,11 +229,23 @@ class RequestAuthorizer:
             loaded = await self._facts.load(self._actor_id or "", batch)
             self._circle.know(batch, loaded, self._now)
 
+    def load_at_once(self, owner_id: str | None) -> bool:
+        """Whether `load_owners` of everybody could be done without giving way, and is: then this owner is
+        loaded as well."""
+        if self._confirm is not None or owner_id is None or not self.gathers:
+            return False
+        told = cast(GathersFacts, self._facts).gather_at_once(self._actor_id or "", [owner_id], self._now)
+        if told is not None:
+            self._circle.gather(told, self._now)
+        return told is not None
+
     async def _confirmed(self) -> bool:
         """Go on with the circle that is remembered, once it is known to hold; whether it was in doubt."""
         if self._confirm is None:
             return False
         self._circle, self._confirm = await self._confirm(), None
+        self._opens = None
+        self._opens_now = {}
         return True
 
     async def _gathered(self, batch: Sequence[str]) -> bool:

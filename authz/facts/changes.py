@@ -52,6 +52,10 @@ class TellsChanges(Protocol):
         """Whose facts have changed since this number was the latest."""
         ...
 
+    def changes_at_once(self, number: int) -> Changes | None:
+        """`changes_since` without giving way; None where it has to."""
+        ...
+
 
 def note_changes(connection: Connection, facts: Iterable[RelationshipFact | ConsentFact]) -> None:
     """Number the change of these facts, before it is made: where a consent is moved, both sides count."""

@@ -62,6 +62,10 @@ class GathersFacts(Protocol):
         """
         ...
 
+    def gather_at_once(self, subject_id: str, owner_ids: Sequence[str], now: datetime) -> Gathered | None:
+        """`gather` without giving way; None where it has to, or is not to be asked."""
+        ...
+
 
 def links_of(facts: Iterable[RelationshipFact]) -> tuple[Link, ...]:
     """All that conditions can tell of relationship facts, in one order."""

@@ -6,7 +6,7 @@ relation. Who needs a closer look (consents, emergencies) is read one by one, by
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from functools import lru_cache
 from itertools import chain
@@ -38,13 +38,15 @@ from authz.facts.model import is_circle
 from authz.facts.store import Standing
 from authz.facts.tables import authz_consents, authz_facts, read_standings, relation_of, scopes_of
 from datastores.relational.columns import UtcDateTime
+from datastores.relational.prepared import driver_rows
 
 OPEN_CONSENTS_MAX = 200
 """So many patients with a consent about anybody are looked at before asking by patient."""
 _NAMED, _ANYBODY = "-consented to the subject", "-consented to anybody"
 """In the place of a relation, of which none begins so."""
 _INSTANT = UtcDateTime()
-_ONE_BY_ONE = (_NAMED, Relation.BREAK_GLASS)
+_MEMBER, _ASSIGNED = Relation.MEMBER.value, Relation.ASSIGNED.value
+_ONE_BY_ONE = (_NAMED, Relation.BREAK_GLASS.value)
 
 
 def gather(
@@ -54,19 +56,25 @@ def gather(
 
     None where it cannot be told so: a circle counts, or there are more than `GATHERED_MAX` owners.
     """
-    text, places, fixed = _written(connection.dialect)
+    text, given, subject_at, now_at = _written(connection.dialect)
     at = _INSTANT.process_bind_param(now, connection.dialect)
-    given = {**fixed, "subject": subject_id, "now": at}
+    values = list(given)
+    for place in subject_at:
+        values[place] = subject_id
+    for place in now_at:
+        values[place] = at
     # On the driver: what SQLAlchemy does around a statement would take longer than the statement.
-    rows = connection.exec_driver_sql(text, tuple([given[name] for name in places])).all()
+    rows = driver_rows(connection, text, values)
     kins, closer, anybody = [], set[str](), list[str]()
     for relation, scopes, until, latest, told in rows:
-        owners = orjson.loads(told) if told else []
+        if not told or told == "[]":
+            continue
+        owners = orjson.loads(told)
         if relation == _ANYBODY:
             anybody = owners
-        elif relation == Relation.MEMBER:
+        elif relation == _MEMBER:
             continue
-        elif relation == Relation.ASSIGNED and any(map(is_circle, owners)):
+        elif relation == _ASSIGNED and any(map(is_circle, owners)):
             return None
         elif relation in _ONE_BY_ONE or (latest is not None and latest > at):
             closer.update(owners)
@@ -97,10 +105,12 @@ def _consenting(connection: Connection, owner_ids: Sequence[str]) -> Iterable[st
 
 
 @lru_cache(maxsize=8)
-def _written(dialect: Dialect) -> tuple[str, Sequence[str], Mapping[str, Any]]:
-    """The statement for this driver, its parameters in their places, and those that never change."""
+def _written(dialect: Dialect) -> tuple[str, Sequence[Any], Sequence[int], Sequence[int]]:
+    """The statement for this driver, its values, and the places of the subject and of the instant in them."""
     written = _statement(dialect.name).compile(dialect=dialect)
-    return str(written), tuple(written.positiontup or ()), written.params
+    places = list(enumerate(written.positiontup or ()))
+    subject_at, now_at = ([at for at, name in places if name == wanted] for wanted in ("subject", "now"))
+    return str(written), [written.params[name] for _, name in places], subject_at, now_at
 
 
 def _statement(dialect: str) -> CompoundSelect[Any]:

@@ -17,7 +17,7 @@ from sqlalchemy import (
     Index,
     Integer,
     MetaData,
-    RowMapping,
+    Row,
     String,
     Table,
     Text,
@@ -40,6 +40,7 @@ from authz.facts.model import (
 )
 from authz.facts.store import FACTS_PER_SUBJECT_MAX, Standing, people_of, standings
 from datastores.relational.columns import UtcDateTime, insert
+from datastores.relational.prepared import PreparedRead
 
 Named: TypeAlias = "str | BindParameter[str]"
 OWNERS_PER_STATEMENT = 500
@@ -156,8 +157,8 @@ def read_standings(
     distinct = list(dict.fromkeys(owner_ids))
     for start in range(0, len(distinct), OWNERS_PER_STATEMENT):
         asked = {_SUBJECT: subject_id, _OWNERS: distinct[start : start + OWNERS_PER_STATEMENT]}
-        facts += map(_fact, connection.execute(_FACTS_BETWEEN, asked))
-        consents += map(_consent, connection.execute(_CONSENTS_BETWEEN, asked).mappings())
+        facts += map(_fact, _FACTS_BETWEEN.rows(connection, **asked))
+        consents += map(_consent, _CONSENTS_BETWEEN.rows(connection, **asked))
     members: list[RelationshipFact] = []
     if circles := _circles_of(facts):
         for start in range(0, len(distinct), OWNERS_PER_STATEMENT):
@@ -225,7 +226,7 @@ def _facts(connection: Connection, where: ColumnElement[bool]) -> Iterator[Relat
 
 def _consents(connection: Connection, where: ColumnElement[bool]) -> Iterator[ConsentFact]:
     rows = connection.execute(select(authz_consents).where(where).limit(FACTS_PER_SUBJECT_MAX + 1))
-    return map(_consent, rows.mappings())
+    return map(_consent, rows)
 
 
 def _fact(row: Sequence[Any]) -> RelationshipFact:
@@ -245,11 +246,14 @@ def _fact(row: Sequence[Any]) -> RelationshipFact:
 def relation_of(kept: str) -> Relation:
     """The relation of a row.  Errors: FactInvalid for one that a newer program wrote."""
     try:
-        return Relation(kept)
-    except ValueError as error:
+        return _RELATIONS[kept]
+    except KeyError as error:
         raise FactInvalid(
             f"`authz_facts` holds a relation that this program does not know: {error}"
         ) from error
+
+
+_RELATIONS = {each.value: each for each in Relation}
 
 
 @lru_cache(maxsize=4_096)
@@ -258,16 +262,19 @@ def scopes_of(kept: str) -> frozenset[str]:
     return frozenset(json.loads(kept))
 
 
-def _consent(row: RowMapping) -> ConsentFact:
-    return consent_of({**row, "labels": json.loads(row["labels"])})
+def _consent(row: Row[Any]) -> ConsentFact:
+    told = row._mapping
+    return consent_of({**told, "labels": json.loads(told["labels"])})
 
 
 # Made once: to write a statement down takes longer than to run it for one owner.
 _SUBJECT, _OWNERS = "asking_subject", "asked_owners"
 _ASKING: BindParameter[str] = bindparam(_SUBJECT, type_=String())
 _ASKED = bindparam(_OWNERS, type_=String(), expanding=True)
-_FACTS_BETWEEN = select(authz_facts).where(_between(_ASKING, _ASKED)).limit(FACTS_PER_SUBJECT_MAX + 1)
-_CONSENTS_BETWEEN = (
+_FACTS_BETWEEN = PreparedRead(
+    select(authz_facts).where(_between(_ASKING, _ASKED)).limit(FACTS_PER_SUBJECT_MAX + 1)
+)
+_CONSENTS_BETWEEN = PreparedRead(
     select(authz_consents)
     .where(and_(authz_consents.c.patient_id.in_(_ASKED), _about(_ASKING)))
     .limit(FACTS_PER_SUBJECT_MAX + 1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any
 
 from authz.classes import RESTRICTED_LABELS, DataClass, Relation, Role
 from authz.facts.model import ConsentFact, RelationshipFact
@@ -32,6 +33,29 @@ class Case:
     def __repr__(self) -> str:
         # Casbin's log line shows its arguments: none of this is for a log.
         return "Case(…)"
+
+
+class WatchedCase(Case):
+    """A case that notes whether its instant was looked at: if not, the answer is that of any instant."""
+
+    __slots__ = ("timely",)
+    timely: bool
+
+    def __init__(
+        self,
+        subject: Subject,
+        question: Question,
+        facts: tuple[RelationshipFact, ...],
+        consents: tuple[ConsentFact, ...],
+        now: datetime,
+    ) -> None:
+        super().__init__(subject, question, facts, consents, now)
+        object.__setattr__(self, "timely", False)
+
+    def __getattribute__(self, name: str) -> Any:
+        if name == "now":
+            object.__setattr__(self, "timely", True)
+        return object.__getattribute__(self, name)
 
 
 def actor_of(subject: Subject) -> str | None:

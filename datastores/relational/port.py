@@ -47,3 +47,15 @@ class Relational(Protocol):
     async def write(self, work: Callable[[Connection], T]) -> T:
         """Run `work` in one write transaction, commit, and give its result."""
         ...
+
+
+class Glances(Protocol):
+    """What an embedded adapter may do besides: a read of some rows by key costs less than the hop to it."""
+
+    def glance(self, work: Callable[[Connection], T]) -> T | None:
+        """Run `work`, which gives something, on one snapshot and on the thread of whoever asks.
+
+        None where that would have to wait for another, took longer than some tenths of a millisecond, or
+        failed: then `read` is to be asked, which tells what is the matter.
+        """
+        ...

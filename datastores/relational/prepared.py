@@ -63,8 +63,7 @@ class PreparedRead:
                 self._texts.clear()
             text = self._texts[shape] = _written(self._statement, connection.dialect, values, dict(shape))
         values |= text.constants
-        driver: Any = connection.connection.driver_connection
-        found = driver.execute(text.sql, [_value(place, values) for place in text.places]).fetchall()
+        found = driver_rows(connection, text.sql, [_value(place, values) for place in text.places])
         if text.converters:
             found = [_converted(row, text.converters) for row in found]
         return list(map(text.row, found))
@@ -73,6 +72,15 @@ class PreparedRead:
         """The first column of the first row; None where there is none."""
         found = self.rows(connection, **values)
         return found[0][0] if found else None
+
+
+def driver_rows(connection: Connection, sql: str, values: Sequence[Any]) -> Sequence[Sequence[Any]]:
+    """All rows of a text that is in the driver's words already, with values and results as the driver's."""
+    if connection.dialect.name != "sqlite":
+        return connection.exec_driver_sql(sql, tuple(values)).all()
+    driver: Any = connection.connection.driver_connection
+    found: Sequence[Sequence[Any]] = driver.execute(sql, values).fetchall()
+    return found
 
 
 def _room(values: Sequence[Any]) -> int:

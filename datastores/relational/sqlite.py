@@ -40,6 +40,8 @@ _UNAVAILABLE = {
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 # How many SQLite virtual-machine steps run between two looks at the clock: some tenths of a millisecond.
 _STEPS_PER_CLOCK_CHECK = 20_000
+# A glance may take ten times so many steps: less than half a millisecond.
+_STEPS_PER_GLANCE_CHECK, _GLANCE_CHECKS_MAX = 4_000, 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,7 @@ class SqliteRelational:
         self._limits = limits or SqliteLimits()
         self._writer: _Lane | None = None
         self._readers: _Lane | None = None
+        self._glances: _Glances | None = None
 
     @property
     def dialect(self) -> Literal["sqlite", "postgresql"]:
@@ -91,7 +94,7 @@ class SqliteRelational:
             await writer.close()
             await readers.close()
             raise
-        self._writer, self._readers = writer, readers
+        self._writer, self._readers, self._glances = writer, readers, _Glances(self.path)
 
     async def ready(self) -> None:
         """Answer a trivial query or raise Unavailable."""
@@ -99,8 +102,10 @@ class SqliteRelational:
 
     async def close(self) -> None:
         """Finish running work, then close every connection."""
-        writer, readers = self._writer, self._readers
-        self._writer = self._readers = None
+        writer, readers, glances = self._writer, self._readers, self._glances
+        self._writer = self._readers = self._glances = None
+        if glances is not None:
+            glances.close()
         # Readers first: the last connection to close then folds the WAL into the file.
         for lane in (readers, writer):
             if lane is not None:
@@ -111,6 +116,10 @@ class SqliteRelational:
         if self._readers is None:
             raise Unavailable(f"the store `{self.path.name}` is not open")
         return await self._readers.run(work, timeout_s=self._limits.read_timeout_s)
+
+    def glance(self, work: Callable[[Connection], T]) -> T | None:
+        """See `Glances.glance`."""
+        return None if self._glances is None else self._glances.take(work)
 
     async def write(self, work: Callable[[Connection], T]) -> T:
         """Run `work` alone, commit, and give its result."""
@@ -209,6 +218,62 @@ class _Lane:
         for connection in self._connections:
             connection.close()
         self._engine.dispose()
+
+
+class _Glances:
+    """A connection for reads on the caller's own thread, made with the first one. They wait for nobody."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._taken = threading.Lock()
+        self._engine: Engine | None = None
+        self._connection: Connection | None = None
+        self._checks = 0
+
+    def take(self, work: Callable[[Connection], T]) -> T | None:
+        if not self._taken.acquire(blocking=False):
+            return None
+        try:
+            return self._read(work)
+        except (exc.DBAPIError, sqlite3.Error):
+            return None
+        finally:
+            self._taken.release()
+
+    def _read(self, work: Callable[[Connection], T]) -> T:
+        connection = self._opened()
+        driver = _driver_connection(connection)
+        self._checks = 0
+        driver.set_progress_handler(self._has_taken_long, _STEPS_PER_GLANCE_CHECK)
+        try:
+            driver.execute("BEGIN")
+            result = work(connection)
+            driver.execute("COMMIT")
+        except BaseException:
+            _undo(connection, driver)
+            raise
+        return result
+
+    def _has_taken_long(self) -> bool:
+        # Steps are counted over all runs of a statement: the first check may come with the first step.
+        self._checks += 1
+        return self._checks > _GLANCE_CHECKS_MAX
+
+    def _opened(self) -> Connection:
+        if self._connection is None or self._connection.invalidated:
+            if self._engine is None:
+                self._engine = _engine(self._path, 1, read_only=True, busy_timeout_s=0.0)
+            self._connection = self._engine.connect()
+        return self._connection
+
+    def close(self) -> None:
+        # Whoever glances now is on another thread, and has done soon.
+        with self._taken:
+            if self._connection is not None:
+                self._connection.close()
+            if self._engine is not None:
+                self._engine.dispose()
+            self._connection = self._engine = None
 
 
 def _engine(path: Path, connections: int, *, read_only: bool, busy_timeout_s: float) -> Engine:

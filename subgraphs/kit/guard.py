@@ -120,7 +120,10 @@ class FieldGuard:
         """Whether what is not known of this owner had better be asked of everybody, and then will be."""
         if not self.decisions.together or owner.__class__ not in _LIKE_OTHERS or not self.decisions.gathers:
             return False
-        unloaded = bool(self.decisions.unloaded_among({owner_id_of(owner)}))
+        owner_id = owner_id_of(owner)
+        unloaded = bool(self.decisions.unloaded_among({owner_id}))
+        if unloaded and self._widening is None and self.decisions.load_at_once(owner_id):
+            return False
         self._widely = self._widely or unloaded
         return unloaded
 

@@ -68,6 +68,10 @@ class DecidesTogether(Decides, Protocol):
         """Make `decide_now` able to answer about these owners, and about `everybody` where that can be."""
         ...
 
+    def load_at_once(self, owner_id: str | None) -> bool:
+        """`load_owners` of him and everybody, if that needs no waiting; whether it was done."""
+        ...
+
     def decide_now(self, question: Question) -> Decision | None:
         """The decision; None where the owner is not loaded."""
         ...
@@ -255,6 +259,10 @@ class TrailedDecisions:
     async def load_owners(self, owner_ids: Iterable[str | None], *, everybody: bool = False) -> None:
         """See `DecidesTogether.load_owners`."""
         await cast(DecidesTogether, self.decisions).load_owners(owner_ids, everybody=everybody)
+
+    def load_at_once(self, owner_id: str | None) -> bool:
+        """See `DecidesTogether.load_at_once`."""
+        return cast(DecidesTogether, self.decisions).load_at_once(owner_id)
 
     def decide_now(self, question: Question) -> Decision | None:
         """See `DecidesTogether.decide_now`."""

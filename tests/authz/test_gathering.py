@@ -175,6 +175,14 @@ async def test_a_list_of_many_owners_is_one_read_that_holds_for_all_others(
         return await read(work)  # type: ignore[arg-type]
 
     monkeypatch.setattr(unopened_facts, "read", counted)
+    glance = getattr(unopened_facts, "glance", None)
+
+    def counted_glance(work: object) -> object:
+        reads.append(work)
+        return glance(work)  # type: ignore[misc]
+
+    if glance is not None:
+        monkeypatch.setattr(unopened_facts, "glance", counted_glance)
     request = Authorizer(facts, clock=lambda: NOW).for_request(COACH)
     first = OWNERS[: GATHERED_MIN + 1]
     assert all(

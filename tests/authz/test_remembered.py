@@ -39,7 +39,7 @@ class Process:
         self.authorizer = Authorizer(
             self.facts, clock=clock, remember_s=LOOK_EVERY_S, elapsed_s=lambda: self.elapsed_s
         )
-        load, changes_since = self.facts.load, self.facts.changes_since
+        load, changes_since, at_once = self.facts.load, self.facts.changes_since, self.facts.changes_at_once
 
         async def counted_load(*arguments: object) -> object:
             self.loads += 1
@@ -49,8 +49,14 @@ class Process:
             self.looks += 1
             return await changes_since(number)
 
+        def counted_look_at_once(number: int) -> object:
+            told = at_once(number)
+            self.looks += told is not None
+            return told
+
         monkeypatch.setattr(self.facts, "load", counted_load)
         monkeypatch.setattr(self.facts, "changes_since", counted_look)
+        monkeypatch.setattr(self.facts, "changes_at_once", counted_look_at_once)
 
     async def readable(self, subject_id: str = "me") -> list[str]:
         """Whose training this subject may read."""

@@ -62,10 +62,22 @@ def _sent(_c: Any, cursor: Any, statement: str, *_rest: Any) -> None:
 def counting() -> Iterator[None]:
     """Make every SQLite store and the policy of this process count what `counted` asks for."""
     run, load_owners = sqlite._Lane.run, RequestAuthorizer.load_owners
+    take, load_at_once = sqlite._Glances.take, RequestAuthorizer.load_at_once
 
     async def counted_run(self: Any, work: Callable[[Any], Any], *, timeout_s: float) -> Any:
         tally = _current.get()
         return await run(self, work if tally is None else _tallied(work, tally), timeout_s=timeout_s)
+
+    def counted_take(self: Any, work: Callable[[Any], Any]) -> Any:
+        tally = _current.get()
+        return take(self, work if tally is None else _tallied(work, tally))
+
+    def counted_at_once(self: Any, owner_id: str | None) -> bool:
+        tally, unknown = _current.get(), owner_id is not None and self._unknown(owner_id)
+        told = load_at_once(self, owner_id)
+        if tally is not None and told:
+            tally.owners += unknown
+        return told
 
     async def counted_load(self: Any, owner_ids: Iterable[str | None], *, everybody: bool = False) -> None:
         tally, asked = _current.get(), set(owner_ids)
@@ -76,13 +88,17 @@ def counting() -> Iterator[None]:
 
     event.listen(Engine, "before_cursor_execute", _sent)
     sqlite._Lane.run = counted_run  # type: ignore[assignment, method-assign]
+    sqlite._Glances.take = counted_take  # type: ignore[assignment, method-assign]
     RequestAuthorizer.load_owners = counted_load  # type: ignore[method-assign]
+    RequestAuthorizer.load_at_once = counted_at_once  # type: ignore[method-assign]
     try:
         yield
     finally:
         event.remove(Engine, "before_cursor_execute", _sent)
         sqlite._Lane.run = run  # type: ignore[method-assign]
+        sqlite._Glances.take = take  # type: ignore[method-assign]
         RequestAuthorizer.load_owners = load_owners  # type: ignore[method-assign]
+        RequestAuthorizer.load_at_once = load_at_once  # type: ignore[method-assign]
 
 
 def _tallied(work: Callable[[Any], Any], tally: Work) -> Callable[[Any], Any]:
