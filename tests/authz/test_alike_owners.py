@@ -13,6 +13,9 @@ from authz.classes import DataClass, Purpose, Relation, Role, Visibility
 from authz.decide import Authorizer, Decision, Question
 from authz.facts import MemoryFacts
 from authz.identity.subject import RoleLimit, Subject
+from authz.policies.case import Case
+from authz.policies.rules import read_policy
+from authz.policies.table import Cell
 from authz.remembered import AGE_MAX
 from tests.kit_authz.people import NOW, a_consent, a_fact
 
@@ -137,6 +140,43 @@ async def test_what_is_remembered_of_a_person_serves_every_token_and_each_decide
     # Whose facts count is the client's that acts for somebody.
     partner = Subject("me", frozenset({Role.PARTNER}), client_id="app", acr=1)
     assert authorizer.for_request(partner).unloaded_among({"ann"}) == {"ann"}
+
+
+@pytest.mark.parametrize(("hours", "asked"), [("", [1, 0, 0]), (" & outside_hours:08-18", [1, 1, 1])])
+async def test_what_is_open_is_remembered_only_if_the_time_does_not_count(
+    monkeypatch: pytest.MonkeyPatch, hours: str, asked: list[int]
+) -> None:
+    facts, now = MemoryFacts(), [NOW.replace(hour=7, minute=59, second=50)]
+    line = f"p, nights, trainer+coach, {DataClass.TRAINING}, read, link:training{hours}, full, allow"
+    policy = read_policy(line)
+    authorizer = Authorizer(facts, policy=policy, clock=lambda: now[0], remember_s=60.0)
+    facts.put(a_fact("me", Relation.COACH, "ann", "training", since=now[0]))
+    decided: list[Case] = []
+    decide = Cell.decide
+
+    def counted(cell: Cell, case: Case) -> Decision:
+        decided.append(case)
+        return decide(cell, case)
+
+    monkeypatch.setattr(Cell, "decide", counted)
+    like, found = Question(None, DataClass.TRAINING), []
+    for moment in (now[0], now[0] + timedelta(seconds=5), now[0] + timedelta(seconds=12)):
+        now[0] = moment
+        decided.clear()
+        request = authorizer.for_request(Subject("me", frozenset({Role.TRAINER}), acr=1))
+        await request.load_owners(["ann"])
+        found.append((set(request.open_owners([like])), set(request.closed_among({"ann"}, like))))
+        assert len(decided) == asked.pop(0)
+    opened: tuple[set[str], set[str]] = ({"ann"}, set())
+    assert found == [opened, opened, (set(), {"ann"}) if hours else opened]
+    assert facts.batches == 1
+    # Another subject's, and another policy's, are none of it.
+    request = authorizer.for_request(Subject("me", frozenset({Role.ATHLETE}), acr=1))
+    assert request.closed_among({"ann"}, like) == {"ann"}
+    authorizer.replace_policy(read_policy(line.replace("coach", "guardian")))
+    request = authorizer.for_request(Subject("me", frozenset({Role.TRAINER}), acr=1))
+    assert request.closed_among({"ann"}, like) == {"ann"}
+    assert facts.batches == 1
 
 
 async def test_without_being_told_to_nothing_is_remembered() -> None:

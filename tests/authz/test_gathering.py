@@ -85,13 +85,18 @@ def same(at_once: Circle, one_by_one: Circle, asked: list[str]) -> None:
 
 
 @pytest.mark.parametrize("seed", range(4))
-async def test_what_is_told_at_once_is_what_is_told_of_each(facts: RelationalFacts, seed: int) -> None:
+@pytest.mark.parametrize("large", [1, 64])
+async def test_what_is_told_at_once_is_what_is_told_of_each(
+    facts: RelationalFacts, monkeypatch: pytest.MonkeyPatch, seed: int, large: int
+) -> None:
+    monkeypatch.setattr("authz.circle.LARGE_MIN", large)
     random = Random(seed)
     await facts.put(*of_all_kinds(random))
     asked = [*random.sample(OWNERS, 40), "me", "nobody", "another"]
     at_once, one_by_one = await circles(facts, asked)
     same(at_once, one_by_one, asked)
     assert at_once.everybody
+    assert bool(at_once.large) is (large == 1)
     if one_by_one.until_utc is not None:
         assert at_once.until_utc is not None
         assert at_once.until_utc <= one_by_one.until_utc

@@ -161,7 +161,10 @@ def _openness(mask: str | None) -> int:
     return VIEWS.index(mask or "full")
 
 
+# A time limit that ends it in the middle of an example looks to Hypothesis like a strategy that is not the
+# same twice.
 @pytest.mark.nightly
+@pytest.mark.timeout(3_600)
 @settings(max_examples=20_000, deadline=None)
 @given(case=cases)
 def test_the_table_decides_as_casbin_in_very_many_cases(case):

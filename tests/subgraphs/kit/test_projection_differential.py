@@ -152,6 +152,7 @@ def test_compiled_selections_answer_as_strawberry_does(
 
 
 @pytest.mark.nightly
+@pytest.mark.timeout(3_600)
 @settings(deadline=None, max_examples=3_000)
 @cases
 def test_compiled_selections_answer_as_strawberry_does_for_long(

@@ -255,6 +255,7 @@ def test_a_list_shows_what_each_of_its_objects_alone_would_show(
 
 
 @pytest.mark.nightly
+@pytest.mark.timeout(3_600)
 @settings(deadline=None, max_examples=1_000)
 @cases
 def test_a_list_shows_what_each_of_its_objects_alone_would_show_for_long(
