@@ -15,7 +15,7 @@ from typing import Final
 
 log = logging.getLogger("stadion.router.server")
 
-ACCEPTED_A_TURN_MAX: Final = 1_024
+ACCEPTED_A_TURN_MAX: Final = 128
 """Clients accepted in one turn; those that were accepted before have theirs in between."""
 AGAIN_S: Final = 0.1
 """How long nobody is accepted after the system has refused a further connection: it has no more files."""

@@ -192,6 +192,10 @@ class QuickProtocol(HttpToolsProtocol):
             self.timeout_keep_alive_task.cancel()
             self.timeout_keep_alive_task = None
         super().connection_lost(exc)
+        # both lead back here: what is left of a thousand clients that leave is freed now, and not by the
+        # collector, which would hold up the loop for as many of them as it lets come together
+        self.cycle = None  # type: ignore[assignment]
+        self.scope = {}  # type: ignore[typeddict-item]
 
     def _is_quick(self) -> bool:
         if self.parser.get_method() != b"POST" or self.limit_concurrency is not None or self.root_path:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import gc
+import weakref
+from collections.abc import Callable, Iterator
 from typing import Any, cast
 from unittest.mock import Mock
 from urllib.parse import urlsplit
@@ -48,6 +50,38 @@ async def test_a_body_may_come_in_parts() -> None:
             await asyncio.sleep(0)
         assert (await one(reader))[1] == GOOD
         writer.close()
+
+
+@pytest.fixture
+def uncollected() -> Iterator[None]:
+    gc.disable()
+    yield
+    gc.enable()
+
+
+@pytest.mark.usefixtures("uncollected")
+async def test_a_connection_that_has_ended_waits_for_no_collector(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[weakref.ref[QuickProtocol]] = []
+    begin = QuickProtocol.__init__
+
+    def counted(self: QuickProtocol, *arguments: Any, **named: Any) -> None:
+        begin(self, *arguments, **named)
+        made.append(weakref.ref(self))
+
+    monkeypatch.setattr(QuickProtocol, "__init__", counted)
+    async with running() as router:
+        for parts in (head(BODY) + BODY,), (head(BODY), BODY):
+            reader, writer = await connect(router)
+            for _ in range(3):
+                for part in parts:
+                    writer.write(part)
+                    await asyncio.sleep(0)
+                assert (await one(reader))[1] == GOOD
+            writer.close()
+            await writer.wait_closed()
+        while any(it() is not None for it in made):
+            await asyncio.sleep(0.005)
+    assert len(made) == 2
 
 
 async def test_requests_sent_together_are_answered_in_order() -> None:
