@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from subgraphs.profiles.ages import MAJORITY, OWN_CONSENT, majority_years, own_consent_years
+from subgraphs.profiles.ages import MAJORITY, OWN_CONSENT, Certainty, majority_years, own_consent_years
 from subgraphs.profiles.guardianship import GuardianKind, Guardianship, confirmed, is_of_age, requested
 from subgraphs.profiles.model import Profile, RuleBroken
 
@@ -45,6 +45,7 @@ def test_a_region_goes_before_its_country_and_a_country_before_all(
 def test_every_line_names_a_law_and_says_something_else_than_none() -> None:
     for table in (MAJORITY, OWN_CONSENT):
         assert all(len(age.source) > 8 and 10 <= age.years <= 21 for age in table.values())
+        assert all(len(age.read_at) > 8 and age.certainty in Certainty for age in table.values())
     assert all(age.years != 18 for age in MAJORITY.values())
 
 
