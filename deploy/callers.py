@@ -194,7 +194,13 @@ def of_several(known: Mapping[str, Credentials]) -> Credentials:
         # a subject does not say whose it is: each issuer that minds may end its stream
         return all(one.is_active is None or one.is_active(subject) for one in known.values())
 
-    return Credentials(authenticate=authenticate, is_active=is_active)
+    def authenticate_now(token: str) -> Subject | None:
+        credentials = known.get(claimed_issuer(token))
+        if credentials is None or credentials.authenticate_now is None:
+            return None
+        return credentials.authenticate_now(token)
+
+    return Credentials(authenticate=authenticate, authenticate_now=authenticate_now, is_active=is_active)
 
 
 def claimed_issuer(token: str) -> str:
@@ -283,7 +289,17 @@ def credentials_by(
                 raise
         return verifier.verify(token)
 
-    return Credentials(authenticate=authenticate, is_active=verifier.still_valid)
+    def authenticate_now(token: str) -> Subject | None:
+        if revocations is not None and not revocations.is_heard:
+            return None
+        try:
+            return verifier.verify(token)
+        except InvalidToken:
+            return None  # the keys may have to be fetched anew
+
+    return Credentials(
+        authenticate=authenticate, authenticate_now=authenticate_now, is_active=verifier.still_valid
+    )
 
 
 def rights_by_policy() -> Rights:

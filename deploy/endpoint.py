@@ -104,7 +104,11 @@ def credentials_of(platform: Platform) -> Credentials:
     async def authenticate(token: str) -> Subject:
         return platform.verifier.verify(token)
 
-    return Credentials(authenticate=authenticate, is_active=platform.verifier.still_valid)
+    return Credentials(
+        authenticate=authenticate,
+        authenticate_now=platform.verifier.verify,
+        is_active=platform.verifier.still_valid,
+    )
 
 
 def endpoint(

@@ -79,9 +79,14 @@ class FollowedRevocations:
         self._heard = asyncio.Event()
         self._asked_until: datetime | None = None
 
+    @property
+    def is_heard(self) -> bool:
+        """Whether accounts was heard."""
+        return self._heard.is_set()
+
     async def are_known(self) -> bool:
         """Whether accounts was heard; waits for the first time, for some seconds."""
-        if not self._heard.is_set():
+        if not self.is_heard:
             try:
                 await asyncio.wait_for(self._heard.wait(), FIRST_WAIT_S)
             except TimeoutError:

@@ -35,15 +35,41 @@ class Door:
     rate: Rate
     possessions: Possessions
 
+    async def let_in(self, scope: Scope, headers: Mapping[str, str]) -> Subject:
+        """Who asks, known and counted. Errors: AUTH_ERROR, RateExceeded, BAD_REQUEST."""
+        subject = await self.caller(headers.get("authorization"), scope, headers)
+        await self.count(subject)
+        self.check_client(headers)
+        return subject
+
     async def caller(self, authorization: str | None, scope: Scope, headers: Mapping[str, str]) -> Subject:
         """Who asks, with the address that they ask from. Errors: AUTH_ERROR."""
         subject = await self.credentials.subject_of(authorization)
         if subject.key_thumbprint is not None and authorization is not None:
             await self.possessions.check(subject.key_thumbprint, authorization, scope, headers)
+        return self._at_address(subject, scope, headers)
+
+    def known_caller(
+        self, authorization: str | None, scope: Scope, headers: Mapping[str, str]
+    ) -> Subject | None:
+        """As `caller`, where nothing has to be waited for; None elsewhere. Errors: AUTH_ERROR."""
+        subject = self.credentials.known(authorization)
+        if subject is None or subject.key_thumbprint is not None:
+            return None
+        return self._at_address(subject, scope, headers)
+
+    def _at_address(self, subject: Subject, scope: Scope, headers: Mapping[str, str]) -> Subject:
         address = self.addresses.of(scope, headers)
         if address is None:
             return subject
         return anonymous_at(address) if subject is ANONYMOUS else replace(subject, client_address=address)
+
+    def counts_now(self, subject: Subject) -> bool:
+        """As `count`, where no store has to be asked; False elsewhere.  Errors: RateExceeded."""
+        if not self.config.client_classes and not self.rate.counts:
+            return True
+        own = self.class_of(subject)
+        return self.rate.take_now(subject, per_minute=own.requests_per_minute_max if own else 0)
 
     async def count(self, subject: Subject, *, operations: int = 1) -> None:
         """Count what a caller asks for. Errors: RateExceeded."""
@@ -78,9 +104,13 @@ class Door:
         """Count one operation for the metrics, and name it in the request's span."""
         if TRACING.tracer is not None:
             operation_named(name, kind.value)
+        self.noting(subject, kind)()
+
+    def noting(self, subject: Subject, kind: OperationKind) -> Callable[[], None]:
+        """What counts one operation of this caller for the metrics."""
         classes = self.config.client_classes
         found = class_of(subject, classes) if classes else None
-        _counting(kind, found[0] if found else NO_CLASS_NAME)()
+        return _counting(kind, found[0] if found else NO_CLASS_NAME)
 
 
 @lru_cache(maxsize=1_024)

@@ -64,6 +64,8 @@ FIRST = "stadion.first"
 """Where an ASGI scope has the outcome of the query's only fetch, if that was begun before."""
 TRACE_ID = "stadion.trace_id"
 """Where an ASGI scope has the request's trace id, if subgraphs were told of it already."""
+LET_IN = "stadion.let_in"
+"""Where an ASGI scope has the Subject who asks, if that one was let in and counted already."""
 GRAPHQL_ROUTE = "/graphql"
 KNOWN_METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})
 
@@ -162,9 +164,7 @@ class GraphQLEndpoint:
             if self._config.csrf_prevention:
                 check_preflight(exchange.method, exchange.headers, self._config.trusted_preflight_headers)
             headers = exchange.headers
-            subject = await self._door.caller(headers.get("authorization"), exchange.scope, headers)
-            await self._door.count(subject)
-            self._door.check_client(headers)
+            subject = exchange.scope.get(LET_IN) or await self._door.let_in(exchange.scope, headers)
             requests = await self._requests(exchange)
             if isinstance(requests, list):
                 await self._door.count(subject, operations=len(requests) - 1)

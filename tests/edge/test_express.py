@@ -4,156 +4,38 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar
-from urllib.parse import urlsplit
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
 
 import orjson
 import pytest
 
-from deploy.transports import http_transport
-from router.config import HttpLimits, RateLimits, RouterConfig
-from router.edge import express
+from router.config import HttpLimits, PersistedConfig, RouterConfig, Safelist
 from router.edge.answers import Answer
-from router.edge.app import RouterApp
 from router.edge.express import Express
 from router.pipeline import Router
 from router.telemetry import operations_count, requests_duration_s
-from router.traffic import BreakerPolicy, RetryPolicy, SubgraphTraffic, Traffic
-from tests.kit_edge.running import Running, running
+from tests.kit_edge.straight import (
+    CONFIG,
+    GOOD,
+    NAMED,
+    QUERY,
+    TRAFFIC,
+    Client,
+    Scripted,
+    http,
+    serving,
+    ways_taken,
+)
 
 pytestmark = pytest.mark.timeout(60)
-
-QUERY = {"query": "{ hello }"}
-NAMED = {"query": "query Q($name: String) { hello(name: $name) }", "variables": {"name": "a"}}
-GOOD = b'{"data":{"hello":"world"}}'
-TRAFFIC = Traffic(
-    all=SubgraphTraffic(
-        retry=RetryPolicy(attempts_max=2, pause_ms_base=1, unreachable_wait_ms_max=0),
-        breaker=BreakerPolicy(failures_percent_max=0),
-    )
-)
-CONFIG = RouterConfig(subgraphs=TRAFFIC, subgraph_timeout_ms_max=2_000, forward_headers=("authorization",))
-
-
-def http(body: bytes, status: bytes = b"200 OK", *more: bytes, type_: bytes = b"application/json") -> bytes:
-    lines = [b"HTTP/1.1 " + status, b"content-type: " + type_, b"content-length: %d" % len(body), *more]
-    return b"\r\n".join([*lines, b"", b""]) + body
-
-
-@dataclass(slots=True)
-class Scripted:
-    """A subgraph that answers what it is told to, then `GOOD`. None: it closes the connection unasked."""
-
-    url: str = ""
-    script: list[bytes | None] = field(default_factory=list)
-    asked: list[bytes] = field(default_factory=list)
-    gate: asyncio.Event = field(default_factory=asyncio.Event)
-    left: int = 0
-
-    async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            while True:
-                head = await reader.readuntil(b"\r\n\r\n")
-                length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r")[0])
-                self.asked.append(head + await reader.readexactly(length))
-                said = self.script.pop(0) if self.script else http(GOOD)
-                await self.gate.wait()
-                if said is None:
-                    return
-                writer.write(said)
-                if b"connection: close" in said:
-                    return
-        except (asyncio.IncompleteReadError, ConnectionError):
-            self.left += 1
-        finally:
-            writer.close()
-
-
-@asynccontextmanager
-async def scripted() -> AsyncIterator[Scripted]:
-    subgraph = Scripted()
-    subgraph.gate.set()
-    async with await asyncio.start_server(subgraph.answer, "127.0.0.1", 0) as server:
-        subgraph.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
-        yield subgraph
-        subgraph.gate.set()
-
-
-@asynccontextmanager
-async def serving(
-    monkeypatch: pytest.MonkeyPatch, *, straight: bool, config: RouterConfig = CONFIG
-) -> AsyncIterator[tuple[Running, Scripted]]:
-    with monkeypatch.context() as patch:
-        if not straight:
-            patch.setattr(RouterApp, "express", None)
-        async with scripted() as subgraph:
-            transport = http_transport({"only": subgraph.url}, None, config)
-            async with running(config, transport=transport) as router:
-                try:
-                    yield router, subgraph
-                finally:
-                    while Client.opened:
-                        await Client.opened.pop().close()
 
 
 @pytest.fixture
 def taken(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Which requests went straight, by how they did."""
-    found: list[str] = []
-    began = express._Express.__init__
-
-    def begin(self: Any, *arguments: Any) -> None:
-        began(self, *arguments)
-        found.append(type(self).__name__)
-
-    monkeypatch.setattr(express._Express, "__init__", begin)
-    return found
-
-
-class Client:
-    """One kept connection, raw: the straight way is for requests that come in one piece."""
-
-    opened: ClassVar[list[Client]] = []
-
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.reader, self.writer = reader, writer
-        self.opened.append(self)
-
-    async def close(self) -> None:
-        self.writer.close()
-        with suppress(ConnectionError):
-            await self.writer.wait_closed()
-
-    @classmethod
-    async def of(cls, router: Running) -> Client:
-        at = urlsplit(router.url)
-        return cls(*await asyncio.open_connection(at.hostname, at.port))
-
-    def send(self, request: object, *lines: bytes) -> None:
-        body = request if isinstance(request, bytes) else json.dumps(request).encode()
-        head = [b"POST /graphql HTTP/1.1", b"host: x", b"content-type: application/json", *lines]
-        self.writer.write(b"\r\n".join([*head, b"content-length: %d" % len(body), b"", b""]) + body)
-
-    async def answer(self) -> tuple[str, dict[str, str], Any]:
-        """Status line, headers, body; the trace id, which is each request's own, as `TRACE`."""
-        head = (await asyncio.wait_for(self.reader.readuntil(b"\r\n\r\n"), 10)).decode()
-        status, *lines = head.split("\r\n")[:-2]
-        headers = dict(line.split(": ", 1) for line in lines)
-        body = await asyncio.wait_for(self.reader.readexactly(int(headers["content-length"])), 10)
-        trace_id = headers.pop("stadion-trace-id")
-        assert len(trace_id) == 32
-        return status, headers, json.loads(body.replace(trace_id.encode(), b"TRACE"))
-
-    async def ask(self, request: object, *lines: bytes) -> tuple[str, dict[str, str], Any]:
-        self.send(request, *lines)
-        return await self.answer()
-
-    async def warm(self, request: object, *, times: int = 4) -> None:
-        for _ in range(times):
-            assert (await self.ask(request))[0] == "HTTP/1.1 200 OK"
+    return ways_taken(monkeypatch)
 
 
 SAID: dict[str, list[bytes | None]] = {
@@ -209,8 +91,8 @@ async def test_whatever_the_subgraph_says_both_ways_answer_alike(
             answers.append([await client.ask(request_) for _ in range(3)])
             calls.append([body.partition(b"\r\n\r\n")[2] for body in subgraph.asked])
             if straight:
-                assert taken[0] == "_Fetching"
-                assert set(taken) <= {"_Fetching", "_Running"}  # a task, where no connection is open
+                assert taken[0] == "Fetching"
+                assert set(taken) <= {"Fetching", "Running"}  # a task, where no connection is open
                 taken.clear()
     assert answers[0] == answers[1]
     assert calls[0] == calls[1]
@@ -269,7 +151,7 @@ async def test_each_caller_s_own_headers_reach_the_subgraph(
     assert tokens == [b"a", b"b", b"a", b""]
     traces = {one.partition(b"traceparent: ")[2].partition(b"\r")[0] for one in subgraph.asked}
     assert len(traces) == 4
-    assert taken.count("_Fetching") >= 4
+    assert taken.count("Fetching") >= 4
 
 
 async def asked(subgraph: Scripted, times: int) -> None:
@@ -295,7 +177,7 @@ async def test_equal_queries_under_way_are_answered_by_one_fetch(
         subgraph.gate.set()
         assert {(await client.answer())[2]["data"]["hello"] for client in clients} == {"world"}
         assert len(subgraph.asked) == 2
-        assert taken.count("_Following") == 3
+        assert taken.count("Following") == 3
         assert router.app.state.drain.in_flight == 0
 
 
@@ -381,14 +263,12 @@ def _numbers() -> list[float]:
 LEFT_TO_THE_APP: dict[str, tuple[Any, tuple[bytes, ...]]] = {
     "mutation": ({"query": "mutation { bump }"}, ()),
     "batch": ([QUERY], ()),
-    "hash": ({**QUERY, "extensions": {"persistedQuery": {"version": 1, "sha256Hash": "0" * 64}}}, ()),
     "invalid": ({"query": "{ nothing }"}, ()),
     "no JSON": (b"{", ()),
     "wrong variables": ({**NAMED, "variables": {"name": {}}}, ()),
     "form": (b"x", (b"content-encoding: gzip",)),
     "not accepted": (QUERY, (b"accept: image/png",)),
     "events": (QUERY, (b"accept: text/event-stream",)),
-    "traced": (QUERY, (b"traceparent: 00-" + b"a" * 32 + b"-" + b"b" * 16 + b"-01",)),
     "cookie": (QUERY, (b"cookie: a=b",)),
 }
 
@@ -406,14 +286,14 @@ async def test_what_is_out_of_the_ordinary_is_left_to_the_app(
         client.send(request, *lines)
         head = await asyncio.wait_for(client.reader.readuntil(b"\r\n\r\n"), 10)
         assert head.startswith(b"HTTP/1.1 ")
-    assert not taken or (case, taken[-1]) == ("wrong variables", "_Running")  # the pipeline refuses them
+    assert not taken or (case, taken[-1]) == ("wrong variables", "Running")  # the pipeline refuses them
 
 
 CLOSED: dict[str, Callable[[], RouterConfig]] = {
-    "rate": lambda: RouterConfig(rate=RateLimits(requests_per_minute_max=1_000)),
-    "compression": lambda: RouterConfig(compression=True),
-    "names": lambda: RouterConfig(require_operation_name=True),
     "plans": lambda: RouterConfig(expose_query_plan=True),
+    "unregistered documents are logged": lambda: RouterConfig(
+        persisted=PersistedConfig(safelist=Safelist.LOG_UNKNOWN)
+    ),
 }
 
 
