@@ -44,8 +44,13 @@ class Running:
             return response.status, await response.json(content_type=None), response
 
 
-def router_of(hall: Hall, config: RouterConfig, transport: SubgraphTransport | None = None) -> Router:
-    snapshot = snapshot_of(supergraph_of(SDL), config)
+def router_of(
+    hall: Hall,
+    config: RouterConfig,
+    transport: SubgraphTransport | None = None,
+    supergraph: str | None = None,
+) -> Router:
+    snapshot = snapshot_of(supergraph or supergraph_of(SDL), config)
     return Router(snapshot, transport or InProcessTransport({"only": hall}), config=config)
 
 
@@ -57,10 +62,11 @@ async def running(
     *,
     transport: SubgraphTransport | None = None,
     background: tuple[Background, ...] = (),
+    supergraph: str | None = None,
 ) -> AsyncIterator[Running]:
     config = config or RouterConfig()
     hall = Hall()
-    router = router_of(hall, config, transport)
+    router = router_of(hall, config, transport, supergraph)
     app = build_app(router, credentials=credentials, registered=registered, background=background)
     listening = listen("127.0.0.1", 0)
     ready = asyncio.Event()

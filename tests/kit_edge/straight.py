@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -40,8 +40,9 @@ def http(body: bytes, status: bytes = b"200 OK", *more: bytes, type_: bytes = b"
 
 @dataclass(slots=True)
 class Scripted:
-    """A subgraph that answers what it is told to, then `GOOD`. None: it closes the connection unasked."""
+    """A subgraph that answers what it is told to, then what `good` says. None: it hangs up."""
 
+    good: Callable[[bytes], bytes] = lambda _: GOOD
     url: str = ""
     script: list[bytes | None] = field(default_factory=list)
     asked: list[bytes] = field(default_factory=list)
@@ -54,7 +55,8 @@ class Scripted:
                 head = await reader.readuntil(b"\r\n\r\n")
                 length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r")[0])
                 self.asked.append(head + await reader.readexactly(length))
-                said = self.script.pop(0) if self.script else http(GOOD)
+                body = self.asked[-1].partition(b"\r\n\r\n")[2]
+                said = self.script.pop(0) if self.script else http(self.good(body))
                 await self.gate.wait()
                 if said is None:
                     return
@@ -68,8 +70,8 @@ class Scripted:
 
 
 @asynccontextmanager
-async def scripted() -> AsyncIterator[Scripted]:
-    subgraph = Scripted()
+async def scripted(good: Callable[[bytes], bytes] = lambda _: GOOD) -> AsyncIterator[Scripted]:
+    subgraph = Scripted(good)
     subgraph.gate.set()
     async with await asyncio.start_server(subgraph.answer, "127.0.0.1", 0) as server:
         subgraph.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
@@ -95,8 +97,7 @@ async def serving(
                 try:
                     yield router, subgraph
                 finally:
-                    while Client.opened:
-                        await Client.opened.pop().close()
+                    await Client.close_all()
 
 
 class Client:
@@ -112,6 +113,11 @@ class Client:
         self.writer.close()
         with suppress(ConnectionError):
             await self.writer.wait_closed()
+
+    @classmethod
+    async def close_all(cls) -> None:
+        while cls.opened:
+            await cls.opened.pop().close()
 
     @classmethod
     async def of(cls, router: Running) -> Client:
