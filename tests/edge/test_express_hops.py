@@ -74,12 +74,7 @@ def said_at(hop: str) -> dict[str, list[bytes | None]]:
                 b'"errors":[{"message":"gone","path":["_entities",0]}]}' % FIELDS[hop]
             )
         ],
-        "wrong kinds of values": [
-            http(
-                b'{"data":{"_entities":[{%b},3],"items":[{"id":{}},[]]}}'
-                % (FIELDS[hop].partition(b":")[0] + b":{}")
-            )
-        ],
+        "wrong kinds of values": [http(b'{"data":{"_entities":[{%b},3],"items":[{"id":{}},[]]}}' % wrong)],
         "no JSON": [http(b"oops")],
         "HTML": [http(b"<html>", type_=b"text/html")],
         "500": [http(b"", b"500 Internal Server Error", type_=b"text/plain")],
