@@ -100,7 +100,7 @@ class ReturnRule:
         if self.insert != Inserted() and not self.insert.name:
             raise ValueError("`insert` needs the `name` of the header")
         for name in (self.propagate.named, self.propagate.rename, self.insert.name):
-            if stays_here(name.lower()):
+            if stays_here(name.lower()) and name.lower() not in _BY_NAME_ALONE:
                 raise ValueError(f"`{name}` is the router's own or its connection's: it goes to no client")
 
     def names(self, name: str) -> bool:
@@ -131,6 +131,8 @@ _OF_ONE_HOP: Final = frozenset(
     }
 )  # fmt: skip
 """Headers of one connection, one body, or of what the router itself says."""
+_BY_NAME_ALONE: Final = frozenset({"retry-after"})
+"""Of these, what a domain may say as well: let through by a rule that names it, by no pattern."""
 _OF_ROUTERS: Final = ("stadion-", "access-control-", "x-accel-")
 """How names begin of what the router, its rules on origins and a proxy before it say."""
 

@@ -138,6 +138,7 @@ class Mutation:
     async def log_in(self, info: AccountsInfo, input: Annotated[LogInInput, PROVING]) -> LogInPayload | None:
         """An access token for 10 minutes, and a refresh token to get the next with."""
         return await _tokens(
+            info,
             log_in.log_in(
                 info.context.accounts,
                 login=input.login,
@@ -146,7 +147,7 @@ class Mutation:
                 device=input.device or "",
                 proof=input.device_proof,
                 origin=info.context.origin,
-            )
+            ),
         )
 
     @resolved()
@@ -155,12 +156,13 @@ class Mutation:
     ) -> LogInPayload | None:
         """The next tokens. A refresh token is good for once; using it again ends its session."""
         return await _tokens(
+            info,
             log_in.refresh(
                 info.context.accounts,
                 refresh_token=input.refresh_token,
                 request_id=input.request_id,
                 proof=input.device_proof,
-            )
+            ),
         )
 
     @resolved(authenticated=True)
@@ -225,7 +227,7 @@ class Mutation:
                 info.context.accounts, info.context.caller_id, password=password
             )
         except RuleBroken as broken:
-            return SecondFactorPayload(user_errors=told(broken))
+            return SecondFactorPayload(user_errors=told(broken, info))
         return SecondFactorPayload(secret=secret, uri=uri)
 
     @resolved(authenticated=True)
@@ -251,12 +253,11 @@ class Mutation:
         self, info: AccountsInfo, input: Annotated[EraseAccountInput, PROVING]
     ) -> ErasurePayload | None:
         """Erase the caller's account and everything of theirs, for good."""
-        context = info.context
-        erasing = erasure.erase(context.accounts, context.caller_id, password=input.password, otp=input.otp)
+        own = info.context
         try:
-            await erasing
+            await erasure.erase(own.accounts, own.caller_id, password=input.password, otp=input.otp)
         except RuleBroken as broken:
-            return ErasurePayload(user_errors=told(broken))
+            return ErasurePayload(user_errors=told(broken, info))
         return ErasurePayload(erased=True)
 
     @resolved(authenticated=True)
@@ -354,11 +355,11 @@ async def administers_role(info: AccountsInfo, assignment_id: str) -> str:
     return administers_all(info, None if assignment is None else assignment.user_id)
 
 
-async def _tokens(pending: Awaitable[log_in.LoggedIn]) -> LogInPayload:
+async def _tokens(info: AccountsInfo, pending: Awaitable[log_in.LoggedIn]) -> LogInPayload:
     try:
         logged_in = await pending
     except RuleBroken as broken:
-        return LogInPayload(user_errors=told(broken))
+        return LogInPayload(user_errors=told(broken, info))
     return LogInPayload(
         access_token=logged_in.access_token,
         refresh_token=logged_in.refresh_token,
@@ -380,7 +381,7 @@ async def _done(
     try:
         await pending
     except RuleBroken as broken:
-        return UserPayload(user_errors=told(broken))
+        return UserPayload(user_errors=told(broken, info))
     return UserPayload(user=User(id=user_id or strawberry.ID(info.context.caller_id)))
 
 
@@ -392,6 +393,8 @@ async def role_payload(pending: Awaitable[model.RoleAssignment]) -> RolePayload:
         return RolePayload(user_errors=told(broken))
 
 
-def told(broken: RuleBroken) -> list[UserError]:
-    """A broken rule as payloads tell of it."""
+def told(broken: RuleBroken, info: AccountsInfo | None = None) -> list[UserError]:
+    """A broken rule as payloads tell of it, and the answer's head of when it may hold again."""
+    if broken.wait_s and info is not None:
+        info.context.answer_headers.retry_after(broken.wait_s)
     return [UserError(code=broken.code, field=broken.field, message=broken.message)]

@@ -303,7 +303,8 @@ async def _attempt(
     wait, credentials = await accounts.relational.write(work)
     if wait:
         seconds = ceil(wait.total_seconds())
-        raise RuleBroken("THROTTLED", "login", f"too many attempts; try again in {seconds} s")
+        told = f"too many attempts; try again in {seconds} s"
+        raise RuleBroken("THROTTLED", "login", told, wait_s=seconds)
     return credentials
 
 

@@ -136,11 +136,13 @@ NO_ATTEMPTS = Attempts()
 
 
 class RuleBroken(Exception):
-    """A rule of this domain did not hold. `field` names the input; the message may be shown."""
+    """A rule of this domain did not hold. `field` names the input; the message may be shown. `wait_s`: after
+    so many seconds it may hold again by itself, 0 where that is not known."""
 
-    def __init__(self, code: str, field: str, message: str) -> None:
+    def __init__(self, code: str, field: str, message: str, *, wait_s: int = 0) -> None:
         super().__init__(message)
         self.code, self.field, self.message = code, field, message
+        self.wait_s = wait_s
 
 
 def checked_handle(text: str) -> str:

@@ -51,9 +51,12 @@ purposes. An argument that chooses by a field's content says which (`reads("Acti
 chooses nothing says `shapes()`, and a mutation's argument what it `sets(…)`: checked before a resolver runs.
 Where the domain's own rule about the loaded row decides it is `ruled(by="…")`, and what a caller proves
 themselves with `proves()`: a subgraph with an argument of a root that says nothing does not start.
+What the answer's head says is set by `info.context.answer_headers` (`retry_after`, `cookie`, `deprecated`,
+`keep`); the router's `response_headers` say what of it clients get.
 In tests: `await subgraph.execute(query, variables, None, Subject(...))`.
 """
 
+from subgraphs.kit.answer_headers import AnswerHeaders, HeaderRefused, SameSite
 from subgraphs.kit.classification import NotClassified, classified, resolved, shown_whole
 from subgraphs.kit.entities import batch_loader, row_loader
 from subgraphs.kit.errors import PublicError, Unauthenticated, UserError, not_found
@@ -75,9 +78,11 @@ from subgraphs.kit.subgraph import RequestContext, Subgraph
 
 __all__ = [
     "JSON",
+    "AnswerHeaders",
     "Connection",
     "CursorSigner",
     "Edge",
+    "HeaderRefused",
     "NotClassified",
     "PageInfo",
     "PageRequest",
@@ -85,6 +90,7 @@ __all__ = [
     "PurposeOfUse",
     "RequestContext",
     "RowAccess",
+    "SameSite",
     "Subgraph",
     "Unauthenticated",
     "Upload",

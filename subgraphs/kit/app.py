@@ -11,8 +11,7 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import hashlib
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from tempfile import SpooledTemporaryFile
 from typing import Any, cast
 
@@ -25,39 +24,19 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route, WebSocketRoute
-from starlette.websockets import WebSocket, WebSocketDisconnect
+from starlette.websockets import WebSocket
 
 from authz.errors import InvalidCall
 from authz.identity.internal import HEADER_NAME, CallKey, SeenCalls, verify_call
 from authz.identity.subject import Subject
+from subgraphs.kit.answer_headers import HeadedAnswer
+from subgraphs.kit.calls import AppLimits, Call
 from subgraphs.kit.codings import Damaged, UnknownCoding, UnpackedTooLong, packed_answer, plain_body
+from subgraphs.kit.sockets import PROTOCOL, Socket
 from subgraphs.kit.subgraph import Subgraph
 
 EMPTY_BODY_SHA256 = hashlib.sha256(b"").hexdigest()
 JSON_TYPE = "application/graphql-response+json"
-PROTOCOL = "graphql-transport-ws"
-
-
-@dataclass(frozen=True, slots=True)
-class AppLimits:
-    """Bounds of one subgraph's HTTP edge."""
-
-    body_bytes_max: int = 10_000_000
-    multipart_bytes_max: int = 60_000_000
-    spool_bytes_max: int = 1_000_000
-    uploads_max: int = 10
-    socket_message_bytes_max: int = 1_000_000
-    socket_operations_max: int = 1_000
-    init_timeout_s: float = 3.0
-    heartbeat_s: float = 12.0
-
-
-class _Call(msgspec.Struct):
-    """The body of a GraphQL request."""
-
-    query: str
-    variables: dict[str, Any] | None = None
-    operation_name: str | None = msgspec.field(default=None, name="operationName")
 
 
 class _Refused(Exception):
@@ -149,11 +128,17 @@ class _Edge:
         finally:
             await form.close()
 
-    async def _executed(self, call: _Call, subject: Subject, accept_encoding: str = "") -> Response:
+    async def _executed(self, call: Call, subject: Subject, accept_encoding: str = "") -> Response:
         answer = await self._subgraph.execute(call.query, call.variables, call.operation_name, subject)
         body, headers = packed_answer(orjson.dumps(answer), accept_encoding)
         # What was decided for this caller now is nobody's to keep, whatever a router keeps by default.
-        return Response(body, media_type=JSON_TYPE, headers={"cache-control": "no-store", **headers})
+        response = Response(body, media_type=JSON_TYPE, headers={"cache-control": "no-store", **headers})
+        if isinstance(answer, HeadedAnswer):
+            for name, values in answer.headers.items():
+                del response.headers[name]
+                for value in values:
+                    response.headers.append(name, value)
+        return response
 
     async def _receive(self, request: Request, body: SpooledTemporaryFile[bytes], *, multipart: bool) -> str:
         """The body into `body`; its SHA-256, hex."""
@@ -179,7 +164,7 @@ class _Edge:
         except InvalidCall:
             raise _unsigned() from None
 
-    def _json(self, request: Request, body: SpooledTemporaryFile[bytes]) -> _Call:
+    def _json(self, request: Request, body: SpooledTemporaryFile[bytes]) -> Call:
         if _media_type(request.headers) != "application/json":
             raise _Refused(415, "UNSUPPORTED_MEDIA_TYPE", "send `application/json`")
         coding, bytes_max = request.headers.get("content-encoding", ""), self._limits.body_bytes_max
@@ -209,7 +194,7 @@ class _Edge:
         except (MultiPartException, KeyError, ValueError):
             raise _bad_request() from None
 
-    async def _events(self, call: _Call, subject: Subject) -> AsyncIterator[bytes]:
+    async def _events(self, call: Call, subject: Subject) -> AsyncIterator[bytes]:
         """Server-sent events: `next` for each response, then `complete`; a comment while nothing comes."""
         responses = self._subgraph.subscribe(call.query, call.variables, call.operation_name, subject)
         pending: asyncio.Task[dict[str, Any]] | None = None
@@ -244,110 +229,7 @@ class _Edge:
             await websocket.close(4406)
             return
         await websocket.accept(PROTOCOL)
-        await _Socket(self._subgraph, subject, websocket, self._limits).serve()
-
-
-class _Closed(Exception):
-    """The protocol was broken: close with this code and reason."""
-
-    def __init__(self, code: int, reason: str) -> None:
-        super().__init__(reason)
-        self.code, self.reason = code, reason
-
-
-class _Socket:
-    """One accepted connection and its running operations."""
-
-    def __init__(
-        self, subgraph: Subgraph[Any], subject: Subject, websocket: WebSocket, limits: AppLimits
-    ) -> None:
-        self._subgraph = subgraph
-        self._subject = subject
-        self._websocket = websocket
-        self._limits = limits
-        self._operations: dict[str, asyncio.Task[None]] = {}
-        self._acknowledged = False
-
-    async def serve(self) -> None:
-        """Answer messages until either side closes; running operations end with the connection."""
-        try:
-            while True:
-                timeout = None if self._acknowledged else self._limits.init_timeout_s
-                async with asyncio.timeout(timeout):
-                    text = await self._websocket.receive_text()
-                await self._answer(self._message(text))
-        except WebSocketDisconnect:
-            pass
-        except TimeoutError:
-            await self._websocket.close(4408, "Connection initialisation timeout")
-        except _Closed as closed:
-            await self._websocket.close(closed.code, closed.reason)
-        finally:
-            running = list(self._operations.values())
-            for task in running:
-                task.cancel()
-            await asyncio.gather(*running, return_exceptions=True)
-
-    def _message(self, text: str) -> Mapping[str, Any]:
-        if len(text) > self._limits.socket_message_bytes_max:
-            raise _Closed(4400, "the message is too long")
-        try:
-            message = orjson.loads(text)
-        except orjson.JSONDecodeError:
-            message = None
-        if not isinstance(message, dict) or not isinstance(message.get("type"), str):
-            raise _Closed(4400, "not a message of graphql-transport-ws")
-        return message
-
-    async def _answer(self, message: Mapping[str, Any]) -> None:
-        kind = message["type"]
-        if kind == "connection_init":
-            if self._acknowledged:
-                raise _Closed(4429, "Too many initialisation requests")
-            self._acknowledged = True
-            await self._send({"type": "connection_ack"})
-        elif kind == "ping":
-            await self._send({"type": "pong"})
-        elif kind == "subscribe":
-            self._start(message)
-        elif kind == "complete":
-            task = self._operations.pop(str(message.get("id")), None)
-            if task is not None:
-                task.cancel()
-        elif kind != "pong":
-            raise _Closed(4400, "not a message of graphql-transport-ws")
-
-    def _start(self, message: Mapping[str, Any]) -> None:
-        if not self._acknowledged:
-            raise _Closed(4401, "Unauthorized")
-        id_ = message.get("id")
-        if not isinstance(id_, str) or not id_:
-            raise _Closed(4400, "an operation needs an id")
-        if id_ in self._operations:
-            raise _Closed(4409, f"Subscriber for {id_} already exists")
-        if len(self._operations) >= self._limits.socket_operations_max:
-            raise _Closed(4400, "too many operations on one connection")
-        try:
-            call = msgspec.convert(message.get("payload"), _Call)
-        except msgspec.ValidationError:
-            raise _Closed(4400, "an operation needs a query") from None
-        self._operations[id_] = asyncio.create_task(self._run(id_, call))
-
-    async def _run(self, id_: str, call: _Call) -> None:
-        responses = self._subgraph.subscribe(call.query, call.variables, call.operation_name, self._subject)
-        try:
-            async for response in responses:
-                await self._send({"id": id_, "type": "next", "payload": response})
-            await self._send({"id": id_, "type": "complete"})
-        except (WebSocketDisconnect, RuntimeError):
-            return  # the router has gone; nobody is there to be told
-        finally:
-            await cast(Any, responses).aclose()
-            if self._operations.get(id_) is asyncio.current_task():
-                del self._operations[id_]
-
-    async def _send(self, message: Mapping[str, Any]) -> None:
-        await self._websocket.send_text(orjson.dumps(message).decode())
+        await Socket(self._subgraph, subject, websocket, self._limits).serve()
 
 
 def _unsigned() -> _Refused:
@@ -362,14 +244,14 @@ def _media_type(headers: Headers) -> str:
     return headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
-def _decoded(body: bytes) -> _Call:
+def _decoded(body: bytes) -> Call:
     try:
-        return msgspec.json.decode(body, type=_Call)
+        return msgspec.json.decode(body, type=Call)
     except msgspec.MsgspecError:
         raise _bad_request() from None
 
 
-def _call_of(form: FormData) -> _Call:
+def _call_of(form: FormData) -> Call:
     """The multipart request: its operation, with the files put where `map` says."""
     try:
         operations, paths = form["operations"], form["map"]
@@ -387,7 +269,7 @@ def _call_of(form: FormData) -> _Call:
     return call
 
 
-def _put(call: _Call, place: Sequence[str], file: StarletteUpload) -> None:
+def _put(call: Call, place: Sequence[str], file: StarletteUpload) -> None:
     """Put `file` at `variables.a.0`, where the operation has null."""
     if len(place) < 2 or place[0] != "variables" or call.variables is None:
         raise ValueError

@@ -36,6 +36,7 @@ from authz.classes import DataClass
 from authz.identity.subject import Subject
 from authz.question import Decision
 from authz.trail import Access, Touched
+from subgraphs.kit.answer_headers import AnswerHeaders, headed
 from subgraphs.kit.classification import FederatedSchema, NotClassified, problems_of, rules_of
 from subgraphs.kit.declines import Declines
 from subgraphs.kit.documents import DOCUMENTS_CACHED_MAX, may_be_kept
@@ -64,8 +65,10 @@ class RequestContext:
     decisions: Decides
     trail: Trail = field(init=False, repr=False)
     guard: FieldGuard = field(init=False, repr=False)
+    answer_headers: AnswerHeaders = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
+        self.answer_headers = AnswerHeaders()
         self.trail = Trail(self.subject)
         trailed = TrailedDecisions(self.decisions, self.trail)
         self.decisions = trailed
@@ -175,7 +178,8 @@ class Subgraph(Generic[C]):
         operation_name: str | None,
         subject: Subject,
     ) -> dict[str, Any]:
-        """The GraphQL response `{"data": …, "errors": […]}` to a query or mutation by `subject`."""
+        """The GraphQL response `{"data": …, "errors": […]}` to a query or mutation by `subject`. It has
+        `headers` where resolvers have set any."""
         prepared = self._prepare(query)
         if prepared.document is None or prepared.errors:
             return self._refusal(prepared.errors)
@@ -288,7 +292,15 @@ class Subgraph(Generic[C]):
         finally:
             running.reset(here)
         unkept = await self._keep(context.trail, subject)
-        return self._response(result) if unkept is None else self._refusal([unkept])
+        if unkept is not None:
+            return self._refusal([unkept])
+        return headed(
+            self._response(result),
+            context.answer_headers,
+            prepared.document,
+            rules=self._fence.rules,
+            schema=self.schema,
+        )
 
     async def _keep(self, trail: Trail, subject: Subject) -> GraphQLError | None:
         """Keep what the request touched; the fault that kept it from being kept, and so its answer back."""

@@ -24,17 +24,21 @@ from router.execution.answer_cache.freshness import collecting
 from router.execution.returned import BYTES_MAX, returning
 from router.execution.transport import SubgraphRequest, SubgraphTransport
 from router.execution.transports.http import HttpTransport
-from router.execution.transports.in_process import HeadedAnswer, InProcessTransport
+from router.execution.transports.in_process import InProcessTransport
 from router.header_settings import Merging
 from router.operation.model import OperationKind
 from router.pipeline import Router
 from router.snapshot import snapshot_of
 from schema.composition import compose
 from schema.sources import SubgraphSource
+from subgraphs.kit.answer_headers import HeadedAnswer
 
 pytestmark = pytest.mark.timeout(30)
 SDLS = {
-    "left": "type Query { left: String slowLeft: String } type Mutation { bump: String }",
+    "left": """
+        type Query { left: String slowLeft: String } type Mutation { bump: String }
+        type Subscription { ticks: Int }
+    """,
     "right": "type Query { right: String }",
 }
 
@@ -83,6 +87,10 @@ async def served(config: RouterConfig) -> AsyncIterator[Served]:
                 found.waited.set()
                 await found.gate.wait()
                 return web.json_response({"data": {"slowLeft": "at last"}}, headers=head)
+            if query.startswith("subscription"):
+                head["content-type"] = "text/event-stream"
+                event = b'event: next\ndata: {"data":{"ticks":1}}\n\nevent: complete\ndata:\n\n'
+                return web.Response(body=event, headers=head)
             field_name = "bump" if query.startswith("mutation") else name
             return web.json_response({"data": {field_name: name}}, headers=head)
 
@@ -302,3 +310,51 @@ def test_headers_of_one_answer_are_bounded() -> None:
         for number in range(100):
             returned.add(f"x-{number}", ["v" * 1_000], Merging.APPEND)
     assert 0 < len(returned.lines()) <= BYTES_MAX
+
+
+SAID = [
+    ("set-cookie", "session=mine"),
+    ("x-part", "l"),
+    ("cache-control", "max-age=60"),
+    ("retry-after", "7"),
+]
+EVERY_HEADER = ({"propagate": {"matching": ".*"}}, propagate("cache-control"), propagate("retry-after"))
+SSE = {"subscriptions": {"protocol": "sse"}}
+
+
+@pytest.mark.parametrize("accept", ["text/event-stream", 'multipart/mixed;subscriptionSpec="1.0"'])
+async def test_a_subscriptions_head_is_gone_before_its_subgraph_has_one(accept: str) -> None:
+    async with served(config_of(*EVERY_HEADER, **SSE)) as it:
+        it.says["left"] = SAID
+        plain = await it.ask("{ left }")
+        assert (plain["set-cookie"], plain["retry-after"]) == ("session=mine", "7")
+        asked = {"query": "subscription { ticks }"}
+        async with it.http.post(it.url, json=asked, headers={"accept": accept}) as answer:
+            assert '"ticks":1' in await answer.text()
+            assert not {"set-cookie", "x-part", "retry-after"} & {name.lower() for name in answer.headers}
+            assert answer.headers["cache-control"] == "no-store"
+
+
+async def test_a_websocket_carries_no_headers_and_none_get_into_its_messages() -> None:
+    async with served(config_of(*EVERY_HEADER, **SSE)) as it:
+        it.says["left"] = SAID
+        async with it.http.ws_connect(it.url, protocols=("graphql-transport-ws",)) as socket:
+            await socket.send_json({"type": "connection_init"})
+            assert await socket.receive_json() == {"type": "connection_ack"}
+            for query, data in (
+                ("{ left }", {"left": "left"}),
+                ("mutation { bump }", {"bump": "left"}),
+                ("subscription { ticks }", {"ticks": 1}),
+            ):
+                await socket.send_json({"id": "1", "type": "subscribe", "payload": {"query": query}})
+                assert await socket.receive_json() == {"id": "1", "type": "next", "payload": {"data": data}}
+                assert await socket.receive_json() == {"id": "1", "type": "complete"}
+
+
+async def test_what_the_router_says_as_well_goes_on_by_name_alone() -> None:
+    async with served(config_of({"propagate": {"matching": ".*"}})) as it:
+        it.says["left"] = SAID
+        assert "retry-after" not in await it.ask("{ left }")
+    async with served(config_of(propagate("Retry-After"))) as it:
+        it.says["left"] = SAID
+        assert (await it.ask("{ left }")).getall("retry-after") == ["7"]

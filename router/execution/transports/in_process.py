@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
 from copy import deepcopy
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import orjson
 
@@ -18,14 +18,17 @@ from router.errors import SubgraphCallFailed
 from router.execution.transport import SubgraphRequest, SubgraphResponse
 from router.execution.transports.answers import read_answer
 from router.execution.transports.measures import SERVICE, shared_fetches_count
-from router.execution.transports.return_rules import ReturnRules
+from router.execution.transports.return_rules import FRESHNESS, ReturnRules
 from router.execution.transports.under_way import FetchesUnderWay
 from router.operation.model import OperationKind
 from router.traffic import Traffic
 
+_NO_HEADERS: Final[Mapping[str, Sequence[str]]] = {}
+
 
 class LocalSubgraph(Protocol):
-    """A subgraph in this process. Its answers are GraphQL response maps, owned by the caller once given.
+    """A subgraph in this process. Its answers are GraphQL response maps, owned by the caller once given; one
+    with `headers` (lower-case name → values) comes with a head, as an HTTP answer does.
 
     INVARIANT: the executor changes what it is given; an implementation must not keep or share it.
     """
@@ -43,19 +46,9 @@ class LocalSubgraph(Protocol):
         ...
 
 
-class HeadedAnswer(dict[str, Any]):
-    """A GraphQL response map that comes with headers, as an HTTP answer does: lower-case name → values."""
-
-    __slots__ = ("headers",)
-
-    def __init__(self, answer: Mapping[str, Any], headers: Mapping[str, Sequence[str]]) -> None:
-        super().__init__(answer)
-        self.headers = headers
-
-
 class InProcessTransport:
     """Calls subgraphs as objects, by name, with the Subject itself. Of `traffic` the rules hold that say
-    which headers of a `HeadedAnswer` go on to clients."""
+    which headers of answers go on to clients."""
 
     __slots__ = ("_returns", "_subgraphs", "_traffic", "_under_way")
 
@@ -75,10 +68,13 @@ class InProcessTransport:
                 answered = await self._shared(subgraph, request)
         except TimeoutError:
             raise SubgraphCallFailed(request.service, "timed out") from None
+        headers = getattr(answered, "headers", _NO_HEADERS)
         if self._returns is not None:
-            headers = answered.headers if isinstance(answered, HeadedAnswer) else {}
             self._returns.tell_of(request.service, headers)
-        return read_answer(request.service, answered)
+        response = read_answer(request.service, answered)
+        if headers and (told := headers.get(FRESHNESS)):
+            response.cache_control = ", ".join(told)
+        return response
 
     async def _mutated(self, subgraph: LocalSubgraph, request: SubgraphRequest) -> Mapping[str, Any]:
         self._under_way.mutated()

@@ -10,7 +10,7 @@ from authz.identity.subject import Subject
 from subgraphs.accounts.model import ADDRESS_FAILURES_FREE, FAILURES_FREE
 from subgraphs.accounts.passwords import CHEAPEST, HashCost, Passwords
 from subgraphs.kit import PublicError
-from tests.kit_subgraphs.accounts import PASSWORD, World
+from tests.kit_subgraphs.accounts import LOG_IN, PASSWORD, World
 
 REGISTER = """mutation($handle: String!, $email: String!, $password: String!) {
   register(input: {handle: $handle, email: $email, password: $password}) {
@@ -111,6 +111,22 @@ async def test_an_unverified_address_of_two_accounts_logs_neither_in_but_handles
     await world.ask(REGISTER, handle="squatter", email="mira@example.org", password="another long secret")
     assert codes(await world.log_in("mira@example.org")) == ["BAD_CREDENTIALS"]
     assert codes(await world.log_in("mira")) == []
+
+
+async def test_who_is_throttled_is_told_in_the_answers_head_when_to_come_again(world: World) -> None:
+    await world.person("mira")
+    for _ in range(FAILURES_FREE):
+        answer = await world.ask(LOG_IN, login="mira", password="wrong")
+        assert not hasattr(answer, "headers")
+    for login in ("mira", "nobody"):
+        for _ in range(FAILURES_FREE if login == "nobody" else 0):
+            await world.log_in("nobody", "wrong")
+        throttled = await world.ask(LOG_IN, login=login, password="wrong")
+        assert throttled["data"]["logIn"]["userErrors"][0]["code"] == "THROTTLED"
+        assert throttled.headers == {"retry-after": ["1"]}  # for an account that is not there, too
+    world.later(seconds=1)
+    await world.log_in("mira", "wrong")
+    assert (await world.ask(LOG_IN, login="mira", password="wrong")).headers == {"retry-after": ["2"]}
 
 
 async def test_attempts_are_throttled_with_growing_waits_and_forgotten_on_success(any_world: World) -> None:

@@ -15,7 +15,8 @@ from starlette.websockets import WebSocketDisconnect
 
 from authz.identity.internal import HEADER_NAME, sign_call
 from authz.identity.subject import ANONYMOUS, Subject
-from subgraphs.kit.app import AppLimits, subgraph_app
+from subgraphs.kit.app import subgraph_app
+from subgraphs.kit.calls import AppLimits
 from tests.kit_subgraphs.library import ANN, BOB, BookRow, Library, open_library
 
 KEY = b"s" * 32
