@@ -30,6 +30,7 @@ from tests.benchmarks.gateway.gateways import (
     peer,
     public_graph,
     stadion,
+    stadion_trusting,
     wide_graph,
 )
 from tests.benchmarks.gateway.load import Outcome, run_load
@@ -145,9 +146,10 @@ def end(running: Sequence[subprocess.Popen[bytes]]) -> None:
             process.kill()
 
 
-def gateways_of(graph: Graph, folder: Path, peers: Sequence[str]) -> list[Gateway]:
+def gateways_of(graph: Graph, folder: Path, peers: Sequence[str], *, trusting: bool) -> list[Gateway]:
     """Ours and the peers before one graph."""
-    return [stadion(graph), *(peer(name, graph, folder) for name in peers)]
+    ours = [stadion(graph), *([stadion_trusting(graph, folder)] if trusting else [])]
+    return [*ours, *(peer(name, graph, folder) for name in peers)]
 
 
 def options_of() -> argparse.Namespace:
@@ -158,6 +160,7 @@ def options_of() -> argparse.Namespace:
     parser.add_argument("--connections", type=int, default=50)
     parser.add_argument("--only", default="", help="names of scenarios, `start`, `reload`")
     parser.add_argument("--peers", nargs="?", const=",".join(NAMES), default="")
+    parser.add_argument("--trusting", action="store_true", help="ours once more, with `trusted_answers`")
     parser.add_argument("--plot", type=Path, help="where the picture is written")
     return parser.parse_args()
 
@@ -181,7 +184,7 @@ def main() -> int:
                 one.name: one for one in (public_graph(mocks_port, folder), wide_graph(mocks_port, folder))
             }
             for graph in graphs.values():
-                gateways = gateways_of(graph, folder, peers)
+                gateways = gateways_of(graph, folder, peers, trusting=options.trusting)
                 chosen = [it for it in SCENARIOS if it.graph == graph.name and (not only or it.name in only)]
                 if chosen:
                     results.update(rounds_of(gateways, chosen, mocks_port, options))

@@ -122,6 +122,18 @@ def novel_is_right(body: bytes) -> str | None:
     return None if lengths == [5, 6] and not answer.get("errors") else f"wrong answer: {body[:200]!r}"
 
 
+def other_length(i: int) -> bytes:
+    """A thousand flat items and some more, so that no answer is as long as those before it."""
+    text = FLAT.replace("query", "query($first: Int)").replace("1000", "$first")
+    return orjson.dumps({"query": text, "variables": {"first": 1_000 + i % 400}})
+
+
+def flat_is_right(body: bytes) -> str | None:
+    """Whole, with a thousand items or more."""
+    whole = body.startswith(b'{"data":{"topProducts":[{"upc":') and body.endswith(b"}]}}")
+    return None if whole and body.count(b'"upc":') >= 1_000 else f"wrong answer: {body[:200]!r}"
+
+
 EQUALS_HEAVY = equals(EXPECTED)
 EQUALS_SMALL = equals({"me": {"id": "1", "name": EXPECTED["users"][0]["name"]}})
 
@@ -137,6 +149,7 @@ SCENARIOS = (
     Scenario(
         "flat1000", "1 000 flat items", same_each_time(FLAT), own_authorization, counts("topProducts", 1000)
     ),
+    Scenario("flat-differs", "another answer each time", other_length, own_authorization, flat_is_right),
     Scenario("literals", "another literal in each text", literal_text, own_authorization, literal_is_right),
     Scenario("novel", "another text each time", novel_text, own_authorization, novel_is_right),
     Scenario(
