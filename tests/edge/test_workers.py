@@ -27,8 +27,8 @@ def serve(own, ready):
     def stop(*_):
         raise SystemExit(0)
     signal.signal(signal.SIGTERM, stop)
-    ready()
     try:
+        ready()  # from here on it may be asked to stop, and says so
         while True:
             signal.pause()
     except SystemExit:
