@@ -133,18 +133,20 @@ class Express:
         self, asked: Asked, request: GraphQLRequest, document: Document, subject: Subject, graph: Snapshot
     ) -> None:
         """Begin the query: as one fetch, else as a coroutine, which becomes a task where it has to."""
-        if document.ready and document.ready[0].only_fetch() is not None:
-            fetching = Fetching(self._home, asked)
-            token = request_trace_id.set(asked.trace_id)
-            begun = self._router.begin(request, document, subject, graph, fetching)
+        token = request_trace_id.set(asked.trace_id)  # subgraphs are told of it
+        try:
+            if document.ready and document.ready[0].only_fetch() is not None:
+                fetching = Fetching(self._home, asked)
+                begun = self._router.begin(request, document, subject, graph, fetching)
+                if begun is not None:
+                    fetching.fetch = begun
+                    fetching.begin()
+                    return
+            running = Running(self._home, asked)
+            running.begin()
+            running.answer_by(self._router.driven_answer(request, document, subject, graph))
+        finally:
             request_trace_id.reset(token)
-            if begun is not None:
-                fetching.fetch = begun
-                fetching.begin()
-                return
-        running = Running(self._home, asked)
-        running.begin()
-        running.answer_by(self._router.driven_answer(request, document, subject, graph))
 
     def _read(self, head: Head) -> _KnownHead | object:
         """What the head says, where nothing of it is out of the ordinary."""

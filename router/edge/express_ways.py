@@ -26,7 +26,7 @@ from router.edge.rate import RateExceeded
 from router.errors import ClientError
 from router.execution import GraphQLResponse, OneFetch
 from router.flight import Flight, Flights
-from router.telemetry import Waiting, overhead_s, request_trace_id, request_waiting, requests_duration_s
+from router.telemetry import Waiting, overhead_s, request_waiting, requests_duration_s
 
 _CODED: Final = b"content-encoding: %b\r\n"
 
@@ -216,11 +216,10 @@ class Running(ExpressCycle):
     __slots__ = ("_driven", "_waiting")
 
     def answer_by(self, answering: Coroutine[Any, Any, GraphQLResponse]) -> None:
-        """Answer, whatever happens."""
+        """Answer, whatever happens; in the context of now."""
         self._waiting = Waiting()
         context = copy_context()
         context.run(request_waiting.set, self._waiting)
-        context.run(request_trace_id.set, self._asked.trace_id)
         self._driven = Driven(answering, context, self._ended)
         self._protocol.tasks.add(cast(Any, self._driven))  # so that a server with no time left can cancel it
         self._driven.go_on()

@@ -138,7 +138,7 @@ async def test_whatever_is_said_at_a_hop_both_ways_answer_alike(
                 hops[hop].script.clear()
                 answers[number].append((f"after {case}", await client.ask(QUERY)))
                 assert taken == (["Running", "Running"] if straight else [])
-                bodies = {name: [_body(one) for one in it.asked] for name, it in hops.items()}
+                bodies = {name: [_call(one) for one in it.asked] for name, it in hops.items()}
                 calls[number].append((case, bodies))
             assert router.app.state.drain.in_flight == 0
     for one, other in zip(*answers, strict=True):
@@ -147,8 +147,23 @@ async def test_whatever_is_said_at_a_hop_both_ways_answer_alike(
     assert answers[0][-1][1][2] == {"data": ANSWER}
 
 
-def _body(asked: bytes) -> bytes:
-    return asked.partition(b"\r\n\r\n")[2]
+def _call(asked: bytes) -> tuple[bytes, bool]:
+    """What a subgraph was asked, and whether it was told of a trace."""
+    head, _, body = asked.partition(b"\r\n\r\n")
+    return body, b"\r\ntraceparent: 00-" in head
+
+
+async def test_every_hop_is_told_of_the_caller_s_own_trace(monkeypatch: pytest.MonkeyPatch) -> None:
+    taken = ways_taken(monkeypatch)
+    async with hopping(monkeypatch, straight=True) as (router, hops):
+        client = await warm(router, hops)
+        taken.clear()
+        client.send(QUERY, b"traceparent: 00-" + b"a" * 32 + b"-" + b"b" * 16 + b"-01")
+        head = await client.reader.readuntil(b"\r\n\r\n")
+        assert b"stadion-trace-id: " + b"a" * 32 in head
+        for hop in hops.values():
+            assert [b"traceparent: 00-" + b"a" * 32 in one for one in hop.asked] == [True]
+    assert taken == ["Running"]
 
 
 @pytest.mark.parametrize("hop", ["names", "prices", "taxes"])
