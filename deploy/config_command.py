@@ -72,10 +72,11 @@ def read_settings(path: Path) -> RouterConfig:
 
     from deploy.settings import environment
     from router.config import ConfigError, read_config
+    from schema.yaml_text import read_yaml
 
     text = read_text_file(path, "settings")
     try:
-        return read_config(yaml.safe_load(text) or {}, environment())
+        return read_config(read_yaml(text) or {}, environment())
     except (ConfigError, yaml.YAMLError) as error:
         fail(f"`{path}`: {' '.join(str(error).split())}")
 

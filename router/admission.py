@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Annotated
 
 from authz.identity.subject import Subject
+from router.header_settings import check_lower
 
 
 class Safelist(StrEnum):
@@ -200,6 +201,7 @@ class Proxies:
     def __post_init__(self) -> None:
         for network in self.trusted:
             ipaddress.ip_network(network)
+        check_lower("header", (self.header,))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,6 +24,7 @@ from router.admission import (
     TelemetryConfig,
 )
 from router.codings import WRITTEN
+from router.header_settings import check_lower
 from router.traffic import Traffic
 
 __all__ = ["ConfigError", "CorsConfig", "RouterConfig", "Safelist", "read_config"]
@@ -91,6 +92,10 @@ class StreamLimits:
     websocket_compression: Annotated[
         bool, "compress WebSocket messages (permessage-deflate), each by itself"
     ] = False
+
+    def __post_init__(self) -> None:
+        if not self.heartbeat_ms:
+            raise ValueError("`heartbeat_ms` is 1 or more: there is a pause between signs of life")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -234,6 +239,10 @@ class RouterConfig:
     def __post_init__(self) -> None:
         if not self.compression_codings or not set(self.compression_codings) <= set(WRITTEN):
             raise ValueError(f"`compression_codings` are of {', '.join(WRITTEN)}")
+        check_lower("forward_headers", self.forward_headers)
+        check_lower("trusted_preflight_headers", self.trusted_preflight_headers)
+        if not (self.request_timeout_ms_max and self.subgraph_timeout_ms_max):
+            raise ValueError("`request_timeout_ms_max` and `subgraph_timeout_ms_max` are 1 or more")
 
 
 class _Given(str):
@@ -245,7 +254,8 @@ class _Given(str):
 def read_config(settings: Mapping[str, Any], environment: Mapping[str, str] = NO_ENVIRONMENT) -> RouterConfig:
     """The configuration that `settings` (a decoded YAML or JSON document) describes, defaults elsewhere.
 
-    `${env.NAME}` in a text is `environment`'s value, `${env.NAME:-text}` has a default.
+    `${env.NAME}` in a text is `environment`'s value, `${env.NAME:-text}` has a default, also for
+    an empty one.
     Errors: ConfigError for a key that does not exist, a value of another type, a negative number, a
     variable that is not set.
     """
@@ -261,7 +271,7 @@ def _expanded(value: Any, environment: Mapping[str, str], *, at: str) -> Any:
         }
     if isinstance(value, list):
         return [_expanded(one, environment, at=at) for one in value]
-    if not isinstance(value, str) or "${env." not in value:
+    if not isinstance(value, str) or "${" not in value:
         return value
 
     def given(found: re.Match[str]) -> str:
@@ -270,8 +280,10 @@ def _expanded(value: Any, environment: Mapping[str, str], *, at: str) -> Any:
             raise ConfigError(
                 f"`{at}`: the environment has no `{name}`; set it, or write `${{env.{name}:-…}}`"
             )
-        return environment.get(name, default or "")
+        return environment.get(name) or default or ""
 
+    if "${" in "".join((VARIABLE.sub("", value), *(default for _, default in VARIABLE.findall(value)))):
+        raise ConfigError(f"`{at}`: write `${{env.NAME}}` or `${{env.NAME:-text}}`, one not within another")
     return _Given(VARIABLE.sub(given, value))
 
 
@@ -312,7 +324,8 @@ def _value(hint: Any, value: object, *, at: str, beside: Mapping[str, Any]) -> o
         return _texts(value, at=at) if member is str else _sections(member, value, at=at)
     if issubclass(hint, StrEnum):
         if value not in set(hint):
-            raise ConfigError(f"`{at}` must be one of {', '.join(hint)}, not `{value}`")
+            found = "what the environment says" if isinstance(value, _Given) else f"`{value}`"
+            raise ConfigError(f"`{at}` must be one of {', '.join(hint)}, not {found}")
         return hint(value)
     if isinstance(value, _Given):
         value = _typed(value, hint)

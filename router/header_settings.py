@@ -19,6 +19,8 @@ class Propagated:
 
     def __post_init__(self) -> None:
         _check_names(self.named, self.matching)
+        _check_name(self.rename)
+        _check_value(self.default)
         if self.matching and (self.rename or self.default):
             raise ValueError("`rename` and `default` go with `named`, not with `matching`")
 
@@ -29,6 +31,10 @@ class Inserted:
 
     name: Annotated[str, "name of the header"] = ""
     value: Annotated[str, "its value"] = ""
+
+    def __post_init__(self) -> None:
+        _check_name(self.name)
+        _check_value(self.value)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +62,9 @@ class HeaderRule:
             raise ValueError("a header rule is one of `propagate`, `insert` and `remove`")
         if self.insert != Inserted() and not self.insert.name:
             raise ValueError("`insert` needs the `name` of the header")
+        for name in (self.propagate.rename, self.insert.name):
+            if name.lower() in OF_ONE_CALL:
+                raise ValueError(f"`{name}` is for the router to set on each call")
 
 
 class Merging(StrEnum):
@@ -79,6 +88,8 @@ class Returning:
 
     def __post_init__(self) -> None:
         _check_names(self.named, self.matching)
+        _check_name(self.rename)
+        _check_value(self.default)
         if self.matching and (self.rename or self.default):
             raise ValueError("`rename` and `default` go with `named`, not with `matching`")
 
@@ -137,7 +148,36 @@ _OF_ROUTERS: Final = ("stadion-", "access-control-", "x-accel-")
 """How names begin of what the router, its rules on origins and a proxy before it say."""
 
 
+OF_ONE_CALL: Final = frozenset(
+    {
+        "host", "connection", "content-length", "content-type", "content-encoding", "transfer-encoding",
+        "accept", "accept-encoding", "upgrade", "keep-alive", "te", "trailer", "expect", "proxy-connection",
+        "proxy-authorization", "proxy-authenticate",
+    }
+)  # fmt: skip
+"""Headers of one connection and one body towards a subgraph: the transport sets its own."""
+_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]*")
+
+
+def check_lower(setting: str, names: tuple[str, ...]) -> None:
+    """Refuse names that no header is found by, since headers are known by lower-case names."""
+    for name in names:
+        if not name or name != name.lower() or not _NAME.fullmatch(name):
+            raise ValueError(f"`{setting}` has names of headers in lower case, not `{name}`")
+
+
+def _check_name(name: str) -> None:
+    if not _NAME.fullmatch(name):
+        raise ValueError(f"`{name}` is not the name of a header")
+
+
+def _check_value(value: str) -> None:
+    if not value.isprintable():
+        raise ValueError("the value of a header is one line of printable characters")
+
+
 def _check_names(named: str, matching: str) -> None:
+    _check_name(named)
     if named and matching:
         raise ValueError("a header is `named` or found by `matching`, not both")
     try:

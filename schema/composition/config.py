@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from schema.sources import SubgraphSource
+from schema.yaml_text import read_yaml
 
 
 class ConfigInvalid(Exception):
@@ -33,7 +34,7 @@ def load_supergraph_yaml(path: Path | str) -> list[SubgraphSource]:
 
 def _read_yaml(path: Path) -> Mapping[str, Any]:
     try:
-        config = yaml.safe_load(path.read_text(encoding="utf-8"))
+        config = read_yaml(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigInvalid(f"cannot read `{path}`: {error.strerror}") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:

@@ -56,6 +56,14 @@ def test_settings_reach_their_section() -> None:
         ({"telemetry": {"metrics_address": "9090"}}, "`telemetry`: `metrics_address` must be `HOST:PORT`"),
         ({"proxies": {"trusted": ["nowhere"]}}, "`proxies`: 'nowhere' does not appear to be an IPv4 or IPv6"),
         ({"tls": {"certificate_file": "a"}}, "`tls`: a certificate needs its key"),
+        ({"cors": {"origins": ["${env.TWO WORDS}"]}}, "`cors.origins`: write `${env.NAME}`"),
+        ({"cors": {"origins": ["${HOME}"]}}, "`cors.origins`: write `${env.NAME}`"),
+        ({"cors": {"origins": ["${env.A:-${env.B}}"]}}, "`cors.origins`: write `${env.NAME}`"),
+        ({"forward_headers": ["X-Tenant"]}, "`forward_headers` has names of headers in lower case"),
+        ({"trusted_preflight_headers": ["a b"]}, "in lower case, not `a b`"),
+        ({"proxies": {"header": "X-Real-Ip"}}, "`proxies`: `header` has names of headers in lower case"),
+        ({"streams": {"heartbeat_ms": 0}}, "`streams`: `heartbeat_ms` is 1 or more"),
+        ({"request_timeout_ms_max": 0}, "`request_timeout_ms_max` and `subgraph_timeout_ms_max` are 1 or"),
     ],
 )
 def test_a_wrong_setting_is_named(settings, said) -> None:
@@ -85,6 +93,16 @@ def test_a_wrong_value_of_the_environment_is_not_repeated() -> None:
         read_config({"http": {"body_bytes_max": "${env.BODY}"}}, {"BODY": "hunter2"})
     assert "`http.body_bytes_max` must be a whole number" in str(raised.value)
     assert "hunter2" not in str(raised.value)
+    with pytest.raises(ConfigError) as raised:
+        read_config({"demand": {"mode": "${env.MODE}"}}, {"MODE": "hunter2"})
+    assert "must be one of off, measure, enforce" in str(raised.value)
+    assert "hunter2" not in str(raised.value)
+
+
+def test_an_empty_variable_has_its_default_and_what_a_variable_holds_is_not_looked_into() -> None:
+    settings = {"cors": {"origins": ["${env.EMPTY:-x}", "${env.EMPTY}", "${env.ODD}"]}}
+    config = read_config(settings, {"EMPTY": "", "ODD": "a${env.EMPTY}b"})
+    assert config.cors.origins == ("x", "", "a${env.EMPTY}b")
 
 
 def test_classes_of_clients_and_limits_by_subgraph_are_read() -> None:
@@ -116,6 +134,14 @@ def test_the_readmes_example_of_subgraphs_is_good() -> None:
         ({"all": {"headers": [{"insert": {"value": "x"}}]}}, "`insert` needs the `name`"),
         ({"all": {"headers": [{"remove": {"matching": "("}}]}}, "is not a regular expression"),
         ({"all": {"headers": [{"propagate": {"named": "a", "matching": "b"}}]}}, "not both"),
+        ({"all": {"headers": [{"insert": {"name": "a b"}}]}}, "`a b` is not the name of a header"),
+        ({"all": {"headers": [{"insert": {"name": "a", "value": "b\r\nc: d"}}]}}, "one line of printable"),
+        (
+            {"all": {"headers": [{"insert": {"name": "Content-Length"}}]}},
+            "for the router to set",
+        ),
+        ({"all": {"headers": [{"propagate": {"named": "a", "rename": "host"}}]}}, "for the router to set"),
+        ({"all": {"headers": [{"propagate": {"named": "a", "default": "b\n"}}]}}, "one line of printable"),
         ({"by_name": {"a": {"tls": {"key_file": "k"}}}}, "a certificate needs its key"),
         ({"by_name": {"a": {"retries": {}}}}, r"did you mean `subgraphs\.by_name\.a\.retry`"),
         ({"by_name": {"a": 3}}, r"`subgraphs\.by_name` must be a mapping"),

@@ -4,18 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final, TypeAlias
+from typing import TypeAlias
 
-from router.header_settings import HeaderRule, Inserted, Propagated, Removed
-
-HOP_HEADERS: Final = frozenset(
-    {
-        "host", "connection", "content-length", "content-type", "content-encoding", "transfer-encoding",
-        "accept", "accept-encoding", "upgrade", "keep-alive", "te", "trailer", "expect", "proxy-connection",
-        "proxy-authorization", "proxy-authenticate",
-    }
-)  # fmt: skip
-"""Headers of one connection and one body: the transport sets its own."""
+from router.header_settings import OF_ONE_CALL, HeaderRule, Inserted, Propagated, Removed
 
 _Step: TypeAlias = Callable[[Mapping[str, str], dict[str, str]], None]
 """The client's headers, and those of the call so far, which it changes."""
@@ -62,7 +53,7 @@ def _propagating(rule: Propagated) -> _Step:
 
         def one(client: Mapping[str, str], headers: dict[str, str]) -> None:
             value = client.get(name) or rule.default
-            if value and target not in HOP_HEADERS:
+            if value and target not in OF_ONE_CALL:
                 headers[target] = value
 
         return one
@@ -70,7 +61,7 @@ def _propagating(rule: Propagated) -> _Step:
 
     def all_of_them(client: Mapping[str, str], headers: dict[str, str]) -> None:
         headers.update(
-            {name: value for name, value in client.items() if name not in HOP_HEADERS and goes(name)}
+            {name: value for name, value in client.items() if name not in OF_ONE_CALL and goes(name)}
         )
 
     return all_of_them

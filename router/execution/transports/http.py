@@ -20,7 +20,6 @@ from router.execution.transports.answers import read_answer
 from router.execution.transports.bodies import payload_of
 from router.execution.transports.callbacks import Callbacks
 from router.execution.transports.event_feed import EventFeed, fed_answers
-from router.execution.transports.header_rules import HOP_HEADERS
 from router.execution.transports.http_answers import read_http_answer
 from router.execution.transports.http_connection import Receiving
 from router.execution.transports.http_wire import CallHeaders, HttpAnswer, Waiter
@@ -33,6 +32,7 @@ from router.execution.transports.straight import StraightCall
 from router.execution.transports.streams import Streams
 from router.execution.transports.under_way import FetchesUnderWay
 from router.flight import Flight
+from router.header_settings import OF_ONE_CALL
 from router.operation.model import OperationKind
 from router.operation.upload import uploads_in
 from router.traffic import StreamProtocol, Traffic
@@ -327,7 +327,7 @@ class _Forwarded:
     def _told(self, name: str) -> str:
         """The name in lower case, empty where the header stays here; kept, for there are few of them."""
         lower = name.lower()
-        if lower in HOP_HEADERS or self._is_for_rules_alone(lower):
+        if lower in OF_ONE_CALL or self._is_for_rules_alone(lower):
             lower = ""
         if len(self._known) < _NAMES_MAX:
             self._known[name] = lower
