@@ -6,10 +6,11 @@ refuses the operation in its words; anything else that it raises is masked and l
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import aclosing
 from dataclasses import dataclass, replace
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 from authz.identity.subject import Subject
 from router.config import RouterConfig
@@ -21,6 +22,7 @@ from router.pipeline import GraphQLRequest, Router, as_task
 from router.planner.plan import QueryPlan
 from router.snapshot import Document, Snapshot
 
+Returned = TypeVar("Returned")
 OnRequest: TypeAlias = Callable[[GraphQLRequest, Subject], Awaitable[GraphQLRequest]]
 """Sees the request as it came and returns the one to serve."""
 OnParsed: TypeAlias = Callable[[GraphQLRequest, Document, Subject], Awaitable[None]]
@@ -57,6 +59,20 @@ class Hooks:
     response: tuple[OnResponse, ...] = ()
     grants: tuple[Grants, ...] = ()
     forbids: tuple[Forbids, ...] = ()
+
+
+class HookCancelled(RuntimeError):
+    """A hook ended in a cancellation that nobody had asked for: its own, which is a fault like any other."""
+
+
+async def _called(hook: Awaitable[Returned]) -> Returned:
+    try:
+        return await hook
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        raise HookCancelled("a hook was cancelled from within") from None
 
 
 class HookedRouter(Router):
@@ -124,20 +140,20 @@ class HookedRouter(Router):
     async def _compiled(self, document: Document, subject: Subject, graph: Snapshot) -> CompiledPlan:
         allowed = self._allowed(document, subject, graph)
         for hook in self._hooks.authorised:
-            await hook(allowed, subject)
+            await _called(hook(allowed, subject))
         compiled = await self._planned(allowed, graph, self._hidden(document, subject, graph))
         for on_plan in self._hooks.planned:
-            await on_plan(compiled.plan, subject)
+            await _called(on_plan(compiled.plan, subject))
         return compiled
 
     async def _on_request(self, request: GraphQLRequest, subject: Subject) -> GraphQLRequest:
         for hook in self._hooks.request:
-            request = await hook(request, subject)
+            request = await _called(hook(request, subject))
         return request
 
     async def _on_parsed(self, request: GraphQLRequest, document: Document, subject: Subject) -> None:
         for hook in self._hooks.parsed:
-            await hook(request, document, subject)
+            await _called(hook(request, document, subject))
 
     async def _on_response(
         self, request: GraphQLRequest, response: GraphQLResponse, subject: Subject
@@ -146,7 +162,7 @@ class HookedRouter(Router):
             # passed on as a subgraph sent it: hooks see values, not text
             response = replace(response, data=response.data.decoded())
         for hook in self._hooks.response:
-            response = await hook(request, response, subject)
+            response = await _called(hook(request, response, subject))
         return response
 
     async def _each(
@@ -195,5 +211,5 @@ class _HookedTransport:
 
     async def _hooked(self, request: SubgraphRequest) -> SubgraphRequest:
         for hook in self._hooks:
-            request = await hook(request)
+            request = await _called(hook(request))
         return request

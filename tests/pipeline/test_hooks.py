@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import re
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
@@ -10,6 +12,7 @@ from typing import Any
 
 import pytest
 from typer.testing import CliRunner
+from websockets.asyncio.client import connect
 
 from authz.identity.subject import ANONYMOUS, Subject
 from deploy.cli import every_command
@@ -17,12 +20,17 @@ from router.config import RouterConfig
 from router.errors import ClientError
 from router.execution import IncrementalFormat
 from router.execution.transport import SentData, SubgraphRequest, SubgraphResponse
+from router.execution.transports.in_process import InProcessTransport
 from router.hooks import HookedRouter, Hooks
 from router.pipeline import GraphQLRequest, Router
 from router.snapshot import snapshot_of
+from tests.kit_edge import running as kit_edge_running
 from tests.kit_edge.running import running
+from tests.kit_edge.subgraph import SDL as HALL
+from tests.kit_edge.subgraph import Hall
 from tests.kit_edge.supergraphs import supergraph_of
 
+PROTOCOL = "graphql-transport-ws"
 README = Path(__file__).parents[2] / "router" / "README.md"
 SDL = """
 type Query { a: Int b: Int secret: Int @authenticated }
@@ -209,3 +217,44 @@ def test_hooks_that_are_none_are_refused_in_one_line(tmp_path: Path, named: str)
     assert outcome.exit_code == 1
     assert outcome.stderr.startswith(f"stadion: `--hooks {named}`")
     assert outcome.stderr.count("\n") == 1
+
+
+STAGES = ("request", "parsed", "authorised", "planned", "subgraph_request", "response")
+SERVED = [("{ hello }", "application/json"), ("subscription { count(to: 1) }", "text/event-stream")]
+
+
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("fault", [RuntimeError("s3cret"), asyncio.CancelledError()], ids=["raises", "ends"])
+async def test_a_hook_that_fails_costs_its_operation_alone_and_tells_nothing(
+    stage: str, fault: BaseException, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failing = True
+
+    async def hook(first: Any, *_: Any) -> Any:
+        if failing:
+            raise fault
+        return _[0] if stage == "response" else first
+
+    def router_of(hall: Hall, config: RouterConfig, _: object) -> HookedRouter:
+        hooks = Hooks(**{stage: (hook,)})
+        transport = InProcessTransport({"only": hall})
+        return HookedRouter(snapshot_of(supergraph_of(HALL), config), transport, config=config, hooks=hooks)
+
+    monkeypatch.setattr(kit_edge_running, "router_of", router_of)
+    async with running() as router, connect(router.socket_url, subprotocols=[PROTOCOL]) as socket:
+        for text, accept in SERVED:
+            async with router.http.post(router.url, json={"query": text}, headers={"accept": accept}) as it:
+                told = await it.text()
+            assert "internal error" in told
+            assert "s3cret" not in told
+        await socket.send(json.dumps({"type": "connection_init"}))
+        await socket.recv()
+        for id_ in ("1", "2"):
+            failing = id_ == "1"
+            payload = {"query": "{ hello }"}
+            await socket.send(json.dumps({"id": id_, "type": "subscribe", "payload": payload}))
+            told = await asyncio.wait_for(socket.recv(), 10)
+            assert ("internal error" in told, "s3cret" in told) == (failing, False)
+            if json.loads(told)["type"] == "next":
+                await socket.recv()  # complete
