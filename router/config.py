@@ -59,6 +59,8 @@ class HttpLimits:
     `batch_operations_max=0`: a list of operations is refused.
     """
 
+    head_bytes_max: Annotated[int, "bytes of a request's head; more get 431"] = 65_536
+    head_wait_ms_max: Annotated[int, "milliseconds until a head that has begun has arrived"] = 10_000
     body_bytes_max: Annotated[int, "bytes of a request body"] = 2_000_000
     body_wait_ms_max: Annotated[int, "milliseconds until the body has arrived"] = 10_000
     upload_bytes_max: Annotated[int, "bytes of a multipart request with files"] = 50_000_000

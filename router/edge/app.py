@@ -118,6 +118,7 @@ def build_app(
         middleware=cors_of(router),
         lifespan=lifespan,
     )
+    app.router.redirect_slashes = False  # to the host that a request names, whoever that is
     app.state.drain, app.state.persisted = drain, parts.persisted
     return app
 

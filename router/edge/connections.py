@@ -28,6 +28,8 @@ class Connections:
     """Whether the server stops, and which connections are not made yet (TLS). One a server."""
 
     def __init__(self, limits: HttpLimits) -> None:
+        self.head_bytes_max = limits.head_bytes_max
+        self.head_wait_s = limits.head_wait_ms_max / 1_000
         self.first_wait_s = limits.first_request_wait_ms_max / 1_000
         self.next_wait_s = limits.next_request_wait_ms_max / 1_000
         self.stopping = False
@@ -79,6 +81,7 @@ class ClientConnection(QuickProtocol):
     def __init__(self, *, connections: Connections, **uvicorns: Any) -> None:
         super().__init__(**uvicorns)
         self._all = connections
+        self.head_bytes_max, self.head_wait_s = connections.head_bytes_max, connections.head_wait_s
         connections.accepted.add(self)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -97,10 +100,10 @@ class ClientConnection(QuickProtocol):
             if not self._is_quiet():
                 self.cycle.keep_alive = False
 
-    def on_headers_complete(self) -> None:
-        """httptools: the body follows. An answer that lasts can be told when its client goes."""
+    def head_read(self) -> None:
+        """The body follows. An answer that lasts can be told when its client goes."""
         self.scope[LEFT] = self._tell  # type: ignore[typeddict-unknown-key]
-        super().on_headers_complete()
+        super().head_read()
         if isinstance(self.cycle, RequestResponseCycle):
             self.cycle.message_event = Signal()  # type: ignore[assignment]
 

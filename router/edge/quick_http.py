@@ -15,8 +15,9 @@ from typing import Any, Final, TypeAlias, cast
 
 from starlette.types import Scope
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
+from router.edge.head_guard import GuardedProtocol
 from router.edge.heads import Heads, WholeRequest
 
 log = logging.getLogger("stadion.router.server")
@@ -47,15 +48,13 @@ _STREAMED: Final = (b"event-stream", b"multipart")
 _DISCONNECT: Final[dict[str, Any]] = {"type": "http.disconnect"}
 
 
-class QuickProtocol(HttpToolsProtocol):
+class QuickProtocol(GuardedProtocol):
     """One connection. Requests that the quick way does not serve are served as uvicorn serves them."""
 
     _waiting: QuickCycle | None = None
     """The request whose headers have come; begun at the end of what has come with them."""
     _in_message = False
     """Whether the parser has seen a request's beginning and not its end."""
-    _idle_since_s = math.inf
-    """When the last answer was given, on the loop's clock; infinite while a request is under way."""
 
     def data_received(self, data: bytes) -> None:
         """asyncio: bytes came. A request whose body is still to come begins, too: its time is limited."""
@@ -85,12 +84,12 @@ class QuickProtocol(HttpToolsProtocol):
 
     def begin_express(self, cycle: QuickCycle) -> None:
         """A request that came whole is under way, and its app not called."""
-        self._idle_since_s = math.inf
+        self._until_s = math.inf
         self.cycle = cast(RequestResponseCycle, cycle)
 
     def serve(self, request: WholeRequest, **known: Any) -> None:
         """Have the app answer a request that came whole; `known` goes into its scope."""
-        self._idle_since_s = math.inf
+        self._until_s = math.inf
         cycle = QuickCycle(self, request.body)
         self.cycle = cast(RequestResponseCycle, cycle)
         self.scope = cast(
@@ -123,8 +122,8 @@ class QuickProtocol(HttpToolsProtocol):
         self._in_message = True
         super().on_message_begin()
 
-    def on_headers_complete(self) -> None:
-        """httptools: the body follows."""
+    def head_read(self) -> None:
+        """The body follows."""
         earlier: Any = self.cycle
         if (
             self.url != QUICK_PATH
@@ -132,7 +131,7 @@ class QuickProtocol(HttpToolsProtocol):
             or not self._is_quick()
         ):
             self.scope[ABORT] = self.transport.abort  # type: ignore[typeddict-unknown-key]
-            super().on_headers_complete()
+            super().head_read()
             return
         self.scope["method"] = "POST"
         self.scope["path"] = "/graphql"
@@ -153,7 +152,8 @@ class QuickProtocol(HttpToolsProtocol):
 
     def _begin(self, cycle: QuickCycle) -> None:
         self._waiting = None
-        task = self.loop.create_task(cycle.run(self.app))
+        # INVARIANT: with this request's own scope: the next one's may have taken its place when the task runs
+        task = self.loop.create_task(cycle.run(self.app, cast(Scope, self.scope)))
         cycle.task = task
         self.tasks.add(task)
 
@@ -167,30 +167,12 @@ class QuickProtocol(HttpToolsProtocol):
             cycle, app = self.pipeline.pop()
             self._start_asgi_task(cycle, app)
             return
-        self._idle_since_s = self.loop.time()
+        self._until_s = self.loop.time() + self.timeout_keep_alive
         if self.timeout_keep_alive_task is None:
             self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, self._look)
 
-    def _look(self) -> None:
-        """End a connection that nobody has used for too long. One timer serves many requests."""
-        self.timeout_keep_alive_task = None
-        if self._idle_since_s == math.inf:
-            return  # a request is under way; its answer sets the timer again
-        left_s = self._idle_since_s + self.timeout_keep_alive - self.loop.time()
-        if left_s <= 0:
-            self.timeout_keep_alive_handler()
-        else:
-            self.timeout_keep_alive_task = self.loop.call_later(left_s, self._look)
-
-    def _unset_keepalive_if_required(self) -> None:
-        """uvicorn: bytes came, or the connection ended."""
-        self._idle_since_s = math.inf
-
     def connection_lost(self, exc: Exception | None) -> None:
         """asyncio: the connection has ended."""
-        if self.timeout_keep_alive_task is not None:
-            self.timeout_keep_alive_task.cancel()
-            self.timeout_keep_alive_task = None
         super().connection_lost(exc)
         # both lead back here: what is left of a thousand clients that leave is freed now, and not by the
         # collector, which would hold up the loop for as many of them as it lets come together
@@ -259,11 +241,11 @@ class QuickCycle:
         if waiter is not None and not waiter.done() and (self.disconnected or not self.more_body):
             waiter.set_result(None)
 
-    async def run(self, app: Any) -> None:
+    async def run(self, app: Any, scope: Scope) -> None:
         """The request's whole life. An app that fails or says too little ends the connection."""
         transport = self._protocol.transport
         try:
-            await app(self._protocol.scope, self.receive, self.send)
+            await app(scope, self.receive, self.send)
         except BaseException as error:
             log.error("the app failed", exc_info=error)
         self._protocol.tasks.discard(cast(Any, self.task))

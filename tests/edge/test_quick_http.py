@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import gc
 import weakref
-from collections.abc import Callable, Iterator
-from typing import Any, cast
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import suppress
+from typing import Any, NamedTuple, cast
 from unittest.mock import Mock
 from urllib.parse import urlsplit
 
@@ -94,6 +95,26 @@ async def test_requests_sent_together_are_answered_in_order() -> None:
         writer.close()
 
 
+async def test_requests_sent_together_have_each_its_own_headers() -> None:
+    """A proxy may send the requests of several people on one connection."""
+    seen: list[str] = []
+
+    async def note(request: GraphQLRequest, _: Subject) -> GraphQLRequest:
+        seen.append(request.headers["authorization"])
+        return request
+
+    async with running(RouterConfig(forward_headers=("authorization",))) as router:
+        router.router.on_request = note
+        reader, writer = await connect(router)
+        callers = [b"authorization: Bearer %d" % number for number in range(4)]
+        writer.write(
+            b"".join(head(BODY, caller) + BODY for caller in callers) + head(BODY, b"authorization: x")[:-9]
+        )
+        assert [(await one(reader))[1] for _ in callers] == [GOOD] * 4
+        writer.close()
+    assert seen == [f"Bearer {number}" for number in range(4)]
+
+
 async def test_a_connection_is_kept_or_closed_as_the_client_says() -> None:
     async with running() as router:
         reader, writer = await connect(router)
@@ -142,38 +163,64 @@ async def test_what_is_not_for_the_short_way_is_answered_all_the_same(more: byte
         writer.close()
 
 
+class Timer(NamedTuple):
+    """What `call_later` returns."""
+
+    clock: Clock
+    at_s: float
+    call: Callable[[], None]
+
+    def when(self) -> float:
+        return self.at_s
+
+    def cancel(self) -> None:
+        self.clock.timers.remove(self)
+
+
 class Clock:
-    """The part of a loop that an idle connection uses."""
+    """The part of a loop that an idle connection uses. Tasks are never begun: their requests last."""
 
     def __init__(self) -> None:
         self.now_s = 0.0
-        self.timers: list[tuple[float, Callable[[], None]]] = []
+        self.timers: list[Timer] = []
 
     def time(self) -> float:
         return self.now_s
 
-    def call_later(self, delay_s: float, call: Callable[[], None]) -> None:
-        self.timers.append((self.now_s + delay_s, call))
+    def call_later(self, delay_s: float, call: Callable[[], None]) -> Timer:
+        self.timers.append(timer := Timer(self, self.now_s + delay_s, call))
+        return timer
+
+    def create_task(self, coroutine: Coroutine[Any, Any, None]) -> Mock:
+        coroutine.close()
+        return Mock()
 
     def pass_until(self, now_s: float) -> None:
-        for due in [it for it in self.timers if it[0] <= now_s]:
-            self.timers.remove(due)
-            self.now_s = due[0]
-            due[1]()
+        while due := [it for it in self.timers if it.at_s <= now_s]:
+            self.timers.remove(due[0])
+            self.now_s = due[0].at_s
+            due[0].call()
         self.now_s = now_s
 
 
-def test_an_idle_connection_is_ended_and_one_in_use_is_not() -> None:
+def connected(clock: Clock) -> tuple[QuickProtocol, Mock]:
     settings = uvicorn.Config(lambda: None, log_config=None, timeout_keep_alive=75)
     settings.load()
-    clock, transport = Clock(), Mock(**{"is_closing.return_value": False})
+    transport = Mock(**{"is_closing.return_value": False})
     connection = QuickProtocol(settings, ServerState(), {}, cast(Any, clock))
     connection.connection_made(transport)
+    return connection, transport
+
+
+def test_an_idle_connection_is_ended_and_one_in_use_is_not() -> None:
+    clock = Clock()
+    connection, transport = connected(clock)
     connection.on_response_complete()
     clock.pass_until(70)
-    connection.data_received(b"POST /graphql HT")  # a request under way, for longer than it may be idle
+    connection.data_received(head(BODY) + BODY[:5])  # a request under way, for longer than it may be idle
     clock.pass_until(200)
     assert not transport.close.called
+    connection.cycle.response_complete = True
     connection.on_response_complete()
     clock.pass_until(270)
     assert not transport.close.called
@@ -192,3 +239,89 @@ async def test_an_address_that_a_neighbour_claims_is_not_believed() -> None:
         router.router.on_request = note
         await router.post({"query": "{__typename}"}, **{"x-forwarded-for": "203.0.113.9"})
         assert [one.client_address for one in asked] == ["127.0.0.1"]
+
+
+async def told(router: Running, *pieces: bytes) -> bytes:
+    """All that is answered to these pieces until the router ends the connection."""
+    reader, writer = await connect(router)
+    for piece in pieces:
+        writer.write(piece)
+        with suppress(ConnectionError):
+            await writer.drain()
+    answered = b""
+    with suppress(ConnectionError):
+        while piece := await asyncio.wait_for(reader.read(1_000), 10):
+            answered += piece
+    writer.close()
+    return answered
+
+
+LONG = b"x-long: " + b"a" * 70_000
+ENDLESS = [b"POST /graphql HTTP/1.1\r\nx-long: ", *[b"a" * 1_000] * 400]
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [[head(BODY, LONG) + BODY], [head(BODY, *[b"x-%d: a" % n for n in range(20_000)]) + BODY], ENDLESS],
+    ids=["one header", "many headers", "without an end"],
+)
+async def test_a_head_over_its_bound_is_431(pieces: list[bytes]) -> None:
+    async with running() as router:
+        answered = await told(router, *pieces)
+        assert answered.startswith(b"HTTP/1.1 431 ")
+        assert answered.count(b"HTTP/1.1") == 1
+
+
+@pytest.mark.parametrize(
+    ("said", "wait_s"),
+    [(b"", 75), (b"P", 10), (head(BODY)[:40], 10)],
+    ids=["nothing", "letter", "half"],
+)
+def test_a_head_that_does_not_come_is_not_waited_for_for_ever(said: bytes, wait_s: float) -> None:
+    clock = Clock()
+    connection, transport = connected(clock)
+    clock.pass_until(20)
+    if said:
+        connection.data_received(said)
+        wait_s += 20
+    clock.pass_until(wait_s - 1)
+    assert not transport.close.called
+    clock.pass_until(wait_s + 1)
+    assert transport.close.call_count == 1
+
+
+async def test_the_half_head_of_a_next_request_does_not_end_the_one_under_way() -> None:
+    async with running(RouterConfig(http=HttpLimits(head_wait_ms_max=20))) as router:
+        reader, writer = await connect(router)
+        slow = b'{"query":"{slow}"}'
+        writer.write(head(slow) + slow + head(BODY)[:30])
+        await router.hall.started.wait()
+        await asyncio.sleep(0.1)  # several times what half a head is waited for
+        router.hall.gate.set()
+        assert (await one(reader))[1] == b'{"data":{"slow":"at last"}}'
+        writer.write(head(BODY)[30:] + BODY)
+        assert (await one(reader))[1] == GOOD
+        writer.close()
+
+
+@pytest.mark.parametrize("cut", [0, 30, 170], ids=["whole", "in its head", "in its body"])
+async def test_a_wish_for_another_protocol_is_passed_over(cut: int) -> None:
+    wish = [b"connection: Upgrade, HTTP2-Settings", b"Upgrade: h2c", b"HTTP2-Settings: AAEAAEAAAAIAAAAB"]
+    async with running() as router:
+        reader, writer = await connect(router)
+        for _ in range(2):
+            request = head(BODY, *wish) + BODY
+            for piece in (request[:cut], request[cut:]):
+                writer.write(piece)
+                await writer.drain()
+            assert (await one(reader))[1] == GOOD
+        writer.close()
+        assert (await told(router, b"CONNECT x:1 HTTP/1.1\r\nhost: x\r\n\r\n")).startswith(b"HTTP/1.1 400 ")
+
+
+async def test_no_address_is_redirected_to_the_host_that_a_request_names() -> None:
+    async with running() as router:
+        reader, writer = await connect(router)
+        writer.write(head(BODY, path=b"/graphql/") + BODY)
+        assert (await one(reader))[0].startswith(b"HTTP/1.1 404 ")
+        writer.close()
