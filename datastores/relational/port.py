@@ -7,7 +7,7 @@ it runs. SQLite: the whole function on one executor thread. PostgreSQL: `AsyncCo
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal, Protocol, TypeVar
+from typing import Literal, Protocol, TypeVar, cast
 
 from sqlalchemy import Connection
 
@@ -59,3 +59,15 @@ class Glances(Protocol):
         failed: then `read` is to be asked, which tells what is the matter.
         """
         ...
+
+
+def glance(store: Relational | Glances, work: Callable[[Connection], T]) -> T | None:
+    """See `Glances.glance`; None of a store that does not glance."""
+    glances = getattr(store, "glance", None)
+    return None if glances is None else cast(T | None, glances(work))
+
+
+async def read_few(store: Relational, work: Callable[[Connection], T]) -> T:
+    """A glance where that will do, else `read`; `work` gives something."""
+    found = glance(store, work)
+    return await store.read(work) if found is None else found

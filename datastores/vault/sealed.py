@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from sqlalchemy import Connection
 
 from datastores.errors import NotFound, StoreError
-from datastores.relational.port import Relational
+from datastores.relational.port import Relational, glance
 from datastores.vault import key_rows
 from datastores.vault.keys import KeyProvider, WrappedKey
 
@@ -95,6 +95,10 @@ class SealedVault:
     async def read(self, work: Callable[[Connection], T]) -> T:
         """As `Relational.read`."""
         return await self._relational.read(work)
+
+    def glance(self, work: Callable[[Connection], T]) -> T | None:
+        """As `Glances.glance`, where the rows' store has it."""
+        return glance(self._relational, work)
 
     async def write(self, work: Callable[[Connection], T]) -> T:
         """As `Relational.write`."""

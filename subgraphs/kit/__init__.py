@@ -58,9 +58,9 @@ In tests: `await subgraph.execute(query, variables, None, Subject(...))`.
 
 from subgraphs.kit.answer_headers import AnswerHeaders, HeaderRefused, SameSite
 from subgraphs.kit.classification import NotClassified, classified, resolved, shown_whole
-from subgraphs.kit.entities import batch_loader, row_loader
 from subgraphs.kit.errors import PublicError, Unauthenticated, UserError, not_found
 from subgraphs.kit.inputs import proves, reads, ruled, sets, shapes
+from subgraphs.kit.loaders import batch_loader, row_loader
 from subgraphs.kit.owners import RowAccess
 from subgraphs.kit.pages import (
     Connection,

@@ -11,11 +11,10 @@ import asyncio
 import dis
 import inspect
 import re
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
-from aiodataloader import DataLoader
 from graphql import (
     GraphQLError,
     GraphQLLeafType,
@@ -23,7 +22,6 @@ from graphql import (
     get_nullable_type,
     is_leaf_type,
 )
-from sqlalchemy import Connection
 from strawberry.execution import optimized_is_awaitable
 from strawberry.federation.schema_directives import External, Key
 from strawberry.types.base import StrawberryObjectDefinition
@@ -31,54 +29,13 @@ from strawberry.types.field import StrawberryField
 from strawberry.types.info import Info
 from strawberry.utils.str_converters import to_snake_case
 
-from datastores.relational.port import Relational
 from subgraphs.kit.classification import definition_of, object_types
 from subgraphs.kit.errors import PublicError
-
-K = TypeVar("K")
-V = TypeVar("V")
 
 REPRESENTATIONS_MAX = 5_000
 _WAITING = frozenset({"SEND", "YIELD_FROM", "YIELD_VALUE"})
 """The instructions at which a coroutine may give way."""
 KEY_CHARACTERS_MAX = 256
-
-
-def batch_loader(load: Callable[[list[K]], Awaitable[Mapping[K, V]]]) -> DataLoader[K, V | None]:
-    """A loader for one request: `load` gets all keys asked in one turn of the event loop, each once, and
-    gives what it found; a key that it does not give is None."""
-
-    return _BatchLoader(load)
-
-
-class _BatchLoader(DataLoader[K, V | None]):
-    """Its base, but for what that looks at each time one is made: a request makes dozens and asks a few."""
-
-    def __init__(self, load: Callable[[list[K]], Awaitable[Mapping[K, V]]]) -> None:
-        self.loop = asyncio.get_event_loop()
-        self._load = load
-        self._cache = {}
-        self._queue = []
-
-    async def batch_load_fn(self, keys: list[K]) -> list[V | None]:
-        """What `load` found, in the order of its keys."""
-        found = await self._load(keys)
-        return [found.get(key) for key in keys]
-
-    def get_cache_key(self, key: K) -> K:
-        """A key is its own."""
-        return key
-
-
-def row_loader(
-    store: Relational, read: Callable[[Connection, list[K]], Mapping[K, V]]
-) -> DataLoader[K, V | None]:
-    """`batch_loader` of what `read` finds in the rows of a store, in one hop."""
-
-    async def load(keys: list[K]) -> Mapping[K, V]:
-        return await store.read(lambda connection: read(connection, keys))
-
-    return batch_loader(load)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from authz.classes import RESTRICTED_LABELS, DataClass, Purpose
 from datastores.errors import NotFound
 from datastores.events.outbox import time_ordered_id
 from datastores.events.port import Outbox
+from datastores.relational.port import read_few
 from datastores.vault.port import Vault
 from subgraphs.medical import care_store as rows
 from subgraphs.medical.events import clearance_changed, consent_changed, relationship_changed
@@ -90,7 +91,7 @@ class Care:
 
     async def clearances(self, patient_ids: Sequence[str]) -> dict[str, Clearance]:
         """The last clearance of each, also where it has expired."""
-        stored = await self._vault.read(lambda c: rows.newest_clearances(c, patient_ids))
+        stored = await read_few(self._vault, lambda c: rows.newest_clearances(c, patient_ids))
         opened = await self._vault.unseal_each(
             [(each.patient_id, rows.clearance_context(each.id), each.sealed) for each in stored]
         )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any, TypeVar
 
 from aiodataloader import DataLoader
@@ -12,7 +11,7 @@ from sqlalchemy import Connection
 
 from authz.question import Decision, Question
 from datastores.events.port import Events
-from subgraphs.kit import CursorSigner, RequestContext, batch_loader
+from subgraphs.kit import CursorSigner, RequestContext, row_loader
 from subgraphs.kit.guard import Decides
 from subgraphs.training.model import Activity, BestEffort, Interval, Lap, Metric, Streams
 from subgraphs.training.ports import TrainingPorts
@@ -46,13 +45,11 @@ class TrainingContext(RequestContext):
         self.streams = self._by_ids(rows.streams_by_ids)
         self.metrics = self._by_ids(rows.metrics_by_ids)
         self.efforts = self._by_ids(rows.efforts_by_ids)
-        self._reads: DataLoader[Work, Any] = DataLoader(self._read_all, cache=False)
+        self._reads: DataLoader[Work, Any] = row_loader(self.ports.relational, _done)
+        self._reads.cache = False
 
     def _by_ids(self, load: ByIds[T]) -> DataLoader[str, T | None]:
-        async def found(ids: list[str]) -> Mapping[str, T]:
-            return await self.ports.relational.read(partial(_swapped, load, ids))
-
-        return batch_loader(found)
+        return row_loader(self.ports.relational, load)
 
     async def decide_anew(self, questions: Sequence[Question]) -> list[Decision]:
         """Decisions that remember nothing of this request; for streams, which outlive their rights."""
@@ -63,9 +60,6 @@ class TrainingContext(RequestContext):
         result: T = await self._reads.load(work)
         return result
 
-    async def _read_all(self, works: list[Work]) -> list[Any]:
-        return await self.ports.relational.read(lambda connection: [work(connection) for work in works])
 
-
-def _swapped(load: ByIds[T], ids: list[str], connection: Connection) -> Mapping[str, T]:
-    return load(connection, ids)
+def _done(connection: Connection, works: list[Work]) -> Mapping[Work, Any]:
+    return {work: work(connection) for work in works}
