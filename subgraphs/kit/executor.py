@@ -18,21 +18,20 @@ from graphql import (
     GraphQLNonNull,
     GraphQLObjectType,
     GraphQLOutputType,
-    VariableNode,
-    Visitor,
     get_nullable_type,
     is_composite_type,
-    visit,
 )
+from graphql.execution.values import VariableValues
 from graphql.pyutils import gather_with_cancel
-from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 
 from subgraphs.kit.declines import Declines
 from subgraphs.kit.fence import Fence
 from subgraphs.kit.guard import Among, FieldGuard
+from subgraphs.kit.operations import Operation, conditions_of
 from subgraphs.kit.owners import Asked
 from subgraphs.kit.projection import Grouped, Notes, Projection, Projector, owned_below
 from subgraphs.kit.settled import Settled
+from subgraphs.kit.shaped import ShapedExecutor
 
 LIST_COMPILED_MIN = 32
 """A list of so many objects is worth a projection even if its document never comes again."""
@@ -43,13 +42,14 @@ Composite: TypeAlias = GraphQLObjectType | GraphQLAbstractType
 class Selections:
     """What the selection sets of one document compile to; lives as long as the document."""
 
-    __slots__ = ("_projections", "conditions", "declines", "fence", "projector", "runs")
+    __slots__ = ("_projections", "conditions", "declines", "fence", "operations", "projector", "runs")
 
     def __init__(self, fence: Fence, document: DocumentNode, declines: Declines) -> None:
         self.fence = fence
         self.declines = declines
         self.projector = Projector(fence)
-        self.conditions = _conditions(document)
+        self.conditions = conditions_of(document)
+        self.operations: dict[str | None, Operation] = {}
         self.runs = 0
         self._projections: dict[tuple[object, ...], Projection | None] = {}
 
@@ -81,7 +81,7 @@ class _Place(NamedTuple):
     context: Any
 
 
-class SelectionExecutor(StrawberryGraphQLCoreExecutionContext):
+class SelectionExecutor(ShapedExecutor):
     """The executor of one request. Without `selections` it is Strawberry's own."""
 
     def __init__(self, *args: Any, selections: Selections | None = None, **kwargs: Any) -> None:
@@ -91,9 +91,28 @@ class SelectionExecutor(StrawberryGraphQLCoreExecutionContext):
         self._selections = selections
         self._readers: dict[tuple[str, int], tuple[Any, dict[type, _Here | None]]] = {}
         if selections is not None:
-            selections.runs += 1
-            given = self.variable_values.coerced
-            self._conditions = tuple(given.get(name) for name in selections.conditions)
+            self._begun(selections)
+
+    @property
+    def repeats(self) -> bool:
+        """Whether what it finds of its document holds for the next execution as well."""
+        return self._selections is not None
+
+    def again(
+        self, operation: Operation, root_value: Any, context: Any, variables: VariableValues
+    ) -> SelectionExecutor:
+        """See `ShapedExecutor.again`."""
+        executor = super().again(operation, root_value, context, variables)
+        if executor._selections is not None:
+            executor._begun(executor._selections)
+        return executor
+
+    def _begun(self, selections: Selections) -> None:
+        selections.runs += 1
+        given = self.variable_values.coerced
+        self._conditions = tuple(given.get(name) for name in selections.conditions)
+        if self._shape is not None:
+            self._readers = self._shape.readers
 
     def complete_iterable_value(  # noqa: PLR0917 - graphql-core's signature
         self,
@@ -110,7 +129,7 @@ class SelectionExecutor(StrawberryGraphQLCoreExecutionContext):
             not is_composite_type(named)
             or not isinstance(items, list | tuple)
             or not self._worth(len(items))
-            or self.get_stream_usage(field_details_list, path) is not None
+            or (self._shape is None and self.get_stream_usage(field_details_list, path) is not None)
         ):
             return super().complete_iterable_value(
                 item_type, field_details_list, info, path, items, position_context
@@ -375,17 +394,3 @@ async def _gathered(completed: list[Any], pending: Sequence[int]) -> list[Any]:
     for index, value in zip(pending, values, strict=True):
         completed[index] = value
     return completed
-
-
-def _conditions(document: DocumentNode) -> tuple[str, ...]:
-    """The variables that `@skip` and `@include` look at: what is selected depends on nothing else."""
-    found: set[str] = set()
-
-    class Conditions(Visitor):
-        def enter_directive(self, node: Any, *_: Any) -> None:
-            for argument in node.arguments or ():
-                if isinstance(argument.value, VariableNode):
-                    found.add(argument.value.name.value)
-
-    visit(document, Conditions())
-    return tuple(sorted(found))

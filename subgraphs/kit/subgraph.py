@@ -9,10 +9,10 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 from collections import OrderedDict
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from inspect import isawaitable
-from typing import Any, Generic, Protocol, TypeGuard, TypeVar, cast
+from typing import Any, Generic, Protocol, TypeVar, cast
 
 from graphql import (
     DocumentNode,
@@ -26,8 +26,6 @@ from graphql import (
     specified_rules,
     validate,
 )
-from graphql import execute as graphql_execute
-from strawberry.execution import optimized_is_awaitable
 from strawberry.schema.validation_rules.maybe_null import MaybeNullValidationRule
 from strawberry.schema.validation_rules.one_of import OneOfInputValidationRule
 from strawberry.types.info import Info
@@ -42,6 +40,7 @@ from subgraphs.kit.declines import Declines
 from subgraphs.kit.documents import DOCUMENTS_CACHED_MAX, may_be_kept
 from subgraphs.kit.entities import entity_types, resolve_entities
 from subgraphs.kit.errors import PublicError, Unauthenticated, formatted, trace_id
+from subgraphs.kit.execution import execution
 from subgraphs.kit.executor import SelectionExecutor, Selections
 from subgraphs.kit.fence import Fence
 from subgraphs.kit.guard import FieldGuard, Needs
@@ -275,18 +274,14 @@ class Subgraph(Generic[C]):
         reach = getattr(context.decisions, "reach", None)
         here = running.set(Running(context.trail, self._recorded(subject), reach))
         try:
-            result = graphql_execute(
+            result = execution(
                 self.schema,
                 prepared.document,
-                root_value=root_value,
-                context_value=context,
-                variable_values=dict(variables or {}),
+                prepared.selections,
                 operation_name=operation_name,
-                executor_class=SelectionExecutor,
-                is_awaitable=_is_awaitable,
-                hide_suggestions=True,
-                operation_extensions=None,
-                selections=prepared.selections,
+                root_value=root_value,
+                context=context,
+                variables=variables or {},
             )
             result = result if isinstance(result, ExecutionResult) else await result
         finally:
@@ -383,7 +378,3 @@ class Subgraph(Generic[C]):
 def _kind(document: DocumentNode, operation_name: str | None) -> OperationType | None:
     operation = get_operation_ast(document, operation_name)
     return None if operation is None else operation.operation
-
-
-def _is_awaitable(value: object) -> TypeGuard[Awaitable[Any]]:
-    return optimized_is_awaitable(value)
