@@ -367,6 +367,8 @@ async def test_many_clearances_are_loaded_in_two_queries(
         reads += 1
         return await read(work)
 
+    # Asked at a glance, a store may say that a read is needed: what is counted is the same on all.
+    monkeypatch.setattr(medical.vault._relational, "glance", lambda _: None, raising=False)
     monkeypatch.setattr(medical.vault._relational, "read", counted)
     found = await Care(medical.vault, medical.events.outbox).clearances(people)
     assert len(found) == 40
