@@ -35,7 +35,7 @@ async def test_a_router_of_two_workers_is_scraped_at_each_and_sends_traces(
     runner = web.AppRunner(collector, shutdown_timeout=1)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
-    port = free_port()
+    port = free_port(count=2)
     settings = tmp_path / "router.yaml"
     telemetry = {
         "metrics_address": f"127.0.0.1:{port}",

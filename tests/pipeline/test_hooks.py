@@ -236,7 +236,7 @@ async def test_a_hook_that_fails_costs_its_operation_alone_and_tells_nothing(
             raise fault
         return _[0] if stage == "response" else first
 
-    def router_of(hall: Hall, config: RouterConfig, _: object) -> HookedRouter:
+    def router_of(hall: Hall, config: RouterConfig, *_: object) -> HookedRouter:
         hooks = Hooks(**{stage: (hook,)})
         transport = InProcessTransport({"only": hall})
         return HookedRouter(snapshot_of(supergraph_of(HALL), config), transport, config=config, hooks=hooks)

@@ -11,13 +11,14 @@ import pwd
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from tests.servers.programs import free_port
 
 HOW_TO_GET_IT = (
     "no PostgreSQL here: set STADION_TEST_POSTGRESQL_URL=postgresql+asyncpg://user:password@host/database,"
@@ -104,7 +105,7 @@ def running_postgresql() -> Iterator[PostgresqlServer]:
             cwd=folder,
             **_as_user(account),
         )
-        port = _free_port()
+        port = free_port()
         url = f"postgresql+asyncpg://stadion:{password}@127.0.0.1:{port}/postgres"
         server = PostgresqlServer(url, folder, port, programs, account)
         server.start()
@@ -141,13 +142,6 @@ def _as_user(account: str | None) -> dict[str, Any]:
         return {}
     entry = pwd.getpwnam(account)
     return {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -16,12 +17,20 @@ class ServerAbsent(Exception):
     """This machine has no program for the server; the message says how to get it."""
 
 
-def free_port() -> int:
-    """A port that nothing listened on a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+# Below where systems take the ports of outgoing connections from (32768 on Linux): a port that was free
+# a moment ago is then not lost to a client of another test before its server binds it.
+_PORTS = range(10_240, 32_000)
+
+
+def free_port(*, count: int = 1) -> int:
+    """The first of `count` ports in a row that nothing listened on a moment ago."""
+    for _ in range(1_000):
+        first = secrets.choice(_PORTS)
+        with contextlib.ExitStack() as probes, contextlib.suppress(OSError):
+            for port in range(first, first + count):
+                probes.enter_context(socket.socket()).bind(("127.0.0.1", port))
+            return first
+    raise OSError(f"no {count} free ports in a row were found; end what listens on them")
 
 
 def cache_folder(name: str) -> Path:

@@ -25,7 +25,6 @@ from tests.benchmarks.gateway.gateways import (
     NAMES,
     Gateway,
     Graph,
-    free_port,
     install,
     peer,
     public_graph,
@@ -39,6 +38,7 @@ from tests.benchmarks.gateway.plot import bars
 from tests.benchmarks.gateway.reload import reload_under_load
 from tests.benchmarks.gateway.results import Results, medians, start_table, table
 from tests.benchmarks.gateway.scenarios import SCENARIOS, Scenario
+from tests.servers.programs import free_port
 
 CORES = sorted(os.sched_getaffinity(0))
 STARTS = 3

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -13,6 +12,7 @@ from pathlib import Path
 
 from schema.composition import compose
 from schema.sources import SubgraphSource
+from tests.servers.programs import free_port
 
 HERE = Path(__file__).parent
 NAMES = ("apollo", "hive", "hive-rust", "grafbase")
@@ -54,13 +54,6 @@ class Gateway:
         )
         os.sched_setaffinity(process.pid, {core})
         return process
-
-
-def free_port() -> int:
-    """A port that nothing listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def public_graph(port: int, folder: Path) -> Graph:
