@@ -70,6 +70,37 @@ class Signal:
             await asyncio.shield(self._waiter)
 
 
+class Received:
+    """Messages that have come and were not read yet, by one reader. An `asyncio.Queue` takes 3 KiB, and each
+    WebSocket has one, almost always empty."""
+
+    __slots__ = ("_messages", "_waiter")
+
+    def __init__(self) -> None:
+        self._messages: list[Any] = []
+        self._waiter: asyncio.Future[None] | None = None
+
+    def put_nowait(self, message: Any) -> None:
+        """uvicorn: one more."""
+        self._messages.append(message)
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def empty(self) -> bool:
+        """uvicorn: whether all were read."""
+        return not self._messages
+
+    async def get(self) -> Any:
+        """uvicorn: the oldest, waited for."""
+        while not self._messages:
+            self._waiter = asyncio.get_running_loop().create_future()
+            try:
+                await self._waiter
+            finally:
+                self._waiter = None
+        return self._messages.pop(0)
+
+
 class ClientConnection(QuickProtocol):
     """One connection, ended without a request of its client's being lost."""
 
@@ -154,6 +185,7 @@ class ClientSocket(WebSocketsSansIOProtocol):
     def __init__(self, *, packed_bytes_min: int, **uvicorns: Any) -> None:
         super().__init__(**uvicorns)
         self.writable = Signal(is_set=True)  # type: ignore[assignment]
+        self.queue = Received()  # type: ignore[assignment]
         if self.conn.available_extensions:
             self.conn.available_extensions = [PackedMessagesFactory(bytes_min=packed_bytes_min)]
 
