@@ -95,7 +95,7 @@ def withdraw(tab: Page, programs: str) -> None:
     arrived(tab, "Programs that you have let in")
     assert "See your activities" in tab.evaluate("document.body.innerText")
     click(tab, "section button")
-    tab.wait_for("document.body.innerText.includes('You have let no program in')")
+    tab.wait_for("document.body?.innerText.includes('You have let no program in')")
     assert tab.evaluate("document.cookie") == "", "no script reads what the browser keeps"
 
 
