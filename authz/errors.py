@@ -24,6 +24,14 @@ class InvalidProof(AuthzError):
         super().__init__("the proof of the device is not valid; make a new one")
 
 
+class NonceNeeded(InvalidProof):
+    """A proof that is right but for the server's nonce, which is `nonce` now."""
+
+    def __init__(self, nonce: str) -> None:
+        super().__init__()
+        self.nonce = nonce
+
+
 class InvalidCall(AuthzError):
     """A call to a subgraph that no router of this deployment signed, or signed for another call."""
 

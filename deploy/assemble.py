@@ -16,6 +16,7 @@ from authz.decide import Authorizer
 from authz.identity.kept_revocations import KeptRevocations
 from authz.identity.kept_revocations import follow as follow_revocations
 from authz.identity.keys import KeyRing, open_key_ring
+from authz.identity.proof_nonces import ProofNonces
 from authz.identity.revocation import TOPIC as SESSION_REVOKED
 from authz.identity.revocation import RevokedSessions
 from authz.identity.surroundings import network_zones
@@ -103,23 +104,14 @@ async def platform(
     """
     stores = stores_of(settings)
     keys_folder = settings.keys_path
-    secret = partial(kept_secret, keys_folder)
     async with open_stores(settings, stores):
         keys = open_key_ring(keys_folder, clock=now)
         terms = TokenTerms(settings.issuer, settings.audience)
         kept = KeptRevocations(stores.facts_rows, revoked := RevokedSessions(), clock=now)
         await kept.open()
-        authorizer = _authorizer(settings, stores, now)
-        shared = Shared(
-            stores=stores,
-            authorizer=authorizer,
-            tokens=TokenIssuer(terms, keys, clock=now),
-            passwords=Passwords(),
-            secret=secret,
-            now=now,
-            elsewhere=elsewhere,
-            files_url=settings.files_url,
-        )
+        issuer = TokenIssuer(terms, keys, clock=now)
+        shared = _shared(settings, stores, issuer, now, elsewhere)
+        authorizer = shared.authorizer
         built = build_domains(shared)
         count_declines(built.subgraphs.values())
         if serving in {None, "accounts"}:
@@ -138,7 +130,7 @@ async def platform(
                     verifier=TokenVerifier(terms, keys, revocations=revoked, clock=now),
                     authorizer=authorizer,
                     passwords=shared.passwords,
-                    secrets=secret,
+                    secrets=shared.secret,
                     training_ports=built.training_ports,
                     subgraphs=built.subgraphs,
                     accounts=accounts_ports(shared),
@@ -146,6 +138,27 @@ async def platform(
                 )
             finally:
                 shared.passwords.close()
+
+
+def _shared(
+    settings: Settings,
+    stores: Stores,
+    issuer: TokenIssuer,
+    now: Callable[[], datetime],
+    elsewhere: Elsewhere,
+) -> Shared:
+    key = settings.proof_nonces_key
+    return Shared(
+        stores=stores,
+        authorizer=_authorizer(settings, stores, now),
+        tokens=issuer,
+        passwords=Passwords(),
+        secret=partial(kept_secret, settings.keys_path),
+        now=now,
+        elsewhere=elsewhere,
+        files_url=settings.files_url,
+        proof_nonces=ProofNonces(key.get_secret_value().encode(), clock=now) if key else None,
+    )
 
 
 def _authorizer(settings: Settings, stores: Stores, now: Callable[[], datetime]) -> Authorizer:

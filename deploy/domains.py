@@ -9,6 +9,7 @@ from typing import Any, Protocol, TypeVar, cast
 
 from authz.classes import DataClass
 from authz.decide import Authorizer
+from authz.identity.proof_nonces import ProofNonces
 from authz.identity.subject import Subject
 from authz.identity.tokens import TokenIssuer
 from datastores.relational.port import Relational
@@ -81,6 +82,7 @@ class Shared:
     now: Callable[[], datetime]
     elsewhere: Elsewhere = NOBODY_ELSEWHERE
     files_url: str = "/files"
+    proof_nonces: ProofNonces | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +167,7 @@ def accounts_ports(shared: Shared) -> Accounts:
         second_factor=SecondFactor(shared.secret("second-factors")),
         refresh_key=RefreshKey(shared.secret("refresh-tokens")),
         now=shared.now,
+        nonces=shared.proof_nonces,
     )
 
 

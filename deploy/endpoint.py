@@ -20,7 +20,7 @@ from deploy.oauth_routes import answers_of, oauth_routes
 from deploy.refusals import ledger_of, records_refusals
 from deploy.settings import Settings
 from deploy.surroundings import Surroundings, surroundings
-from router.admission import ClientClass, Demand, DemandControl, Safelist
+from router.admission import ClientClass, Demand, DemandControl, ProofNonceSettings, Safelist
 from router.config import RouterConfig
 from router.edge.app import build_app
 from router.edge.credentials import Credentials
@@ -56,6 +56,10 @@ def config_of(settings: Settings) -> RouterConfig:
     shown."""
     return RouterConfig(
         public_urls=settings.public_urls,
+        proof_nonces=ProofNonceSettings(
+            required=settings.proof_nonces_key is not None,
+            key=settings.proof_nonces_key.get_secret_value() if settings.proof_nonces_key else "",
+        ),
         drain_ms_max=round(settings.drain_timeout_s * 1_000),
         introspection=True,
         introspection_by_caller=True,

@@ -77,6 +77,7 @@ class Settings(BaseSettings):
     audience: str = "stadion"
     consent_url: str = ""
     public_urls: tuple[str, ...] = ()
+    proof_nonces_key: SecretStr | None = None
     relational_url: SecretStr | None = None
     vault_url: SecretStr | None = None
     vault_keys_url: SecretStr | None = None
@@ -104,7 +105,7 @@ class Settings(BaseSettings):
     otlp_endpoint: str = ""
     drain_timeout_s: float = Field(default=10.0, gt=0, le=120)
 
-    @field_validator("internal_key", "regions_key")
+    @field_validator("internal_key", "regions_key", "proof_nonces_key")
     @classmethod
     def _long_enough(cls, key: SecretStr | None) -> SecretStr | None:
         if key is None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Annotated
 
+from authz.identity.proof_nonces import KEY_BYTES_MIN
 from authz.identity.subject import Subject
 from router.header_settings import check_lower
 
@@ -224,6 +225,22 @@ class TelemetryConfig:
         host, _, port = self.metrics_address.rpartition(":")
         if self.metrics_address and not (host and port.isdigit() and int(port) < 65_536):
             raise ValueError("`metrics_address` must be `HOST:PORT`")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProofNonceSettings:
+    """What proofs of keys have to repeat, so that none is made in advance. Without a `key` a process takes
+    only those that were made for it, so that none is used at another, either; several behind one address need
+    the same."""
+
+    required: Annotated[bool, "proofs have to repeat a nonce of the router's"] = False
+    key: Annotated[str, "what nonces are made with, 32 bytes or more, the same for several routers"] = field(
+        default="", repr=False
+    )
+
+    def __post_init__(self) -> None:
+        if self.key and len(self.key.encode()) < KEY_BYTES_MIN:
+            raise ValueError(f"`key` needs {KEY_BYTES_MIN} bytes or more")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

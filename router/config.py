@@ -18,6 +18,7 @@ from router.admission import (
     CorsConfig,
     DemandControl,
     ForeignIssuer,
+    ProofNonceSettings,
     Proxies,
     Safelist,
     ServerTls,
@@ -208,6 +209,9 @@ class RouterConfig:
         tuple[str, ...],
         "where clients reach `/graphql`, as proofs of keys name it; none: the port itself",
     ] = ()
+    proof_nonces: Annotated[ProofNonceSettings, "what proofs of keys have to repeat"] = field(
+        default_factory=ProofNonceSettings
+    )
     require_client_name: Annotated[bool, "refuse requests without a header that names the client"] = False
     require_operation_name: Annotated[bool, "refuse operations without a name"] = False
     override_labels: Annotated[tuple[str, ...], "labels of `@override` that are on"] = ()

@@ -17,8 +17,9 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from authz.errors import InvalidProof
+from authz.errors import InvalidProof, NonceNeeded
 from authz.identity.clock import Clock, now_utc
+from authz.identity.proof_nonces import ProofNonces
 
 PROOF_TYPE = "dpop+jwt"
 SCHEME = "dpop"
@@ -65,12 +66,18 @@ class SeenProofs:
 
 
 def possession(
-    proof: str, *, method: str, urls: frozenset[str], token: str | None, now_s: float
+    proof: str,
+    *,
+    method: str,
+    urls: frozenset[str],
+    token: str | None,
+    now_s: float,
+    nonces: ProofNonces | None = None,
 ) -> Possession:
     """The key that signed this proof for one request: of this method, to one of these URLs, with this token.
 
     Whether it is the token's key, and whether the proof is new, is for the caller to see.
-    Errors: InvalidProof, always the same.  Source: RFC 9449 §4.3.
+    Errors: InvalidProof, always the same; NonceNeeded where it lacks one of `nonces`.  Source: RFC 9449 §4.3.
     """
     # what verifies takes long to load, and most routers never do
     from joserfc import jws
@@ -87,9 +94,12 @@ def possession(
         _check(claims, method=method, urls=urls, token=token, now_s=now_s)
         thumbprint = key.thumbprint()
         named = hashlib.sha256(f"{thumbprint} {claims['jti']}".encode()).hexdigest()
-        return Possession(thumbprint, named)
+        nonce = claims.get("nonce")
     except (*MALFORMED, AttributeError):
         raise InvalidProof from None
+    if nonces is not None and not nonces.takes(nonce if isinstance(nonce, str) else None):
+        raise NonceNeeded(nonces.current())
+    return Possession(thumbprint, named)
 
 
 def proof_claims(*, method: str, url: str, token: str | None, now_s: float, nonce: str) -> dict[str, Any]:

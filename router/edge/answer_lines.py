@@ -28,11 +28,14 @@ def headers_of_lines(lines: bytes) -> list[tuple[bytes, bytes]]:
     return [(name, value) for name, _, value in pairs]
 
 
-def advice(status: int, method: str, retry_after_s: int) -> bytes:
-    """What HTTP asks a refusal to say about the next try, as header lines."""
+BEARER = b"www-authenticate: Bearer\r\n"
+
+
+def advice(status: int, method: str, retry_after_s: int, challenge: bytes = BEARER) -> bytes:
+    """What HTTP asks a refusal to say about the next try, as header lines; `challenge` is what 401 says."""
     match status:
         case 401:
-            return b"www-authenticate: Bearer\r\n"
+            return challenge
         case 405:
             return b"allow: POST\r\n" if method == "GET" else b"allow: GET, POST\r\n"
         case 429 | 503:

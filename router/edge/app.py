@@ -172,7 +172,7 @@ def cors_of(router: Router) -> list[Middleware]:
             allow_methods=["GET", "POST"],
             allow_headers=list(cors.headers),
             allow_credentials=cors.credentials,
-            expose_headers=["stadion-trace-id", *cors.exposed_headers],
+            expose_headers=["stadion-trace-id", "dpop-nonce", *cors.exposed_headers],
             max_age=cors.max_age_s,
         )
     ]

@@ -16,7 +16,7 @@ from functools import lru_cache
 from starlette.types import Receive, Scope, Send
 
 from authz.identity.subject import Subject
-from router.edge.answer_lines import advice, answer_lines, headers_of, headers_of_lines
+from router.edge.answer_lines import BEARER, advice, answer_lines, headers_of, headers_of_lines
 from router.edge.answers import Answer, answer_of, answer_of_failure, returned_lines
 from router.edge.compression import Compression
 from router.edge.csrf import check_preflight
@@ -37,6 +37,7 @@ from router.edge.negotiation import (
 )
 from router.edge.parts import Parts
 from router.edge.plan_header import with_plan_wanted
+from router.edge.possession import ProofRefused
 from router.edge.quick_http import ABORT, ASKED, LEFT, REPLY, WHOLE_BODY, WHOLE_HEADERS, Reply
 from router.edge.rate import RateExceeded, caller_of
 from router.edge.requests import ClientGone, body, from_json, from_url
@@ -148,8 +149,9 @@ class GraphQLEndpoint:
             return
         except Exception as failure:
             retry_after_s = failure.retry_after_s if isinstance(failure, RateExceeded) else 1
+            challenge = failure.challenge if isinstance(failure, ProofRefused) else BEARER
             answer = answer_of_failure(failure, exchange.trace_id)
-            await self._send(exchange, answer, accept, retry_after_s=retry_after_s)
+            await self._send(exchange, answer, accept, retry_after_s=retry_after_s, challenge=challenge)
 
     def _wants_explorer(self, exchange: Exchange, accept: Accepted) -> bool:
         return (
@@ -320,6 +322,7 @@ class GraphQLEndpoint:
         accept: Accepted,
         *,
         retry_after_s: int = 1,
+        challenge: bytes = BEARER,
     ) -> None:
         wire = accept.single
         if isinstance(outcome, Answer):
@@ -329,7 +332,7 @@ class GraphQLEndpoint:
         exchange.status = str(status)
         lines = answer_lines(CONTENT_TYPES[wire], exchange.trace_id, kept or "no-store")
         if status != 200:
-            lines += advice(status, exchange.method, retry_after_s)
+            lines += advice(status, exchange.method, retry_after_s, challenge)
         if self._compression.is_on and (coding := self._coding(exchange, outcome, text)):
             text = await self._compression.packed(text, coding)
             lines += b"content-encoding: %b\r\n" % coding.encode()

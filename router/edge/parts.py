@@ -71,7 +71,7 @@ def parts_of(
             credentials,
             Addresses(config.proxies),
             Rate(config.rate, shared=rates),
-            Possessions(config.public_urls, shared=rates, clock=credentials.now),
+            Possessions(config.public_urls, shared=rates, nonces=config.proof_nonces, clock=credentials.now),
         ),
         # what a subgraph tells one caller in a header is no other's to get
         shared=SharedQueries(on=config.shared_queries and not config.subgraphs.returns_personal),

@@ -8,13 +8,31 @@ from functools import lru_cache
 
 from starlette.types import Scope
 
-from authz.errors import InvalidProof
+from authz.errors import InvalidProof, NonceNeeded
 from authz.identity.clock import Clock, now_utc
+from authz.identity.proof_nonces import HEADER_NAME as NONCE_HEADER_NAME
+from authz.identity.proof_nonces import ProofNonces
 from authz.identity.proof_of_possession import HEADER_NAME, SCHEME, SeenProofs, bare_url, possession
+from router.admission import ProofNonceSettings
 from router.edge.credentials import refused
 from router.edge.rate import SharedRates
+from router.errors import ClientError
 
 log = logging.getLogger("stadion.router.possession")
+NO_NONCES = ProofNonceSettings()
+
+
+class ProofRefused(ClientError):
+    """The proof has to repeat `nonce`; the next one may.  Source: RFC 9449 §9."""
+
+    code = "AUTH_ERROR"
+
+    def __init__(self, nonce: str) -> None:
+        super().__init__("the proof of the key needs the nonce of the header `DPoP-Nonce`")
+        self.challenge = (
+            'www-authenticate: DPoP error="use_dpop_nonce", error_description="repeat the nonce in the proof"'
+            f"\r\n{NONCE_HEADER_NAME}: {nonce}\r\n"
+        ).encode("latin-1")
 
 
 class Possessions:
@@ -26,11 +44,17 @@ class Possessions:
     """
 
     def __init__(
-        self, public_urls: tuple[str, ...], *, shared: SharedRates | None = None, clock: Clock = now_utc
+        self,
+        public_urls: tuple[str, ...],
+        *,
+        shared: SharedRates | None = None,
+        nonces: ProofNonceSettings = NO_NONCES,
+        clock: Clock = now_utc,
     ) -> None:
         self._public_urls = frozenset(map(bare_url, public_urls))
         self._seen = SeenProofs(clock=clock)
         self._shared = shared
+        self._nonces = ProofNonces(nonces.key.encode() or None, clock=clock) if nonces.required else None
         self._clock = clock
 
     async def check(
@@ -38,7 +62,7 @@ class Possessions:
     ) -> None:
         """Refuse a request whose proof is not of this key, for this token and place, or was used before.
 
-        Errors: AUTH_ERROR, as for any token that is not good.
+        Errors: AUTH_ERROR, as for any token that is not good; ProofRefused where a nonce is wanted.
         """
         scheme, _, token = authorization.partition(" ")
         if scheme.lower() != SCHEME:
@@ -50,7 +74,10 @@ class Possessions:
                 urls=self._public_urls or _own_urls(scope),
                 token=token.strip(),
                 now_s=self._clock().timestamp(),
+                nonces=self._nonces,
             )
+        except NonceNeeded as needed:
+            raise ProofRefused(needed.nonce) from None
         except InvalidProof:
             raise refused() from None
         if proven.thumbprint != thumbprint or not self._seen.first_time(proven.proof_hash):

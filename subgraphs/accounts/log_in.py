@@ -14,6 +14,7 @@ from math import ceil
 from sqlalchemy import Connection
 
 from authz.identity.device_proof import ProvenKey
+from authz.identity.proof_nonces import ProofNonces
 from authz.identity.subject import Subject
 from authz.identity.tokens import TokenIssuer
 from datastores.errors import Conflict
@@ -56,6 +57,8 @@ class Accounts:
     tokens: TokenIssuer
     token_lifetime: timedelta
     now: Callable[[], datetime]
+    nonces: ProofNonces | None = None
+    """What proofs of programs have to repeat, where it is asked for."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
+from authz.identity.proof_nonces import ProofNonces
 from authz.identity.revocation import TOKEN_LIFETIME
 from authz.identity.subject import Subject
 from authz.identity.tokens import TokenIssuer
@@ -47,6 +48,7 @@ def ports(
     refresh_key: RefreshKey,
     now: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC),
     token_lifetime: timedelta = TOKEN_LIFETIME,
+    nonces: ProofNonces | None = None,
 ) -> Accounts:
     """What the subgraph, and whoever serves the endpoints of OAuth beside it, work with. `tokens` signs what
     the router verifies; `token_lifetime` is what its terms say."""
@@ -59,6 +61,7 @@ def ports(
         tokens=tokens,
         token_lifetime=token_lifetime,
         now=now,
+        nonces=nonces,
     )
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -15,12 +16,14 @@ from joserfc import jws
 from authz.classes import Role
 from authz.errors import InvalidToken
 from authz.identity.keys import KeyRing, generate_key
+from authz.identity.proof_nonces import LIFETIME_S, ProofNonces
 from authz.identity.proof_of_possession import PROOF_AGE_S_MAX, SeenProofs
 from authz.identity.subject import Subject
 from authz.identity.tokens import ForeignTerms, TokenIssuer, TokenTerms, TokenVerifier
+from router.admission import ProofNonceSettings
 from router.config import RouterConfig
 from router.edge.credentials import Credentials
-from router.edge.possession import Possessions
+from router.edge.possession import Possessions, ProofRefused
 from router.errors import ClientError
 from tests.kit_edge.running import Running, running
 from tests.kit_subgraphs.programs import Holder
@@ -150,6 +153,73 @@ async def test_over_a_websocket_the_proof_comes_with_the_first_message_or_the_ha
         assert await hello(used) == "connection_ack"
         for proof in (used, None, mira.prove("POST"), Holder().prove("GET", mira.up.url, NOW.timestamp())):
             assert await hello(proof) == "4403"
+
+
+async def test_a_proof_repeats_a_nonce_that_the_router_hands_out() -> None:
+    config = RouterConfig(proof_nonces=ProofNonceSettings(required=True))
+    async with client(config) as mira:
+
+        async def asked(**changed: Any) -> tuple[int, str, str]:
+            headers = {"authorization": f"DPoP {mira.token}", "DPoP": mira.prove(**changed)}
+            status, _, told = await mira.up.post(QUERY, **headers)
+            return status, told.headers.get("dpop-nonce", ""), told.headers.get("www-authenticate", "")
+
+        status, nonce, challenge = await asked()
+        assert (status, len(nonce)) == (401, 24)
+        assert challenge.startswith('DPoP error="use_dpop_nonce"')
+        assert (await asked(nonce=nonce))[:2] == (200, "")
+        for wrong in (
+            nonce[:-1] + ("A" if nonce[-1] != "A" else "B"),
+            "",
+            7,
+            [nonce],
+            ProofNonces().current(),
+        ):
+            assert (await asked(nonce=wrong))[:2] == (401, nonce), wrong
+        assert (await asked(nonce=nonce, htm="GET"))[1:] == ("", "Bearer"), (
+            "who proves nothing is told nothing"
+        )
+
+
+async def test_a_proof_for_one_router_is_none_for_another_unless_they_share_a_key() -> None:
+    """So it is used once among routers that share no store of rates."""
+    holder = Holder()
+    token = token_for(holder)
+
+    async def refusal(router: Possessions, nonce: str | None) -> str | None:
+        proof = holder.prove("POST", OUTSIDE, NOW.timestamp(), token=token, nonce=nonce)
+        try:
+            headers = {"dpop": proof}
+            await router.check(holder.key.thumbprint(), f"DPoP {token}", {"method": "POST"}, headers)
+        except ProofRefused as refused:
+            return str(re.search(rb"dpop-nonce: (\S+)", refused.challenge)[1], "ascii")  # type: ignore[index]
+        return None
+
+    def routers(key: str) -> list[Possessions]:
+        settings = ProofNonceSettings(required=True, key=key)
+        return [Possessions((OUTSIDE,), nonces=settings, clock=lambda: NOW) for _ in range(2)]
+
+    here, there = routers("")
+    nonce = await refusal(here, None)
+    assert await refusal(here, nonce) is None
+    assert await refusal(there, nonce) not in {None, nonce}
+    here, there = routers("k" * 32)
+    nonce = await refusal(here, None)
+    assert await refusal(there, nonce) is None
+
+
+def test_a_nonce_is_taken_for_some_minutes_and_no_longer() -> None:
+    moment = [NOW]
+    nonces = ProofNonces(b"k" * 32, clock=lambda: moment[0])
+    nonce = nonces.current()
+    for later_s, taken in ((LIFETIME_S - 1, True), (2 * LIFETIME_S + 1, False)):
+        moment[0] = NOW + timedelta(seconds=later_s)
+        assert nonces.takes(nonce) is taken
+    with pytest.raises(ValueError, match="32 bytes"):
+        ProofNonces(b"short")
+    with pytest.raises(ValueError, match="32 bytes"):
+        ProofNonceSettings(key="short")
+    assert "secret" not in repr(ProofNonceSettings(key="secret" * 6))
 
 
 async def test_several_routers_take_a_proof_once_among_them() -> None:

@@ -15,7 +15,8 @@ from typing import Any
 from authlib.oauth2.rfc8414 import AuthorizationServerMetadata
 from sqlalchemy import Connection
 
-from authz.errors import InvalidProof
+from authz.errors import InvalidProof, NonceNeeded
+from authz.identity.proof_nonces import HEADER_NAME as NONCE_HEADER_NAME
 from authz.identity.proof_of_possession import ALGORITHMS, Possession, bare_url, possession
 from subgraphs.accounts import device_store, store
 from subgraphs.accounts.log_in import Accounts
@@ -112,6 +113,9 @@ async def _answered(
         return OAuthAnswer(400, {"error": "invalid_request", "error_description": problem}, NO_STORE)
     try:
         proven = _possession(accounts, call)
+    except NonceNeeded as needed:
+        told = {"error": "use_dpop_nonce", "error_description": "repeat the nonce in the proof"}
+        return OAuthAnswer(400, told, {**NO_STORE, NONCE_HEADER_NAME: needed.nonce})
     except InvalidProof:
         return _of_error(InvalidPossession())
 
@@ -198,7 +202,9 @@ def _possession(accounts: Accounts, call: OAuthCall) -> Possession | None:
         return None
     urls = frozenset({bare_url(call.url)})
     now_s = accounts.now().timestamp()
-    return possession(call.proof, method=call.method, urls=urls, token=None, now_s=now_s)
+    return possession(
+        call.proof, method=call.method, urls=urls, token=None, now_s=now_s, nonces=accounts.nonces
+    )
 
 
 def _of_error(error: InvalidPossession) -> OAuthAnswer:

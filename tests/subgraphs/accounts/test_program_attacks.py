@@ -5,11 +5,13 @@ Source of the attacks: RFC 9700 §4, RFC 9449 §11.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from authz.errors import InvalidToken
+from authz.identity.proof_nonces import ProofNonces
 from authz.identity.subject import Subject
 from subgraphs.accounts.model import FAILURES_FREE
 from subgraphs.accounts.oauth import answering
@@ -284,6 +286,23 @@ async def test_a_proof_at_the_token_endpoint_is_for_this_request_and_for_once(wo
         "POST", f"{TERMS.issuer.upper().replace('HTTPS', 'https')}:443/oauth/token?x=1", now_s
     )
     assert (await eye.own_leave(proof=same)).status == 200
+
+
+async def test_a_proof_that_was_made_before_the_server_s_nonce_is_good_for_nothing(here: Any) -> None:
+    world, _, _ = here
+    holder, now_s = Holder(), world.clock[0].timestamp()
+    eye = await partner(world, await world_administrator(world), proofRequired=True, holder=holder)
+    world.accounts = replace(world.accounts, nonces=ProofNonces(clock=lambda: world.clock[0]))
+
+    async def asked(**changed: Any) -> OAuthAnswer:
+        return await eye.own_leave(proof=holder.prove("POST", f"{BASE}/token", now_s, **changed))
+
+    told = await asked()
+    assert (told.status, told.error) == (400, "use_dpop_nonce")
+    nonce = told.headers["dpop-nonce"]
+    assert (await asked(nonce=nonce)).status == 200
+    assert (await asked(nonce=f"{nonce}x")).error == "use_dpop_nonce"
+    assert (await asked(nonce=nonce, htm="GET")).error == "invalid_dpop_proof"
 
 
 NOT_WORDS = ("\x00", "a\x1fb", '"', "\\", "\u0096", "\ue000", "ü" * 2_000)
