@@ -11,6 +11,8 @@ import logging
 import socket
 import ssl
 from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 from typing import Final
 
 log = logging.getLogger("stadion.router.server")
@@ -39,7 +41,7 @@ class Acceptor:
         self._protocol = protocol
         self._tls = tls
         self._loop = asyncio.get_running_loop()
-        self._making: set[asyncio.Task[object]] = set()
+        self._making: set[asyncio.Task[None]] = set()
         self._again: asyncio.TimerHandle | None = None
         self._is_closed = False
         listening.setblocking(False)
@@ -85,12 +87,17 @@ class Acceptor:
             client.setblocking(False)
             making = self._loop.create_task(self._make(client))
             self._making.add(making)
-            making.add_done_callback(self._making.discard)
+            making.add_done_callback(partial(self._made, client))
 
     async def _make(self, client: socket.socket) -> None:
-        """A connection of an accepted client; one whose handshake fails is closed, and that is all."""
-        try:
+        """A connection of an accepted client; one whose handshake fails ends, and that is all."""
+        with suppress(OSError):  # as of any client that leaves while it connects
             client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             await self._loop.connect_accepted_socket(self._protocol, client, ssl=self._tls)
-        except OSError:
-            client.close()  # as of any client that leaves while it connects
+            return
+        client.close()
+
+    def _made(self, client: socket.socket, making: asyncio.Task[None]) -> None:
+        self._making.discard(making)
+        if making.cancelled():  # maybe before it began: nobody else knows of the client then
+            client.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import socket
 from collections.abc import Callable
 
@@ -10,6 +11,7 @@ import pytest
 import uvloop
 
 from router.config import RouterConfig
+from router.edge.accepting import Acceptor
 from router.edge.app import build_app
 from router.edge.serve import draining_server, listen
 from tests.kit_edge.running import router_of
@@ -47,3 +49,33 @@ async def turns_to_accept() -> int:
     await serving
     assert listening.fileno() == -1
     return turns
+
+
+@pytest.mark.parametrize(
+    "loop_factory", [uvloop.new_event_loop, asyncio.new_event_loop], ids=["uvloop", "asyncio"]
+)
+def test_a_client_whose_connection_is_never_made_is_let_go(
+    loop_factory: Callable[[], asyncio.AbstractEventLoop],
+) -> None:
+    async def cancelled_while_made(turns: int) -> socket.socket:
+        listening = listen("127.0.0.1", 0)
+        acceptor = Acceptor(listening, asyncio.Protocol, tls=None)
+        client = socket.create_connection(listening.getsockname())
+        own = asyncio.all_tasks()
+        while asyncio.all_tasks() == own:
+            await asyncio.sleep(0)
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        for each in asyncio.all_tasks() - own:
+            each.cancel()
+        await acceptor.wait_closed()
+        acceptor.close()
+        return client
+
+    with asyncio.Runner(loop_factory=loop_factory) as runner:
+        for turns in range(3):
+            with runner.run(cancelled_while_made(turns)) as client:
+                if turns == 0:
+                    client.settimeout(10)
+                    assert client.recv(1) == b""
+    gc.collect()
