@@ -131,13 +131,31 @@ def documents(draw: st.DrawFn) -> str:
     return f"query ($a: Boolean!, $b: Boolean!) {{ {root} {{ {selection} }} {used} }}"
 
 
-def told(answer: dict[str, Any]) -> tuple[str, list[str]]:
-    """The data in its order, and the errors without their trace ids."""
-    errors = [
-        {**error, "extensions": {k: v for k, v in error["extensions"].items() if k != "traceId"}}
-        for error in answer.get("errors", [])
-    ]
-    return json.dumps(answer["data"]), sorted(json.dumps(error) for error in errors)
+def told(answer: dict[str, Any], touched: list[str]) -> tuple[str, list[str], list[str]]:
+    """The data in its order, the errors without their trace ids, and what was recorded.
+
+    Where a null has taken an object with it, what else was begun in that object may be finished or not
+    (GraphQL, section 6.4.4): of such errors the place of the null alone counts, and no records do.
+    """
+    errors, lost = [], set()
+    for error in answer.get("errors", []):
+        place = null_above(answer["data"], error["path"])
+        if place == error["path"]:
+            known = {name: value for name, value in error["extensions"].items() if name != "traceId"}
+            errors.append(json.dumps({**error, "extensions": known}))
+        else:
+            lost.add(json.dumps({"lost": place}))
+    return json.dumps(answer["data"]), sorted(errors) + sorted(lost), [] if lost else sorted(touched)
+
+
+def null_above(data: Any, path: list[str | int]) -> list[str | int]:
+    """The part of an error's path that leads to the null which the error has left."""
+    for length, step in enumerate(path):
+        if data is None:
+            return path[:length]
+        data = data[step]
+    assert data is None
+    return path
 
 
 cases = given(documents(), st.lists(pieces_of(2), max_size=4), st.booleans(), st.booleans())
@@ -171,9 +189,9 @@ def compare(document: str, objects: list[Any], *, a: bool, b: bool) -> None:
         found = []
         for given_variables in (variables, {"a": b, "b": a}, variables):
             answer = await subgraph.execute(document, given_variables, None, CALLER)
-            touched = [each for access in kept.accesses for each in access.touched]
+            touched = [repr(each) for access in kept.accesses for each in access.touched]
             kept.accesses.clear()
-            found.append((*told(answer), sorted(map(repr, touched))))
+            found.append(told(answer, touched))
         return found
 
     measure, compiled = asyncio.run(run(Ordinary)), asyncio.run(run(Plain))
