@@ -26,6 +26,10 @@ class HeadTooLarge(Exception):
     """Raised within the parser, which then says that there is no request."""
 
 
+class HostUnclear(Exception):
+    """Raised within the parser as well: the request does not say once to which host it goes."""
+
+
 class GuardedProtocol(HttpToolsProtocol):
     """One connection that begins each request in time and within its bounds, or is ended."""
 
@@ -94,6 +98,9 @@ class GuardedProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """httptools: the head is complete."""
         self._in_head, self._until_s = False, math.inf
+        hosts = sum(name == b"host" for name, _ in self.headers)
+        if hosts > 1 or (not hosts and self.parser.get_http_version() == "1.1"):
+            raise HostUnclear  # RFC 9112, section 3.2: two servers in a row could take two for it
         upgrades = self.parser.should_upgrade() and self.parser.get_method() != b"CONNECT"
         self._declined = upgrades and not self._should_upgrade()
         if not self._declined:

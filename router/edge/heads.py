@@ -119,7 +119,7 @@ def _value(line: bytes) -> str | None:
 
 def _keeps_to_the_plain(headers: dict[str, str]) -> bool:
     """Whether no header asks for more of the connection than one answer in one piece."""
-    if not _PARSED_ELSEWHERE.isdisjoint(headers) or "authorization" in headers:
+    if not _PARSED_ELSEWHERE.isdisjoint(headers) or "authorization" in headers or "host" not in headers:
         return False
     if headers.get("connection", "keep-alive").lower() != "keep-alive":
         return False

@@ -48,12 +48,19 @@ class Parsed:
 
 
 def request(*lines: bytes, body: bytes = BODY) -> bytes:
-    return REQUEST_LINE + b"\r\n".join([*lines, b"content-length: %d" % len(body), b"", b""]) + body
+    return (
+        REQUEST_LINE + b"\r\n".join([b"host: x", *lines, b"content-length: %d" % len(body), b"", b""]) + body
+    )
 
 
-@given(lines=LINES, body=st.sampled_from([BODY, b"", b"x", BODY + REQUEST_LINE]), announced=st.booleans())
-def test_what_is_read_is_what_the_parser_reads(lines, body: bytes, announced: bool) -> None:
-    joined = [name + colon + value for name, colon, value in lines]
+@given(
+    lines=LINES,
+    body=st.sampled_from([BODY, b"", b"x", BODY + REQUEST_LINE]),
+    announced=st.booleans(),
+    has_host=st.booleans(),
+)
+def test_what_is_read_is_what_the_parser_reads(lines, body: bytes, announced: bool, has_host: bool) -> None:
+    joined = [b"host: x"] * has_host + [name + colon + value for name, colon, value in lines]
     if announced:
         joined.append(b"content-length: %d" % len(body))
     data = REQUEST_LINE + b"\r\n".join([*joined, b"", b""]) + body
@@ -74,7 +81,7 @@ def test_what_is_read_is_what_the_parser_reads(lines, body: bytes, announced: bo
 
 
 def test_a_plain_request_is_read() -> None:
-    read = Heads(body_bytes_max=100).read(request(b"Host: x", b"accept: application/json"))
+    read = Heads(body_bytes_max=100).read(request(b"accept: application/json"))
     assert read is not None
     assert read.by_name == {
         "host": "x",
@@ -103,10 +110,12 @@ def test_a_plain_request_is_read() -> None:
         request(body=b""),
         request().replace(b"POST /graphql", b"POST /graphql/"),
         request().replace(b"HTTP/1.1", b"HTTP/1.0"),
+        request().replace(b"host: x\r\n", b""),
+        request(b"Host: y"),
         request(body=b"x" * 101),
         request(b"a: " + b"b" * heads.HEAD_BYTES_MAX),
     ],
-    ids=range(17),
+    ids=range(19),
 )
 def test_all_else_is_left_to_the_parser(data: bytes) -> None:
     assert Heads(body_bytes_max=100).read(data) is None
@@ -132,11 +141,11 @@ def test_callers_with_one_head_keep_their_own_tokens() -> None:
     reader = Heads(body_bytes_max=100)
     for number in range(3):
         token = b"Bearer s%d" % number
-        read = reader.read(request(b"host: x", b"authorization: " + token, b"accept: */*"))
+        read = reader.read(request(b"authorization: " + token, b"accept: */*"))
         assert read is not None
         assert read.by_name["authorization"] == token.decode()
         assert (b"authorization", token) in read.pairs
-    read = reader.read(request(b"host: x", b"accept: */*"))
+    read = reader.read(request(b"accept: */*"))
     assert read is not None
     assert "authorization" not in read.by_name
     assert reader.read(request(b"authorization: a", b"authorization: b")) is None

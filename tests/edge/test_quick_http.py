@@ -325,3 +325,18 @@ async def test_no_address_is_redirected_to_the_host_that_a_request_names() -> No
         writer.write(head(BODY, path=b"/graphql/") + BODY)
         assert (await one(reader))[0].startswith(b"HTTP/1.1 404 ")
         writer.close()
+
+
+@pytest.mark.parametrize("body", [b"", BODY], ids=["get", "post"])
+@pytest.mark.parametrize("hosts", [[], [b"host: a", b"host: b"], [b"Host: a", b"host: a"]])
+async def test_a_request_says_once_to_which_host_it_goes(hosts: list[bytes], body: bytes) -> None:
+    first = [b"POST /graphql HTTP/1.1" if body else b"GET /health/live HTTP/1.1", *hosts]
+    lines = [*first, b"content-type: application/json", b"content-length: %d" % len(body), b"", b""]
+    async with running() as router:
+        answered = await told(router, b"\r\n".join(lines) + body)
+    assert answered.startswith(b"HTTP/1.1 400 ")
+
+
+async def test_a_request_of_the_first_version_needs_no_host() -> None:
+    async with running() as router:
+        assert (await told(router, b"GET /health/live HTTP/1.0\r\n\r\n")).startswith(b"HTTP/1.1 200 ")
