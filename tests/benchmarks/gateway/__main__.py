@@ -165,6 +165,15 @@ def options_of() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def _show(results: Results, plot: Path | None) -> None:
+    """The table, and the picture where one is wished for."""
+    if results:
+        print(table(results), flush=True)
+    if plot and results:
+        cpu_ms = {key: figures["cpu_ms"] for key, figures in medians(results).items()}
+        plot.write_text(bars(cpu_ms, "CPU ms a request, one core, log scale"), encoding="utf-8")
+
+
 def main() -> int:
     """Run all rounds; 1 where any answer was wrong."""
     options = options_of()
@@ -190,15 +199,11 @@ def main() -> int:
                     results.update(rounds_of(gateways, chosen, mocks_port, options))
                 if not only or "start" in only:
                     print(start_table(starts_of(gateways, graph.name)), flush=True)
+            _show(results, options.plot)
             if not only or "reload" in only:
                 print(reload_under_load(graphs["public"], core=CORES[0], wait=wait_for_answer, end=end))
         finally:
             end([mocks])
-    if results:
-        print(table(results))
-    if options.plot and results:
-        cpu_ms = {key: figures["cpu_ms"] for key, figures in medians(results).items()}
-        options.plot.write_text(bars(cpu_ms, "CPU ms a request, one core, log scale"), encoding="utf-8")
     return int(any(r["wrong"] for rounds in results.values() for r in rounds))
 
 
