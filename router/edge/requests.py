@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import parse_qsl
@@ -21,6 +21,8 @@ PARAMETERS = ("query", "documentId", "variables", "operationName", "extensions")
 NESTING_SURE = 200
 """Levels that can be written whatever they stand in."""
 _QUOTED = tuple(f'"{name}"'.encode() for name in PARAMETERS)
+PARTS_OF_MESSAGES = ("id", "type", "payload")
+_QUOTED_IN_MESSAGES = (*_QUOTED, *(f'"{name}"'.encode() for name in PARTS_OF_MESSAGES))
 
 
 class ClientGone(Exception):
@@ -101,14 +103,37 @@ def batch_of(decoded: list[object], limits: HttpLimits, headers: Mapping[str, st
 
 def decode(text: bytes) -> object:
     """Strict JSON: UTF-8 only, no parameter twice (a gateway before us may have judged the other one)."""
-    try:
-        decoded = orjson.loads(text)
-    except orjson.JSONDecodeError:
-        raise _bad("the request body is not JSON in UTF-8") from None
-    if b"\\u" in text or _may_repeat(text):
-        _refuse_duplicates(text)
+    decoded = _read(text)
+    if b"\\u" in text or _may_repeat(text, _QUOTED):
+        pairs = _pairs_of(text)
+        for one in pairs if type(pairs) is list else [pairs]:
+            _check_once(one, PARAMETERS)
     check_nesting(decoded, brackets=text.count(b"[") + text.count(b"{"))
     return decoded
+
+
+def decode_message(text: bytes) -> object:
+    """A WebSocket's message, as strict: no part of it twice, nor of what it asks or says of its client.
+
+    What `connection_init` says are headers: those are one name in whatever case. Errors: BAD_REQUEST.
+    """
+    decoded = _read(text)
+    if b"\\u" in text or b"connection_init" in text or _may_repeat(text, _QUOTED_IN_MESSAGES):
+        pairs = _pairs_of(text)
+        _check_once(pairs, PARTS_OF_MESSAGES)
+        payload = dict(pairs).get("payload") if isinstance(pairs, _Pairs) else None
+        _check_once(payload, PARAMETERS)
+        if isinstance(decoded, dict) and decoded.get("type") == "connection_init":
+            _check_each_once(payload)
+    check_nesting(decoded, brackets=text.count(b"[") + text.count(b"{"))
+    return decoded
+
+
+def _read(text: bytes) -> object:
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        raise _bad("the request body is not JSON in UTF-8") from None
 
 
 def check_nesting(decoded: object, *, brackets: int) -> None:
@@ -124,32 +149,40 @@ def check_nesting(decoded: object, *, brackets: int) -> None:
         raise _bad("the request nests too deeply") from None
 
 
-def _may_repeat(text: bytes) -> bool:
-    for name in _QUOTED:
+def _may_repeat(text: bytes, quoted: Sequence[bytes]) -> bool:
+    for name in quoted:
         at = text.find(name)
         if at >= 0 and text.find(name, at + 1) >= 0:
             return True
     return False
 
 
-def _refuse_duplicates(text: bytes) -> None:
-    """Slow path: only taken where a duplicate is possible. Nested duplicates keep the last value."""
+class _Pairs(list[tuple[str, object]]):
+    """The members of a JSON object, each name as often as it stands there."""
+
+
+def _pairs_of(text: bytes) -> object:
+    """Slow path: only taken where a duplicate is possible."""
     try:
-        found = json.loads(text, object_pairs_hook=_Names)
+        return json.loads(text, object_pairs_hook=_Pairs)
     except RecursionError:
         raise _bad("the request nests too deeply") from None
-    for names in found if type(found) is list else [found]:
-        if isinstance(names, _Names):
-            for name in PARAMETERS:
-                if names.count(name) > 1:
-                    raise _bad(f"`{name}` stands twice in the request")
 
 
-class _Names(list[str]):
-    """The names of a JSON object's members, each as often as it stands there."""
+def _check_once(pairs: object, names: Sequence[str]) -> None:
+    """Refuse one of `names` that stands twice. What stands deeper may: the last value counts."""
+    if not isinstance(pairs, _Pairs):
+        return
+    standing = [name for name, _ in pairs]
+    for name in names:
+        if standing.count(name) > 1:
+            raise _bad(f"`{name}` stands twice in the request")
 
-    def __init__(self, pairs: list[tuple[str, object]]) -> None:
-        super().__init__(name for name, _ in pairs)
+
+def _check_each_once(pairs: object) -> None:
+    standing = [name.lower() for name, _ in pairs] if isinstance(pairs, _Pairs) else []
+    if len(set(standing)) < len(standing):
+        raise _bad("a name stands twice in the payload")
 
 
 def from_url(query_string: bytes, limits: HttpLimits, headers: Mapping[str, str]) -> GraphQLRequest:

@@ -14,6 +14,7 @@ from enum import IntEnum
 from typing import Any
 
 import orjson
+from starlette.responses import JSONResponse
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
@@ -31,7 +32,7 @@ from router.edge.packed_messages import PAYLOAD
 from router.edge.parts import Parts
 from router.edge.quick_http import ABORT
 from router.edge.rate import caller_of
-from router.edge.requests import check_nesting, request_of
+from router.edge.requests import decode_message, request_of
 from router.edge.streams import expired
 from router.errors import ClientError
 from router.execution import GraphQLResponse, IncrementalFormat
@@ -92,6 +93,9 @@ class SocketEndpoint:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection until either side closes it."""
         socket = WebSocket(scope, receive, send)
+        if not self._origins.admits(socket.headers):
+            await socket.send_denial_response(_not_admitted())
+            return
         dialect = dialect_of(scope.get("subprotocols", []))
         if dialect is None:
             await socket.accept()
@@ -109,6 +113,15 @@ class SocketEndpoint:
                     self._open.discard(connection)
         except ClientError:
             await _close(socket, Closing(Close.TRY_AGAIN_LATER, "too many connections"))
+
+
+def _not_admitted() -> JSONResponse:
+    refusal = ClientError(
+        "pages of this origin may not call; name it in `cors.origins`, or the router's own in `public_urls`",
+        code="CSRF_PREVENTED",
+    )
+    answer = answer_of_failure(refusal, trace_id_of(None))
+    return JSONResponse(answer.body, answer.http_status)
 
 
 async def _close(socket: WebSocket, closing: Closing) -> None:
@@ -194,11 +207,7 @@ class _Connection:
         if text is None or len(text) > self.parts.config.streams.message_bytes_max:
             raise Closing(Close.BAD_MESSAGE, "Messages are JSON texts within the size limit")
         try:
-            message = orjson.loads(text)
-        except orjson.JSONDecodeError:
-            raise Closing(Close.BAD_MESSAGE, "Invalid message: not JSON") from None
-        try:
-            check_nesting(message, brackets=text.count("[") + text.count("{"))
+            message = decode_message(text.encode())
         except ClientError as refusal:
             raise Closing(Close.BAD_MESSAGE, f"Invalid message: {refusal.message}") from None
         if not isinstance(message, dict) or not isinstance(message.get("type"), str):
