@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import web
 from graphql import GraphQLError
 
 from authz.identity.subject import ANONYMOUS
@@ -121,6 +122,32 @@ async def test_an_event_brings_what_the_subgraph_says_of_its_entity_now(tmp_path
     asked = [call.variables for call in it.subgraph.calls]
     assert [one["stadionRepresentations"][0]["id"] for one in asked] == ["r1", "unknown", "r3"]
     assert all(one.keys() == {"stadionRepresentations", "up"} for one in asked)
+
+
+async def test_a_subgraph_that_fails_costs_one_event_and_not_the_stream(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The events come by the bus: a subgraph that is started anew ends nobody's stream."""
+
+    async def away(*_: object) -> None:
+        raise web.HTTPBadGateway
+
+    async with bus(tmp_path) as it:
+        stream = it.subscribe("subscription{r:anyRun{id}}")
+        first = await begun(stream)
+        await it.publish("r1")
+        assert (await first).data == {"r": {"id": "r1"}}
+        with monkeypatch.context() as patched:
+            patched.setattr(it.subgraph, "answer", away)
+            await it.publish("r2")
+            second = await anext(stream)
+        assert second.data == {"r": None}
+        assert [(one["path"], one["extensions"]["code"]) for one in second.errors] == [
+            (["r"], "SUBREQUEST_HTTP_ERROR")
+        ]
+        await it.publish("r2")
+        assert (await anext(stream)).data == {"r": {"id": "r2"}}
+        await stream.aclose()  # type: ignore[attr-defined]
 
 
 async def test_without_an_argument_events_of_every_key_are_told(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -19,8 +20,10 @@ from router.edge.callback_route import callback_route
 from router.edge.serve import listen
 from router.errors import SubgraphCallFailed
 from router.execution.transport import SubgraphRequest
+from router.execution.transports import http_stream
 from router.execution.transports.callbacks import Callbacks
 from router.execution.transports.http import HttpTransport
+from router.execution.transports.http_wire import connected
 from router.operation.model import OperationKind
 from router.traffic import Joining, StreamProtocol, SubgraphTraffic, SubscriptionSource, Traffic
 
@@ -384,6 +387,85 @@ async def test_parts_are_read_in_any_pieces(text: bytes, data: list[Any], failur
             await transport.close()
         assert found == data
         assert (failure is None and told is None) or (failure is not None and failure in str(told))
+
+
+@pytest.mark.parametrize("step", [1, 5, 10_000])
+async def test_a_boundary_of_one_dash_is_found_at_the_begin_of_a_line_alone(step: int) -> None:
+    """Most servers' boundary is `-`; a text may hold any number of them."""
+    texts = ["a --- b", "---", "-----", "x\n---\ny", "\r\n-----\r\n"]
+    parts = b"".join(
+        b"\r\n---\r\ncontent-type: application/json\r\n\r\n"
+        + json.dumps({"payload": {"data": {"x": one}}}).encode()
+        for one in texts
+    )
+    whole = parts + b"\r\n-----\r\n"
+
+    async def drip(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"content-type": 'multipart/mixed; boundary="-"'})
+        await response.prepare(request)
+        for start in range(0, len(whole), step):
+            await response.write(whole[start : start + step])
+        return response
+
+    async with served(drip) as url:
+        transport = transport_to(url, StreamProtocol.MULTIPART)
+        assert [one.data async for one in transport.subscribe(REQUEST)] == [{"x": one} for one in texts]
+        await transport.close()
+
+
+async def test_a_first_delimiter_may_stand_at_the_very_begin() -> None:
+    async def answer(_: web.Request) -> web.StreamResponse:
+        text = b'---\r\ncontent-type: application/json\r\n\r\n{"payload":{"data":{"x":1}}}\r\n-----'
+        return web.Response(body=text, headers={"content-type": 'multipart/mixed; boundary="-"'})
+
+    async with served(answer) as url:
+        transport = transport_to(url, StreamProtocol.MULTIPART)
+        assert [one.data async for one in transport.subscribe(REQUEST)] == [{"x": 1}]
+        await transport.close()
+
+
+async def test_an_event_of_endless_empty_lines_is_too_long() -> None:
+    async def endless(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"content-type": "text/event-stream"})
+        await response.prepare(request)
+        await response.write(b"event: next\n" + b"data:\n" * 2_000)
+        return response
+
+    async with served(endless) as url:
+        transport = transport_to(url, StreamProtocol.SSE, event_bytes_max=1_000)
+        with pytest.raises(SubgraphCallFailed, match="more than 1000 bytes"):
+            await anext(transport.subscribe(REQUEST))
+        await transport.close()
+
+
+async def test_the_other_end_of_a_silent_stream_is_asked_whether_it_is_there(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made: list[Any] = []
+
+    async def kept(*args: Any) -> Any:
+        transport, stream = await connected(*args)
+        made.append(transport.get_extra_info("socket"))
+        return transport, stream
+
+    monkeypatch.setattr(http_stream, "connected", kept)
+
+    async def one_event(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"content-type": "text/event-stream"})
+        await response.prepare(request)
+        await response.write(b'event: next\ndata: {"data":{"tick":1}}\n\n')
+        await asyncio.Event().wait()
+        return response
+
+    async with served(one_event) as url:
+        transport = transport_to(url, StreamProtocol.SSE)
+        events = transport.subscribe(REQUEST)
+        assert (await anext(events)).data == {"tick": 1}
+        (connection,) = made
+        assert connection.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+        assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == http_stream.KEEP_ALIVE_S
+        await events.aclose()  # type: ignore[attr-defined]
+        await transport.close()
 
 
 @pytest.mark.parametrize(

@@ -96,7 +96,7 @@ async def sse_events(
         if field == b"event":
             name = value.decode("utf-8", "replace")
         elif field == b"data":
-            size += len(value)
+            size += len(value) + 1  # an endless row of empty ones is long, too
             if size > event_bytes_max:
                 raise _too_long(service, event_bytes_max)
             lines.append(value)
@@ -119,7 +119,7 @@ async def _lines(service: str, stream: AsyncIterator[bytes], line_bytes_max: int
 
 async def _multipart(service: str, stream: HttpStream, event_bytes_max: int) -> AsyncIterator[Any]:
     """Each part's `payload`; `{}` is a sign of life, `payload: null` with errors ends the stream."""
-    delimiter = b"--" + _boundary(service, stream.content_type)
+    delimiter = b"\r\n--" + _boundary(service, stream.content_type)
     async with aclosing(_parts(service, stream, delimiter, event_bytes_max)) as parts:  # type: ignore[type-var]
         async for part in parts:
             message = _decoded(service, part)
@@ -135,8 +135,11 @@ async def _multipart(service: str, stream: HttpStream, event_bytes_max: int) -> 
 async def _parts(
     service: str, stream: AsyncIterator[bytes], delimiter: bytes, part_bytes_max: int
 ) -> AsyncIterator[bytes]:
-    """The parts' contents, each as soon as it is whole: some servers delimit it only when the next comes."""
-    buffer, inside, given = bytearray(), False, False
+    """The parts' contents, each as soon as it is whole: some servers delimit it only when the next comes.
+
+    A delimiter begins a line: most servers' boundary is `-`, and three of them may stand in any text.
+    """
+    buffer, inside, given = bytearray(b"\r\n"), False, False
     looked_until = 0
     async for chunk in stream:
         buffer += chunk

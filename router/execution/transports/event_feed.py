@@ -86,11 +86,13 @@ async def fed_answers(
                 continue  # an event of another kind: it names no such entity
             kept = {name: value for name, value in request.variables.items() if name in used}
             variables = {**kept, _VARIABLE: [representation]}
-            answer = await fetch(
-                replace(
-                    request, kind=OperationKind.QUERY, query=query, variables=variables, operation_name=None
-                )
+            asked = replace(
+                request, kind=OperationKind.QUERY, query=query, variables=variables, operation_name=None
             )
+            try:
+                answer = await fetch(asked)
+            except SubgraphCallFailed as failed:  # it costs this event alone: the events come from elsewhere
+                answer = SubgraphResponse(data=None, errors=({**failed.to_graphql(), "path": [alias]},))
             if (told := _told(answer, alias)) is not None:
                 yield told
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections import deque
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -23,6 +24,10 @@ from router.execution.transports.http_wire import (
 _HEAD_BYTES_MAX: Final = 64 * 1024
 _WAITING_BYTES_MAX: Final = 256 * 1024
 """Beyond, nothing more is read from the socket until somebody takes what is there."""
+KEEP_ALIVE_S: Final = 20
+"""Seconds of silence after which the system asks whether the other end is still there: a stream may be
+silent for hours, and a machine that is gone says no farewell."""
+_PROBES_MAX: Final = 3
 
 
 @asynccontextmanager
@@ -46,6 +51,8 @@ async def opened_stream(
             )
         except OSError as error:
             raise ConnectFailed from error
+        if not endpoint.socket:
+            _watch_the_other_end(transport.get_extra_info("socket"))
         try:
             transport.write(endpoint.request(headers, body))
             await stream.head()
@@ -56,6 +63,14 @@ async def opened_stream(
         yield stream
     finally:
         transport.abort()
+
+
+def _watch_the_other_end(connection: socket.socket) -> None:
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    if hasattr(socket, "TCP_KEEPIDLE"):  # Linux; others ask as often as they are set up to
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, KEEP_ALIVE_S)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, KEEP_ALIVE_S // 2)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, _PROBES_MAX)
 
 
 class HttpStream(asyncio.Protocol):
