@@ -122,6 +122,7 @@ def test_the_page_has_all_its_parts() -> None:
         "Protocols",
         "Security",
         "Operations",
+        "Promises of the edge, one by one",
         "Attacks",
         "What others complain of, and what stands here against it",
         "What stands here and nowhere else whole",
