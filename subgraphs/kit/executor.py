@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain
 from typing import Any, NamedTuple, TypeAlias, cast
 
 from graphql import (
@@ -169,6 +168,7 @@ class SelectionExecutor(ShapedExecutor):
 
     def _object(self, here: _Here, return_type: GraphQLObjectType, source: Any, place: _Place) -> Any:
         guard: FieldGuard = self.context_value.guard
+        shown, begun = guard.trail.shown, len(guard.trail.shown)
         answer = self._read(here, source, guard)
         if answer is None:
             return super().collect_and_execute_subfields(
@@ -176,7 +176,11 @@ class SelectionExecutor(ShapedExecutor):
             )
         if not here.rest:
             return answer
-        rest = self.execute_fields(return_type, source, place.path, here.rest, place.context)
+        try:
+            rest = self.execute_fields(return_type, source, place.path, here.rest, place.context)
+        except Exception:
+            del shown[begun:]
+            raise
         if not self.is_awaitable(rest):
             answer.update(cast(dict[str, Any], rest))
             return answer
@@ -205,8 +209,8 @@ class SelectionExecutor(ShapedExecutor):
         except Exception:
             # One of them is to be read the ordinary way; each for itself tells which, and is counted.
             return None
-        for record, coordinates in chain(records, notes):
-            record |= coordinates
+        guard.trail.shown += records
+        guard.trail.shown += notes
         return answers
 
     def _list(
@@ -222,6 +226,7 @@ class SelectionExecutor(ShapedExecutor):
         if isinstance(items, Settled) and items.supposed is not None:
             return self._unsupposed(item_type, items, place)
         guard: FieldGuard = self.context_value.guard
+        begun = len(guard.trail.shown)
         completed: list[Any] = []
         pending: list[int] = []
         try:
@@ -235,6 +240,7 @@ class SelectionExecutor(ShapedExecutor):
                 elif self._item(item_type, item, completed, place, index):
                     pending.append(index)
         except Exception:
+            del guard.trail.shown[begun:]
             waiting = [completed[index] for index in pending]
             waiting.extend(each for each in items[len(completed) :] if self.is_awaitable(each))
             if waiting:
@@ -242,12 +248,7 @@ class SelectionExecutor(ShapedExecutor):
             raise
         return _gathered(completed, pending) if pending else completed
 
-    def _unsupposed(
-        self,
-        item_type: GraphQLOutputType,
-        items: Settled,
-        place: _Place,
-    ) -> Any:
+    def _unsupposed(self, item_type: GraphQLOutputType, items: Settled, place: _Place) -> Any:
         """The list, once all its objects are looked at: they are not as supposed, or one was odd."""
         selections, guard = self._selections, self.context_value.guard
         assert selections is not None  # noqa: S101 - `_worth` has looked
@@ -282,8 +283,7 @@ class SelectionExecutor(ShapedExecutor):
             if last and self._selections is not None:
                 self._selections.declines.count(projection.type_name, projection.fields, fault)
             return None
-        for record, coordinates in notes:
-            record |= coordinates
+        guard.trail.shown += notes
         return answer
 
     def _item(

@@ -253,6 +253,7 @@ def _open_or(decided: Resolver, rule: FieldRule, name: str, place: int, plain: t
     `plain` are the class whose objects tell their owner plainly, and the attribute that does.
     """
     cls, told = plain
+    coordinates = frozenset({rule.coordinate})
 
     def resolve_open(source: Any, info: GraphQLResolveInfo[Any]) -> Any:
         if source.__class__ is cls:
@@ -271,7 +272,7 @@ def _open_or(decided: Resolver, rule: FieldRule, name: str, place: int, plain: t
         seen = guard.seen[place].get(owner)
         if seen is None:
             return decided(source, info)
-        seen.add(rule.coordinate)
+        guard.trail.shown.append((seen, coordinates))
         return getattr(source, name)
 
     return resolve_seen if rule.data_class in AUDITED else resolve_open

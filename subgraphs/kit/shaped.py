@@ -73,6 +73,26 @@ class ShapedExecutor(StrawberryGraphQLCoreExecutionContext):
         self.collected_errors.add(error, None)
         return self.build_response(None)
 
+    def execute_fields(
+        self,
+        parent_type: GraphQLObjectType,
+        source_value: Any,
+        path: Any,
+        grouped_field_set: Any,
+        position_context: Any,
+    ) -> Any:
+        """The fields of one object: what was read for it at once is not shown where a null takes it."""
+        shown = self.context_value.guard.trail.shown
+        begun = len(shown)
+        try:
+            return super().execute_fields(
+                parent_type, source_value, path, grouped_field_set, position_context
+            )
+        except Exception:
+            # Nobody else ran meanwhile: all that was added was added below this object.
+            del shown[begun:]
+            raise
+
     def execute_field(
         self,
         parent_type: GraphQLObjectType,

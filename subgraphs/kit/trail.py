@@ -99,13 +99,18 @@ class _Act:
 
 
 class Trail:
-    """One a request. Cheap while nothing protected is touched: two empty slots."""
+    """One a request. Cheap while nothing protected is touched: empty slots.
 
-    __slots__ = ("_act", "_reads", "subject", "touched")
+    `shown` holds what was read for the answer, each with the fields of its record, in the order of reading:
+    it is recorded at the end, so that what a null takes out of the answer again can be taken from here too.
+    """
+
+    __slots__ = ("_act", "_reads", "shown", "subject", "touched")
 
     def __init__(self, subject: Subject) -> None:
         self.subject = subject
         self.touched: list[Touched] = []
+        self.shown: list[tuple[set[str], AbstractSet[str]]] = []
         self._reads: dict[_Seen, set[str]] | None = None
         self._act: _Act | None = None
 
@@ -114,12 +119,16 @@ class Trail:
         return is_own(self.subject, owner_id)
 
     def read(self, question: Question, decision: Decision, coordinate: str, *, shown: bool) -> None:
-        """Note a field of a protected class. One's own leave no trace."""
+        """Note a field of a protected class. One's own leave no trace. A refusal stays, whatever is told."""
         if self.is_own(question.owner_id):
             return
         if decision.allowed != shown:
             decision = Decision(shown, decision.rule)
-        self.fields_of(question, decision).add(coordinate)
+        fields = self.fields_of(question, decision)
+        if shown:
+            self.shown.append((fields, {coordinate}))
+        else:
+            fields.add(coordinate)
 
     def fields_of(self, question: Question, decision: Decision) -> set[str]:
         """The fields of the record that such reads are in: all rows of one owner share it."""
@@ -174,6 +183,9 @@ class Trail:
     def take(self) -> list[Touched]:
         """All that is not kept yet; the trail is empty then."""
         touched, self.touched = self.touched, []
+        for fields, coordinates in self.shown:
+            fields |= coordinates
+        self.shown.clear()
         if self._reads is not None:
             touched.extend(_read(seen, fields) for seen, fields in self._reads.items() if fields)
             self._reads = None

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from authz.identity.subject import Subject
+from authz.trail import Outcome
 from tests.kit_subgraphs.gallery import Frame, Kind, Ordinary, Piece, Plain, Wall, gallery
 
 CALLER = Subject(id="open-caller", acr=1)
@@ -135,7 +136,8 @@ def told(answer: dict[str, Any], touched: list[str]) -> tuple[str, list[str], li
     """The data in its order, the errors without their trace ids, and what was recorded.
 
     Where a null has taken an object with it, what else was begun in that object may be finished or not
-    (GraphQL, section 6.4.4): of such errors the place of the null alone counts, and no records do.
+    (GraphQL, section 6.4.4): of such errors the place of the null alone counts, and no records of refusals
+    do. What is recorded as shown counts always.
     """
     errors, lost = [], set()
     for error in answer.get("errors", []):
@@ -145,7 +147,11 @@ def told(answer: dict[str, Any], touched: list[str]) -> tuple[str, list[str], li
             errors.append(json.dumps({**error, "extensions": known}))
         else:
             lost.add(json.dumps({"lost": place}))
-    return json.dumps(answer["data"]), sorted(errors) + sorted(lost), [] if lost else sorted(touched)
+    return (
+        json.dumps(answer["data"]),
+        sorted(errors) + sorted(lost),
+        sorted(each for each in touched if not lost or Outcome.SHOWN.name in each),
+    )
 
 
 def null_above(data: Any, path: list[str | int]) -> list[str | int]:
@@ -161,6 +167,11 @@ def null_above(data: Any, path: list[str | int]) -> list[str | int]:
 cases = given(documents(), st.lists(pieces_of(2), max_size=4), st.booleans(), st.booleans())
 
 
+UNBEGUN = pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning")
+"""graphql-core cancels what would have awaited a coroutine before that has begun, where a null takes both."""
+
+
+@UNBEGUN
 @settings(deadline=None, max_examples=60)
 @cases
 def test_compiled_selections_answer_as_strawberry_does(
@@ -169,6 +180,7 @@ def test_compiled_selections_answer_as_strawberry_does(
     compare(document, objects, a=a, b=b)
 
 
+@UNBEGUN
 @pytest.mark.nightly
 @pytest.mark.timeout(3_600)
 @settings(deadline=None, max_examples=3_000)
@@ -204,25 +216,7 @@ def compare(document: str, objects: list[Any], *, a: bool, b: bool) -> None:
 async def test_a_document_is_compiled_from_its_second_run_on() -> None:
     frame = Frame(name="oak", width=1.0, wood=None)
     rows = {
-        f"p{number}": Piece(
-            id=strawberry.ID(f"p{number}"),
-            owner_id="open-other",
-            row_access=None,
-            title="A",
-            kind=Kind.INK,
-            weight=1.5,
-            price=3,
-            diagnosis="d",
-            place="here",
-            sold=False,
-            grid=[[1]],
-            made=None,
-            tags=[],
-            frame=frame,
-            backing=None,
-            twin=None,
-            around=[frame],
-        )
+        f"p{number}": piece(id=strawberry.ID(f"p{number}"), frame=frame, around=[frame])
         for number in range(3)
     }
     subgraph, _ = gallery(Plain, rows)
@@ -239,3 +233,80 @@ async def test_a_document_is_compiled_from_its_second_run_on() -> None:
     selections = subgraph._prepare(query).selections
     assert selections is not None
     assert {each and each.rest for each in selections._projections.values()} == {()}
+
+
+def piece(**changed: Any) -> Piece:
+    """One whose fields are all right, but for these."""
+    right: dict[str, Any] = {
+        "id": strawberry.ID("p0"),
+        "owner_id": "open-other",
+        "row_access": None,
+        "title": "A",
+        "kind": Kind.INK,
+        "weight": 1.5,
+        "price": 3,
+        "diagnosis": "d",
+        "place": "here",
+        "sold": False,
+        "grid": [[1]],
+        "made": None,
+        "tags": [],
+        "frame": None,
+        "backing": None,
+        "twin": None,
+        "around": [],
+    }
+    return Piece(**{**right, **changed})
+
+
+TAKEN = {
+    "a list read below": ("{ pieces { around { ... on Piece { price } } tags } }", {"around": [piece()]}),
+    "an object below": ("{ pieces { twin { price } tags } }", {"twin": piece()}),
+    "an odd object below": ("{ pieces { twin { weight price } tags } }", {"twin": piece(weight="x")}),
+    "one of several": ("{ first { twin { price } tags } frames { name } }", {"twin": piece()}),
+    "its own fields": ("{ pieces { price diagnosis tags } }", {}),
+    "fields beside a resolver": ("{ pieces { price label tags } }", {}),
+    "an entity": (
+        '{ _entities(representations: [{__typename: "Piece", id: "p0"}]) '
+        "{ ... on Piece { twin { price } tags } } }",
+        {"twin": piece()},
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", [Plain, Ordinary])
+@pytest.mark.parametrize("case", TAKEN)
+async def test_what_a_null_took_is_not_recorded_as_shown(kind: Any, case: str) -> None:
+    document, changed = TAKEN[case]
+    broken = piece(owner_id="open-caller" if changed else "open-other", tags=None, **changed)
+    subgraph, kept = gallery(kind, {"p0": broken})
+    for _ in range(3):
+        answer = await subgraph.execute(document, {}, None, CALLER)
+        assert [each["path"][-1] for each in answer["errors"] if each["path"][-1] == "tags"] == ["tags"]
+        assert kept.accesses == []
+
+
+@pytest.mark.parametrize("kind", [Plain, Ordinary])
+async def test_what_stands_beside_a_null_is_recorded_as_shown(kind: Any) -> None:
+    rows = {"p0": piece(tags=None), "p1": piece(owner_id="open-third", twin=piece(sold=None))}
+    subgraph, kept = gallery(kind, rows)
+    for _ in range(3):
+        answer = await subgraph.execute("{ pieces { price tags twin { price sold } } }", {}, None, CALLER)
+        assert answer["data"] == {"pieces": [None, {"price": 3, "tags": [], "twin": None}]}
+        assert [
+            (each.target_id, each.fields, each.outcome) for access in kept.accesses for each in access.touched
+        ] == [("open-third", ("Piece.price",), Outcome.SHOWN)]
+        kept.accesses.clear()
+
+
+@pytest.mark.parametrize("kind", [Plain, Ordinary])
+async def test_errors_in_what_a_null_took_leave_the_null_where_it_is(kind: Any) -> None:
+    broken = piece(owner_id="open-caller", twin=piece(made=ValueError("broken")), sold=None)
+    subgraph, kept = gallery(kind, {"p0": broken, "p1": piece(owner_id="closed", sold=None)})
+    for _ in range(3):
+        answer = await subgraph.execute("{ pieces { id twin { made } sold } }", {}, None, CALLER)
+        assert answer["data"] == {"pieces": [None, None]}
+        paths = [tuple(error["path"]) for error in answer["errors"]]
+        assert paths.count(("pieces", 0, "sold")) == paths.count(("pieces", 1, "sold")) == 1
+        assert all(error["extensions"]["code"] != "BROKEN" for error in answer["errors"])
+        assert kept.accesses == []
