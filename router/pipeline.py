@@ -52,7 +52,7 @@ from router.operation.variables import coerce
 from router.planner import PlanTakesLong
 from router.planner.print_plan import PlanShown, shown_plan
 from router.snapshot import Document, Snapshot, hottest, labels_on
-from router.stages import in_parts, plan_and_compile, read_document
+from router.stages import in_parts, plan_and_compile, read_document, suggests
 from router.telemetry import (
     cache_count,
     request_trace_id,
@@ -116,6 +116,7 @@ class Router:
             codes=frozenset(config.exposed_error_codes),
             extensions=frozenset(config.error_extensions) or None,
         )
+        self._suggests = suggests(config)
         self._gate = gate_of(config)
         self._counts_costs = self._gate is not None and self._gate.counts
         self._begins = cast(BeginningTransport, transport) if hasattr(transport, "begin") else None
@@ -157,7 +158,7 @@ class Router:
         self, request: GraphQLRequest, document: Document, subject: Subject, graph: Snapshot
     ) -> GraphQLResponse:
         """Authorise → plan → compile → execute, within the request's time."""
-        variables = coerce(_variables(request, document), document.normal.variables, graph.api_schema)
+        variables = self._coerced(request, document, graph)
         compiled = await self._compiled(document, subject, graph)
         if request.plan is PlanShown.INSTEAD:
             return GraphQLResponse(data=None, extensions=shown_plan(compiled.plan))
@@ -203,6 +204,10 @@ class Router:
         _plan_was_known()
         return execute(compiled, variables, subject, self._begins, options=options)
 
+    def _coerced(self, request: GraphQLRequest, document: Document, graph: Snapshot) -> dict[str, Any]:
+        given = {**request.variables, **document.lifted} if document.lifted else request.variables
+        return coerce(given, document.normal.variables, graph.api_schema, suggestions=self._suggests)
+
     def _known_plan(
         self, request: GraphQLRequest, document: Document, subject: Subject, graph: Snapshot
     ) -> tuple[CompiledPlan, dict[str, Any], ExecutionOptions] | None:
@@ -212,7 +217,7 @@ class Router:
         if document.needed and denied_to(subject, document.needed, self._rights):
             return None
         try:
-            variables = coerce(_variables(request, document), document.normal.variables, graph.api_schema)
+            variables = self._coerced(request, document, graph)
         except ClientError:
             return None
         options = self._options(request, time.monotonic() + self.config.request_timeout_ms_max / 1_000)
@@ -225,7 +230,7 @@ class Router:
 
         Where nothing of it is allowed, one response says so and nothing is subscribed to.
         """
-        variables = coerce(_variables(request, document), document.normal.variables, graph.api_schema)
+        variables = self._coerced(request, document, graph)
         in_parts(document, variables, graph)  # refuses what a subscription cannot do
         compiled = await self._compiled(document, subject, graph)
         self._admitted(compiled, variables, subject, graph)
@@ -246,7 +251,7 @@ class Router:
         format_: IncrementalFormat,
     ) -> AsyncIterator[GraphQLResponse]:
         """As `answer`, what is deferred or streamed in later responses; all within the request's time."""
-        variables = coerce(_variables(request, document), document.normal.variables, graph.api_schema)
+        variables = self._coerced(request, document, graph)
         document = in_parts(document, variables, graph)
         compiled = await self._compiled(document, subject, graph)
         admitted = self._admitted(compiled, variables, subject, graph)
@@ -354,10 +359,6 @@ class Router:
         """Give back connections and threads; requests under way are cancelled."""
         self._planners.shutdown(wait=False, cancel_futures=True)
         await self._transport.close()
-
-
-def _variables(request: GraphQLRequest, document: Document) -> Mapping[str, Any]:
-    return {**request.variables, **document.lifted} if document.lifted else request.variables
 
 
 async def as_task(answering: Coroutine[Any, Any, GraphQLResponse]) -> GraphQLResponse:

@@ -41,18 +41,22 @@ DENIED_SETS_PER_DOCUMENT_MAX = 64
 VARIANTS_PER_DOCUMENT_MAX = 16
 
 
+def suggests(config: RouterConfig) -> bool:
+    """Whether errors may name what a client did not write. One wording for all callers: where some may not
+    read the schema, errors tell nobody of it."""
+    return (
+        config.introspection
+        and not config.introspection_by_caller
+        and all(one.introspection for one in config.client_classes.values())
+    )
+
+
 def read_document(text: str, operation_name: str | None, graph: Snapshot, config: RouterConfig) -> Document:
     """parse → validate → normalise. Errors: ClientError."""
     with stage("parse"):
         parsed = parse(text, limits=graph.parse_limits)
     with stage("validate"), _within_the_stack():
-        # one wording for all callers: where some may not read the schema, errors tell nobody of it
-        suggestions = (
-            config.introspection
-            and not config.introspection_by_caller
-            and all(one.introspection for one in config.client_classes.values())
-        )
-        valid = validate(parsed, graph.api_schema, operation_name, suggestions=suggestions)
+        valid = validate(parsed, graph.api_schema, operation_name, suggestions=suggests(config))
         check_extent(valid, config.operation)
     with _within_the_stack():
         is_incremental = defers(valid)

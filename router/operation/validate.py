@@ -18,6 +18,7 @@ from graphql import validate as validate_document
 
 from router.errors import ClientError, DocumentOverLimit, UnknownOperationName, ValidationFailed
 from router.operation.accept import accepts
+from router.operation.discreet import discreet
 from router.operation.model import OperationKind, ParsedOperation, ValidOperation
 from router.operation.parse import ParseLimits, located, locations_of
 
@@ -47,7 +48,9 @@ def validate(
         raise ValidationFailed(
             [
                 ClientError(
-                    problem.message, code="GRAPHQL_VALIDATION_FAILED", locations=locations_of(problem)
+                    problem.message if suggestions else discreet(problem.message, parsed.text),
+                    code="GRAPHQL_VALIDATION_FAILED",
+                    locations=locations_of(problem),
                 )
                 for problem in problems
             ]

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from graphql import GraphQLSchema, NamedTypeNode, NonNullTypeNode, VariableDefinitionNode
+import orjson
+from graphql import GraphQLSchema, NamedTypeNode, NonNullTypeNode, VariableDefinitionNode, print_ast
 from graphql.execution.values import get_variable_values
 
 from router.errors import ClientError, VariablesInvalid
+from router.operation.discreet import discreet
 from router.operation.parse import locations_of
 
 PROBLEMS_MAX: Final = 20
@@ -24,7 +26,8 @@ def coerce(
 ) -> dict[str, Any]:
     """The values to run with: defaults filled in, absent optional ones left out, unknown ones dropped.
 
-    The values stay JSON values: enums are their names, custom scalars pass as they came.
+    The values stay JSON values: enums are their names, custom scalars pass as they came. With `suggestions`
+    off, messages name nothing that the client did not write.
     Errors: `VariablesInvalid` with one entry a problem. Source: GraphQL spec, CoerceVariableValues.
     """
     if not definitions:
@@ -43,8 +46,24 @@ def coerce(
     except RecursionError:
         raise VariablesInvalid([_refusal("the variables nest too deeply")]) from None
     if isinstance(found, list):
-        raise VariablesInvalid([_refusal(problem.message, locations_of(problem)) for problem in found])
+        written = "" if suggestions else _written(variables or {}, definitions)
+        raise VariablesInvalid(
+            [
+                _refusal(
+                    problem.message if suggestions else discreet(problem.message, written),
+                    locations_of(problem),
+                )
+                for problem in found
+            ]
+        )
     return found.coerced
+
+
+def _written(variables: Mapping[str, Any], definitions: Sequence[VariableDefinitionNode]) -> str:
+    """What the client wrote of its variables: their definitions, and the values of those."""
+    names = {definition.variable.name.value for definition in definitions}
+    values = {name: value for name, value in variables.items() if name in names}
+    return " ".join([*map(print_ast, definitions), orjson.dumps(values, default=repr).decode()])
 
 
 def _plain(

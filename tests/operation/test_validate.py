@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import re
+
 import pytest
 from graphql import build_schema
 
@@ -38,6 +41,49 @@ def test_every_problem_is_told_with_its_place() -> None:
 def test_suggestions_can_be_left_out() -> None:
     assert "item" in str(problems_of("{ itmes { id } }")).replace("itmes", "")
     assert "items" not in str(problems_of("{ itmes { id } }", suggestions=False))
+
+
+HIDDEN = build_schema("""
+directive @secretDirective(arg: Int!) on FIELD
+type Query {
+  hello(secretArg: SecretKind!): String me: SecretPerson it: SecretI found(f: SecretFilter): SecretU
+}
+enum SecretKind { SECRET_A SECRET_B }
+interface SecretI { id: ID }
+type SecretPerson implements SecretI { id: ID secretName: String }
+union SecretU = SecretPerson
+input SecretFilter { secretSince: String! }
+""")
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "{ hello }",
+        "{ me }",
+        "{ me { ide secretNam } }",
+        "{ me { id { a } } }",
+        "{ me { ... on Query { me { id } } } }",
+        "{ it { ide } }",
+        "{ found { id } }",
+        "{ found(f: {}) { __typename } }",
+        "{ found(f: 1) { __typename } }",
+        "{ found(f: {since: 1}) { __typename } }",
+        "{ hello(secret: X) }",
+        "{ hello(arg: X) @secret }",
+        "query($k: Int) { hello(a: $k) }",
+        "query($f: [Int]) { found(f: $f) { __typename } }",
+        "query($f: SecretPers) { me { id } }",
+        '{ hello(a: "it\'s") me }',
+    ],
+)
+def test_without_suggestions_nothing_is_named_that_the_client_did_not_write(query: str) -> None:
+    with pytest.raises(ClientError) as refused:
+        validate(parse(query), HIDDEN, suggestions=False)
+    told = json.dumps(refused.value.all_to_graphql())
+    named = set(re.findall(r"(?i)secret\w*", told))
+    assert named <= set(re.findall(r"(?i)secret\w*", query))
+    assert "locations" in told
 
 
 @pytest.mark.parametrize(

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import re
 from typing import Any
 
 import pytest
-from graphql import build_schema
+from graphql import OperationDefinitionNode, build_schema
+from graphql import parse as parse_document
 
 from router.errors import VariablesInvalid
 from router.operation.parse import parse
@@ -131,3 +134,38 @@ def test_values_that_nest_without_end_are_refused_not_raised() -> None:
         value = {"c": value}
     with pytest.raises(VariablesInvalid):
         coerce_query("query($n: In) { f(n: $n, r: 1) }", {"n": value})
+
+
+HIDDEN = build_schema("""
+type Query { a(f: SecretFilter, k: SecretKind, n: [Int!]): String }
+enum SecretKind { SECRET_A SECRET_B }
+input SecretFilter @oneOf { secretSince: String until: SecretIn }
+input SecretIn { secretDeep: SecretKind! other: Int }
+""")
+
+
+@pytest.mark.parametrize(
+    ("type_", "value"),
+    [
+        ("SecretFilter", {}),
+        ("SecretFilter", {"since": "x"}),
+        ("SecretFilter", {"since": "it's"}),
+        ("SecretFilter", {"until": {}}),
+        ("SecretFilter", {"until": {"secretDeep": "SECRET_C", "othr": 1}}),
+        ("SecretKind", "SECRET"),
+        ("SecretKind", {"x": ["y"]}),
+        ("SecretKind!", None),
+        ("SecretFilter", {"x" * 70_000: 1}),
+    ],
+    ids=range(9),
+)
+def test_without_suggestions_nothing_is_named_that_the_client_did_not_write(type_: str, value: Any) -> None:
+    """The names of an enum's values and of an input's fields are the schema's, as those of fields are."""
+    operation = parse_document(f"query($v: {type_}) {{ a }}").definitions[0]
+    assert isinstance(operation, OperationDefinitionNode)
+    with pytest.raises(VariablesInvalid) as refused:
+        coerce({"v": value}, operation.variable_definitions or (), HIDDEN, suggestions=False)
+    told = json.dumps(refused.value.all_to_graphql())
+    written = f"{type_} {json.dumps(value)}"
+    assert set(re.findall(r"(?i)secret\w*|other", told)) <= set(re.findall(r"(?i)secret\w*|other", written))
+    assert "Did you mean" not in told

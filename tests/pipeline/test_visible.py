@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from graphql import build_client_schema, get_introspection_query, print_schema
 
 from authz.classes import DataClass
 from authz.identity.subject import ANONYMOUS, Subject
+from router.admission import ClientClass
 from router.config import RouterConfig
+from router.errors import ClientError
 from router.execution.transports.in_process import InProcessTransport
 from router.operation.authorize import Rights
 from router.pipeline import GraphQLRequest, Router
@@ -72,3 +75,36 @@ async def test_an_anonymous_caller_sees_the_open_part() -> None:
         "type Person implements Node",
     ):
         assert there in seen
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        RouterConfig(),
+        RouterConfig(introspection=True, introspection_by_caller=True),
+        RouterConfig(
+            introspection=True,
+            client_classes={"partner": ClientClass(client_ids=("acme",), introspection=False)},
+        ),
+    ],
+    ids=["off", "by caller", "off for a class"],
+)
+@pytest.mark.parametrize(
+    ("text", "variables", "hidden"),
+    [
+        ("query($k: Kind) { hello(kind: $k) }", {"k": "WARN"}, ("WARM", "COLD")),
+        ("{ hello(kind: WARN) }", {}, ("Kind", "WARM", "COLD")),
+        ("{ me { chart } }", {}, ("Chart",)),
+        ("{ me { chartt } }", {}, ("Person",)),
+    ],
+    ids=["variable", "value", "type", "field"],
+)
+async def test_an_error_names_nothing_that_its_client_did_not_write(config, text, variables, hidden) -> None:
+    router = Router(
+        snapshot_of(supergraph_of(SDL), config), InProcessTransport({}), config=config, rights=Rights()
+    )
+    with pytest.raises(ClientError) as refused:
+        await router.handle(GraphQLRequest(text=text, variables=variables), Subject("anna"))
+    await router.close()
+    told = str(refused.value.all_to_graphql())
+    assert [name for name in hidden if name in told] == []
