@@ -6,11 +6,13 @@ Seconds differ from run to run, these do not: two requests of equal work take eq
 from __future__ import annotations
 
 import re
+import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from types import FrameType
 from typing import Any
 
 from sqlalchemy import event
@@ -18,6 +20,7 @@ from sqlalchemy.engine import Engine
 
 from authz.decide import RequestAuthorizer
 from datastores.relational import sqlite
+from tests.platform.conftest import Seeded
 
 STEPS_PER_BUCKET = 250
 """About two dozen rows read by key: some tenths of a millisecond at most."""
@@ -50,6 +53,25 @@ def counted() -> Iterator[Work]:
         yield work
     finally:
         _current.reset(token)
+
+
+@contextmanager
+def counted_calls(seeded: Seeded) -> Iterator[list[int]]:
+    """How many functions the platform's loop calls for what is counted, in tasks it starts as well."""
+    calls = [0]
+
+    def called(_frame: FrameType, what: str, _argument: Any) -> None:
+        if what in {"call", "c_call"} and _current.get() is not None:
+            calls[0] += 1
+
+    async def watch(profile: Any) -> None:
+        sys.setprofile(profile)
+
+    seeded.run(watch(called))
+    try:
+        yield calls
+    finally:
+        seeded.run(watch(None))
 
 
 def _sent(_c: Any, cursor: Any, statement: str, *_rest: Any) -> None:
