@@ -39,6 +39,7 @@ from subgraphs.kit import (
     proves,
     resolved,
     ruled,
+    wants_total,
 )
 
 PENDING_LISTED_MAX = 100
@@ -78,8 +79,7 @@ class Query:
         after: str | None = None,
     ) -> Connection[User] | None:
         """All users by handle, for administrators with a second factor."""
-        caller_id = require_administrator(info.context.subject)
-        signer = info.context.cursors
+        caller_id, signer = require_administrator(info.context.subject), info.context.cursors
         bound_to = binding(caller_id, "Query.users", {"handlePrefix": handle_prefix})
         page = page_request(signer, bound_to=bound_to, first=first, after=after)
         found, total = await info.context.accounts.relational.read(
@@ -90,7 +90,7 @@ class Query:
                     handle_prefix=handle_prefix,
                     limit=page.limit,
                 ),
-                store.count_users(c, handle_prefix=handle_prefix),
+                store.count_users(c, handle_prefix=handle_prefix) if wants_total(info) else None,
             )
         )
         for user in found:

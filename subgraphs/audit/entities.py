@@ -33,6 +33,7 @@ from subgraphs.kit import (
     connection,
     page_request,
     resolved,
+    wants_total,
 )
 from subgraphs.kit.absence import decide_as_if_hidden
 
@@ -255,6 +256,7 @@ async def page(info: AuditInfo, wanted: RecordFilter, name: str, asked: Asked) -
     request = asked.request(context.cursors, bound_to)
     # The newest come first, so what comes after a cursor has a lower number.
     below, above = _number(request.after), _number(request.before)
+    counted = wants_total(info)
     rows, count = await context.log.relational.read(
         lambda c: (
             store.list_records(
@@ -265,7 +267,7 @@ async def page(info: AuditInfo, wanted: RecordFilter, name: str, asked: Asked) -
                 after_number=above,
                 oldest=request.backward,
             ),
-            store.count_records(c, wanted),
+            store.count_records(c, wanted) if counted else None,
         )
     )
     people = await context.people(rows)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from typing import TypeVar
+from typing import Any, Final, TypeVar
 
 from aiodataloader import DataLoader, Loader, dispatch_queue_batch
 from sqlalchemy import Connection
@@ -16,6 +16,7 @@ V = TypeVar("V")
 
 GLANCED_KEYS_MAX = 32
 """So many keys are looked up where the loop runs; more are worth a journey to another thread."""
+_WHEN_ASKED: Final = frozenset({"loop", "_cache", "_queue"})
 
 
 def batch_loader(load: Callable[[list[K]], Awaitable[Mapping[K, V]]]) -> DataLoader[K, V | None]:
@@ -37,12 +38,15 @@ class _BatchLoader(DataLoader[K, V | None]):
 
     def __init__(self, load: Callable[[list[K]], Awaitable[Mapping[K, V]]]) -> None:
         self._load = load
-        self._ready()
 
-    def _ready(self) -> None:
+    def __getattr__(self, name: str) -> Any:
+        """What only a loader has that is asked."""
+        if name not in _WHEN_ASKED:
+            raise AttributeError(f"a loader has no `{name}`", name=name, obj=self)
         self.loop = asyncio.get_event_loop()
         self._cache = {}
         self._queue = []
+        return getattr(self, name)
 
     def do_resolve_reject(self, key: K, future: asyncio.Future[V | None]) -> None:
         """Note what is asked; who asks first sees to it that all is loaded."""
@@ -74,7 +78,6 @@ class _RowLoader(_BatchLoader[K, V]):
     def __init__(self, store: Relational, read: Callable[[Connection, list[K]], Mapping[K, V]]) -> None:
         self._store = store
         self._read = read
-        self._ready()
 
     def _begin(self, queue: list[Loader]) -> None:
         if len(queue) > GLANCED_KEYS_MAX or not self._glance(queue):

@@ -8,6 +8,7 @@ import hmac
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar, Generic, TypeVar, cast
 
 import strawberry
@@ -31,6 +32,7 @@ PAGE_ITEMS_MAX = 100
 PAGE_ITEMS_DEFAULT = 20
 CURSOR_CHARACTERS_MAX = 1_000
 _SIGNATURE_BYTES = 16
+_BINDING = json.JSONEncoder(sort_keys=True, default=str)
 
 
 @classified(DataClass.PUBLIC)
@@ -66,6 +68,31 @@ class Connection(Generic[T]):
     total_count: int | None = strawberry.field(
         default=None, description="How many objects of the list the caller may see."
     )
+
+
+class _Late:
+    """An attribute that may be given as a `partial`, which tells the value when it is first read: signing a
+    cursor costs more than reading its row, and most pages are asked for none."""
+
+    __slots__ = ("_name",)
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __get__(self, instance: Any, owner: type | None = None) -> Any:
+        if instance is None:
+            return self
+        value = instance.__dict__[self._name]
+        if value.__class__ is partial:
+            value = instance.__dict__[self._name] = value()
+        return value
+
+    def __set__(self, instance: Any, value: Any) -> None:
+        instance.__dict__[self._name] = value
+
+
+for _type, _name in ((Edge, "cursor"), (PageInfo, "start_cursor"), (PageInfo, "end_cursor")):
+    setattr(_type, _name, _Late(_name))
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +150,7 @@ class CursorSigner:
 
 def binding(viewer_id: str | None, coordinate: str, filters: Mapping[str, Any] | None = None) -> str:
     """What a cursor is bound to: the viewer, the list (`User.activities`) and its filter (JSON values)."""
-    return json.dumps([viewer_id, coordinate, filters or {}], sort_keys=True, default=str)
+    return _BINDING.encode([viewer_id, coordinate, filters or {}])
 
 
 def page_request(
@@ -199,18 +226,26 @@ def connection(
     more = len(rows) > request.shown_max
     if more:
         rows = rows[1:] if request.backward else rows[: request.shown_max]
-    edges = [Edge(cursor=signer.cursor(sort_key(row), bound_to=bound_to), node=node(row)) for row in rows]
+
+    def signed(row: Row) -> str:
+        return signer.cursor(sort_key(row), bound_to=bound_to)
+
+    edges = [Edge(cursor=cast(str, partial(signed, row)), node=node(row)) for row in rows]
     return Connection(
         edges=edges,
         nodes=[edge.node for edge in edges],
         page_info=PageInfo(
             has_next_page=request.before is not None if request.backward else more,
             has_previous_page=more if request.backward else request.after is not None,
-            start_cursor=edges[0].cursor if edges else None,
-            end_cursor=edges[-1].cursor if edges else None,
+            start_cursor=_cursor_of(edges[0]) if edges else None,
+            end_cursor=_cursor_of(edges[-1]) if edges else None,
         ),
         total_count=total_count,
     )
+
+
+def _cursor_of(edge: Edge[Any]) -> str:
+    return cast(str, partial(getattr, edge, "cursor"))
 
 
 def wants_total(info: Info[Any, Any]) -> bool:

@@ -95,12 +95,14 @@ class MedicalContext(RequestContext):
             label_sets=await self.label_sets.load(wanted.patient_id) or {},
         )
 
-    async def page(self, wanted: ResourceList, request: PageRequest) -> tuple[list[OpenResource], int]:
-        """One page of the visible rows, opened, and how many visible rows the list has."""
+    async def page(
+        self, wanted: ResourceList, request: PageRequest, *, counted: bool = False
+    ) -> tuple[list[OpenResource], int | None]:
+        """One page of the visible rows, opened, and, where `counted`, how many visible rows the list has."""
         visible = await self.visible(wanted)
         index = None if wanted.code is None else code_index(self.vault, wanted.patient_id, wanted.code)
 
-        def work(connection: Connection) -> tuple[list[SealedResource], int]:
+        def work(connection: Connection) -> tuple[list[SealedResource], int | None]:
             rows = store.list_resources(
                 connection,
                 visible,
@@ -111,6 +113,8 @@ class MedicalContext(RequestContext):
                 before=_place(request.before),
                 backward=request.backward,
             )
+            if not counted:
+                return rows, None
             return rows, store.count_resources(connection, visible, wanted.resource_type, index)
 
         rows, count = await self.vault.read(work)

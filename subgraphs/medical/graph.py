@@ -22,6 +22,7 @@ from subgraphs.kit import (
     page_request,
     reads,
     resolved,
+    wants_total,
 )
 from subgraphs.kit.absence import decide_as_if_hidden
 from subgraphs.medical import model, resources
@@ -355,7 +356,7 @@ async def _page(
     request = page_request(context.signer, bound_to=bound_to, first=first, after=after)
     if request.after is not None and len(request.after) != 2:
         raise PublicError("BAD_CURSOR", "the cursor is not one of this list; start again without it")
-    rows, count = await context.page(wanted, request)
+    rows, count = await context.page(wanted, request, counted=wants_total(info))
     return connection(
         rows,
         request,
