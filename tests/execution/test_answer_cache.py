@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from io import BytesIO
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from router.execution.answer_cache.freshness import STALE, Freshness, collecting
 from router.execution.answer_cache.tags import named_tag, subgraph_tag, type_tag
 from router.execution.transport import SubgraphRequest, SubgraphResponse
 from router.operation.model import OperationKind
+from router.operation.upload import Upload
 from router.traffic import CachedAnswers, SubgraphTraffic, Traffic
 from schema.composition import compose
 from schema.sources import SubgraphSource
@@ -199,6 +201,17 @@ async def test_mutations_and_failed_answers_are_not_kept(supergraph: Supergraph)
         for _ in range(2):
             assert (await transport.fetch(ask())).errors
     assert len(books.asked) == 4
+
+
+async def test_what_brings_files_is_asked_each_time(supergraph: Supergraph) -> None:
+    """Nobody looks into two files to see whether they are equal."""
+    books = Books("public, max-age=60")
+    async with cached(books, supergraph) as transport:
+        for _ in range(2):
+            file = Upload(BytesIO(b"x"), filename="a", content_type="text/plain", size=1)
+            answer = await transport.fetch(ask("query($f:Upload){plain(f:$f)}", variables={"f": [file]}))
+            assert answer.data is not None
+    assert len(books.asked) == 2
 
 
 async def test_entities_are_kept_one_by_one(supergraph: Supergraph) -> None:

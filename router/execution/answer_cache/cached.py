@@ -17,7 +17,7 @@ import orjson
 
 from router.execution.answer_cache.freshness import STALE, Freshness, freshness_of, now_s, tell
 from router.execution.answer_cache.hints import Hints, hints_of
-from router.execution.answer_cache.keys import keys_of
+from router.execution.answer_cache.keys import Unlike, keys_of
 from router.execution.answer_cache.reading import EntityPart, ReadQuery, read_query
 from router.execution.answer_cache.tags import (
     TagFormats,
@@ -189,9 +189,13 @@ class CachedTransport:
         if query is None:
             tell(STALE)
             return await self.inner.fetch(request)
-        if query.entities:
-            return await self._entities(request, query, policy)
-        return await self._root(request, query, policy)
+        try:
+            if query.entities:
+                return await self._entities(request, query, policy)
+            return await self._root(request, query, policy)
+        except Unlike:  # before anything was asked
+            tell(STALE)
+            return await self.inner.fetch(request)
 
     def subscribe(self, request: SubgraphRequest) -> AsyncIterator[SubgraphResponse]:
         """As the port says."""

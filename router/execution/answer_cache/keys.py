@@ -20,8 +20,12 @@ _CREDENTIALS: Final = frozenset({"authorization", "cookie"})
 _OF_A_SESSION: Final = frozenset({"session_id", "expires_at_utc"})
 
 
+class Unlike(Exception):
+    """Raised for what is equal to nothing else, so that no key can stand for it: a file."""
+
+
 def keys_of(request: SubgraphRequest, kind: str, parts: list[Any]) -> tuple[str, str]:
-    """The public key and the viewer's own, for `parts` of what the request asks for."""
+    """The public key and the viewer's own, for `parts` of what the request asks for.  Errors: `Unlike`."""
     headers = {name: value for name, value in request.headers.items() if name not in _TRACE_HEADERS}
     shared = {name: value for name, value in headers.items() if name not in _CREDENTIALS}
     what = [kind, request.service, *parts]
@@ -55,5 +59,8 @@ def _said(value: Any) -> str:
 
 
 def _key(kind: str, parts: list[Any]) -> str:
-    text = orjson.dumps(parts, option=orjson.OPT_SORT_KEYS)
+    try:
+        text = orjson.dumps(parts, option=orjson.OPT_SORT_KEYS)
+    except TypeError:
+        raise Unlike from None
     return f"answers:2:{kind}:{hashlib.sha256(text).hexdigest()}"
