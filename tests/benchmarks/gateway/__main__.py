@@ -28,6 +28,7 @@ from tests.benchmarks.gateway.gateways import (
     install,
     peer,
     public_graph,
+    relay,
     stadion,
     stadion_trusting,
     wide_graph,
@@ -111,6 +112,8 @@ def rounds_of(
         for number in range(options.rounds):
             for scenario in scenarios:
                 for gateway, process in zip(gateways, running, strict=True):
+                    if gateway.relays and not scenario.relayed:
+                        continue
                     figures = one_round(scenario, gateway, process.pid, mocks, options)
                     results[scenario.name, gateway.name].append(figures)
                     print(f"round {number + 1} {scenario.name} {gateway.name}: {figures['cpu_ms']:.3f} ms",
@@ -146,9 +149,15 @@ def end(running: Sequence[subprocess.Popen[bytes]]) -> None:
             process.kill()
 
 
-def gateways_of(graph: Graph, folder: Path, peers: Sequence[str], *, trusting: bool) -> list[Gateway]:
+def gateways_of(
+    graph: Graph, folder: Path, peers: Sequence[str], options: argparse.Namespace
+) -> list[Gateway]:
     """Ours and the peers before one graph."""
-    ours = [stadion(graph), *([stadion_trusting(graph, folder)] if trusting else [])]
+    ours = [stadion(graph)]
+    if options.trusting:
+        ours.append(stadion_trusting(graph, folder))
+    if options.relay:
+        ours.append(relay(graph))
     return [*ours, *(peer(name, graph, folder) for name in peers)]
 
 
@@ -161,6 +170,7 @@ def options_of() -> argparse.Namespace:
     parser.add_argument("--only", default="", help="names of scenarios, `start`, `reload`")
     parser.add_argument("--peers", nargs="?", const=",".join(NAMES), default="")
     parser.add_argument("--trusting", action="store_true", help="ours once more, with `trusted_answers`")
+    parser.add_argument("--relay", action="store_true", help="what copying bytes costs, beside it")
     parser.add_argument("--plot", type=Path, help="where the picture is written")
     return parser.parse_args()
 
@@ -193,7 +203,7 @@ def main() -> int:
                 one.name: one for one in (public_graph(mocks_port, folder), wide_graph(mocks_port, folder))
             }
             for graph in graphs.values():
-                gateways = gateways_of(graph, folder, peers, trusting=options.trusting)
+                gateways = gateways_of(graph, folder, peers, options)
                 chosen = [it for it in SCENARIOS if it.graph == graph.name and (not only or it.name in only)]
                 if chosen:
                     results.update(rounds_of(gateways, chosen, mocks_port, options))

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from schema.composition import compose
 from schema.sources import SubgraphSource
@@ -42,6 +43,8 @@ class Gateway:
     environment: Mapping[str, str] = field(default_factory=dict)
     metrics_port: int | None = None
     """Where it tells of its event loop's stalls, if it does."""
+    relays: bool = False
+    """Whether it hands requests on as they are."""
 
     def start(self, *, core: int) -> subprocess.Popen[bytes]:
         """The process, pinned to one core."""
@@ -98,6 +101,13 @@ def stadion_trusting(graph: Graph, folder: Path) -> Gateway:
     settings = folder / "trusting.yaml"
     settings.write_text("subgraphs: {all: {trusted_answers: true}}\n", encoding="utf-8")
     return replace(stadion(graph, "--config", str(settings)), name="stadion, trusting")
+
+
+def relay(graph: Graph) -> Gateway:
+    """What copies bytes between clients and subgraphs: no gateway, but what each has to do at least."""
+    port, to = free_port(), urlsplit(graph.url).port
+    command = [sys.executable, "-m", "tests.benchmarks.gateway.relay", "--port", str(port), "--to", str(to)]
+    return Gateway("relay", command, port, relays=True)
 
 
 def install(folder: Path) -> None:
