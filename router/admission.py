@@ -185,7 +185,10 @@ def class_of(subject: Subject, classes: Mapping[str, ClientClass]) -> tuple[str,
     if named is not None and subject.client_class is not None:
         return subject.client_class, named
     for name, one in classes.items():
-        if subject.client_id in one.client_ids or not subject.roles.isdisjoint(one.roles):
+        # Most classes are only ever named by tokens, and name nobody themselves.
+        if one.client_ids and subject.client_id in one.client_ids:
+            return name, one
+        if one.roles and not subject.roles.isdisjoint(one.roles):
             return name, one
     return None
 

@@ -11,7 +11,7 @@ import asyncio
 import dis
 import inspect
 import re
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -169,11 +169,26 @@ async def resolve_entities(
         )
     found = [_resolution(entities, each, strawberry_info) for each in representations]
     waiting = [place for place, each in enumerate(found) if optimized_is_awaitable(each)]
-    if waiting:
+    if len(waiting) == 1:
+        found[waiting[0]] = await _alone(found[waiting[0]])
+    elif waiting:
         arrived = await asyncio.gather(*(found[place] for place in waiting), return_exceptions=True)
         for place, value in zip(waiting, arrived, strict=True):
             found[place] = value
     return found
+
+
+async def _alone(pending: Awaitable[Any]) -> Any:
+    """What the one that has to be waited for gives, or its fault, without a task of its own."""
+    try:
+        return await pending
+    except asyncio.CancelledError as fault:
+        here = asyncio.current_task()
+        if here is None or here.cancelling():
+            raise
+        return fault  # it was cancelled, and not who waits
+    except Exception as fault:
+        return fault
 
 
 def _resolution(entities: Mapping[str, EntityType], representation: Any, info: Info) -> Any:

@@ -390,6 +390,9 @@ def _records(projection: Projection, items: Sequence[Any]) -> Notes | None:
 
 
 async def _gathered(completed: list[Any], pending: Sequence[int]) -> list[Any]:
+    if len(pending) == 1:
+        completed[pending[0]] = await completed[pending[0]]
+        return completed
     values = await gather_with_cancel(*(completed[index] for index in pending))
     for index, value in zip(pending, values, strict=True):
         completed[index] = value

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from subgraphs.kit.entities import _run_at_once, _waits_for_nothing
+from subgraphs.kit.entities import _alone, _run_at_once, _waits_for_nothing
 
 
 async def plain(value: int = 7) -> int:
@@ -73,3 +73,22 @@ def test_its_result_and_its_fault_come_out() -> None:
     assert _run_at_once(plain(1)) == 2
     with pytest.raises(LookupError, match="gone"):
         _run_at_once(failing())
+
+
+async def cancels_itself() -> None:
+    await asyncio.sleep(0)
+    raise asyncio.CancelledError
+
+
+async def test_one_entity_that_has_to_be_waited_for_is_given_or_its_fault() -> None:
+    assert await _alone(plain()) == 8
+    assert isinstance(await _alone(failing()), LookupError)
+    assert isinstance(await _alone(cancels_itself()), asyncio.CancelledError)
+
+
+async def test_who_waits_for_one_entity_can_be_cancelled() -> None:
+    waiting = asyncio.create_task(_alone(asyncio.Event().wait()))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
