@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import logging
 
+import aiohttp
 import pytest
 
 from authz.identity.subject import Subject
 from router.admission import ClientClass
-from router.config import PersistedConfig, RouterConfig, Safelist
+from router.config import HttpLimits, PersistedConfig, RouterConfig, Safelist
 from router.edge.credentials import Credentials
 from router.edge.persisted import ManifestInvalid, Registered, read_manifest
 from tests.kit_edge.running import Running, running
@@ -176,3 +178,37 @@ async def test_each_client_runs_its_own_documents_and_each_class_by_its_own_rule
 def test_a_manifest_that_names_no_documents_is_refused(text) -> None:
     with pytest.raises(ManifestInvalid):
         read_manifest(text)
+
+
+async def test_a_batch_mixes_files_ids_and_hashes_and_each_is_judged_by_itself() -> None:
+    upload = "mutation($file: Upload!) { upload(file: $file) }"
+    config = RouterConfig(http=HttpLimits(batch_operations_max=5))
+    async with running(config, registered={"up": upload}) as router:
+        operations = [
+            {"documentId": "up", "variables": {"file": None}},
+            {"query": "{ hello }", "extensions": hashed("{ hello }")},
+            {"extensions": named("0" * 64)},
+            {"documentId": "nobody's"},
+            {"documentId": "up", "query": "{ hello }"},
+        ]
+        form = aiohttp.FormData(default_to_multipart=True)
+        form.add_field("operations", json.dumps(operations))
+        form.add_field("map", json.dumps({"a": ["0.variables.file"]}))
+        form.add_field("a", b"one", filename="a.txt", content_type="text/plain")
+        headers = {"graphql-require-preflight": "1"}
+        async with router.http.post(router.url, data=form, headers=headers) as response:
+            answers = await response.json()
+        again = await router.post({"extensions": hashed("{ hello }")})
+    assert [one.get("data") for one in answers] == [
+        {"upload": "a.txt text/plain 3 one"},
+        {"hello": "hello world"},
+        None,
+        None,
+        None,
+    ]
+    assert [one["errors"][0]["extensions"]["code"] for one in answers[2:]] == [
+        "PERSISTED_QUERY_NOT_FOUND",
+        "PERSISTED_QUERY_NOT_IN_LIST",
+        "CANNOT_SEND_PQ_ID_AND_BODY",
+    ]
+    assert again[1] == {"data": {"hello": "hello world"}}
