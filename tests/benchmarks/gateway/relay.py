@@ -1,4 +1,4 @@
-"""A relay: what comes from a client goes on to the subgraphs and back, unread, as any proxy has to do at least.
+"""A relay: what comes from a client goes on to the subgraphs and back, unread; any proxy has to do as much.
 
 Run: `python -m tests.benchmarks.gateway.relay --port 4000 --to 4200`. It answers rightly where one subgraph's
 answer is the client's. Each client has a connection of its own to the subgraphs.

@@ -155,7 +155,8 @@ SCENARIOS = (
         counts("topProducts", 1000), relayed=True,
     ),
     Scenario(
-        "flat-differs", "another answer each time", other_length, own_authorization, flat_is_right, relayed=True
+        "flat-differs", "another answer each time", other_length, own_authorization,
+        flat_is_right, relayed=True,
     ),
     Scenario("literals", "another literal in each text", literal_text, own_authorization, literal_is_right),
     Scenario("novel", "another text each time", novel_text, own_authorization, novel_is_right),
