@@ -122,6 +122,8 @@ def entities(*ids: str, subject: Subject = ANONYMOUS, **more: Any) -> SubgraphRe
         ("max-age=60", Freshness(60, True)),
         ("private, max-age=60, public", Freshness(60, True)),
         ("s-maxage=5, max-age=60", Freshness(5, False)),
+        ("private, max-age=5, s-maxage=60", Freshness(5, True)),
+        ("private, s-maxage=60", None),
         ('Public , MAX-AGE="7"', Freshness(7, False)),
         ("public, max-age=60, no-store", STALE),
         ("no-cache", STALE),

@@ -36,10 +36,10 @@ def freshness_of(cache_control: str) -> Freshness | None:
         said[name] = value.strip('" ')
     if "no-store" in said or "no-cache" in said:
         return STALE
-    age = said.get("s-maxage", said.get("max-age", ""))
+    shared = ("public" in said or "s-maxage" in said) and "private" not in said
+    age = said.get("s-maxage", said.get("max-age", "")) if shared else said.get("max-age", "")
     if not age.isdecimal() or len(age) > 12:
         return None
-    shared = ("public" in said or "s-maxage" in said) and "private" not in said
     return Freshness(float(age), private=not shared)
 
 
