@@ -52,6 +52,10 @@ class Signal:
         self._is_set = is_set
         self._waiter: asyncio.Future[None] | None = None
 
+    def is_set(self) -> bool:
+        """Whether nobody has to wait."""
+        return self._is_set
+
     def set(self) -> None:
         """Wake who waits, now or later."""
         self._is_set = True
@@ -200,6 +204,13 @@ class ClientSocket(WebSocketsSansIOProtocol):
             await super().send(message)  # INVARIANT: it waits for nothing any more
         finally:
             self.conn.extensions = packing
+
+    def handle_ping(self) -> None:
+        """uvicorn: a ping has come. Whoever does not read is sent no further answers to theirs, which would
+        pile up here.  Source: RFC 6455 §5.5.3."""
+        answer = b"".join(self.conn.data_to_send())
+        if self.writable.is_set():
+            self.transport.write(answer)
 
     def handle_connect(self, event: Request) -> None:
         """uvicorn: the opening request is here."""

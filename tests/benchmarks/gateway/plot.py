@@ -12,6 +12,8 @@ COLOURS = {
     "hive-rust": "#8a6fb3",
     "hive": "#c3b1e1",
     "apollo": "#7a8a99",
+    "relay": "#d4d4d4",
+    "stadion, trusting": "#4fae83",
 }
 _LEFT, _WIDTH, _BAR, _GAP = 110, 560, 12, 14
 
