@@ -10,9 +10,11 @@ from __future__ import annotations
 import asyncio
 import math
 import sys
+from collections.abc import Sized
 from typing import Any, Final
 
 import httptools
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 HEAD_BYTES_MAX: Final = 65_536
@@ -28,6 +30,21 @@ class HeadTooLarge(Exception):
 
 class HostUnclear(Exception):
     """Raised within the parser as well: the request does not say once to which host it goes."""
+
+
+class InTurn(FlowControl):
+    """Reads no further while requests that have come wait for their turn: a client that sends many without
+    reading answers would have them all kept here. uvicorn reads on as soon as one is answered."""
+
+    def __init__(self, transport: asyncio.Transport, waiting: Sized) -> None:
+        super().__init__(transport)
+        self._waiting = waiting
+
+    def resume_reading(self) -> None:
+        """uvicorn: more may come. INVARIANT: of those that wait, the last alone may lack a part of its body,
+        and nobody reads that before its turn."""
+        if not self._waiting:
+            super().resume_reading()
 
 
 class GuardedProtocol(HttpToolsProtocol):
@@ -51,6 +68,7 @@ class GuardedProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """asyncio: it is open. Who then says nothing is not waited for."""
         super().connection_made(transport)
+        self.flow = InTurn(transport, self.pipeline)
         self._wait(self.timeout_keep_alive)
 
     def data_received(self, data: bytes) -> None:

@@ -1,4 +1,4 @@
-"""A client that pings and does not read: answers to its pings do not pile up in the router."""
+"""Clients that send and do not read: what they are owed does not pile up in the router."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from router.edge.connections import ClientSocket
+from router.edge.quick_http import QuickProtocol
 from tests.kit_edge.running import running
 
 FLOOD_BYTES = 24 * 1024 * 1024
@@ -58,3 +59,34 @@ async def test_pings_of_a_client_that_does_not_read_take_no_memory(monkeypatch: 
         while b'"type":"pong"' not in received[-256:]:
             received = received[-256:] + await loop.sock_recv(client, 65_536)
         client.close()
+
+
+REQUESTS, WAITING_MAX = 12_000, 8_192
+"""As many are in one read at most; uvicorn would let all of them wait."""
+
+
+@pytest.mark.timeout(60)
+async def test_requests_that_wait_for_their_turn_are_not_read_on_and_all_answered(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    waiting = 0
+    begins = QuickProtocol.on_message_begin
+
+    def noted(self: QuickProtocol) -> None:
+        nonlocal waiting
+        waiting = max(waiting, len(self.pipeline))
+        begins(self)
+
+    monkeypatch.setattr(QuickProtocol, "on_message_begin", noted)
+    body = b'{"query":"{ __typename }"}'
+    last = b"POST /graphql HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-type: application/json\r\n"
+    last += b"content-length: %d\r\n\r\n" % len(body)
+    async with running() as router:
+        at = urlsplit(router.url)
+        reader, writer = await asyncio.open_connection(at.hostname, at.port)
+        writer.write(b"GET /health/live HTTP/1.1\r\nhost: x\r\n\r\n" * REQUESTS + last + body)
+        answered = await asyncio.wait_for(reader.read(), 50)
+        writer.close()
+    assert answered.count(b"HTTP/1.1 200 ") == REQUESTS + 1
+    assert answered.endswith(b'{"data":{"__typename":"Query"}}')
+    assert 0 < waiting <= WAITING_MAX
