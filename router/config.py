@@ -87,7 +87,9 @@ class StreamLimits:
     heartbeat_ms: Annotated[int, "milliseconds of silence before a sign of life"] = 10_000
     queue_events_max: Annotated[int, "events that wait for a slow client; the oldest go first"] = 128
     lost_events_max: Annotated[int, "events that a client may lose before its stream ends; 0: any"] = 1_000
-    send_wait_ms_max: Annotated[int, "milliseconds that a client may take to read what was sent"] = 30_000
+    send_wait_ms_max: Annotated[
+        int, "milliseconds that a client may take to read what was sent; twice that of a whole answer"
+    ] = 30_000
     connections_max: Annotated[int, "streams and WebSocket connections open at a time; more get 503"] = 10_000
     per_caller_max: Annotated[int, "of these, how many one caller may have open; 0: all"] = 1_000
     operations_per_connection_max: Annotated[int, "operations under way on one WebSocket connection"] = 100

@@ -27,7 +27,8 @@ PLAIN = "stadion.plain"
 class Connections:
     """Whether the server stops, and which connections are not made yet (TLS). One a server."""
 
-    def __init__(self, limits: HttpLimits) -> None:
+    def __init__(self, limits: HttpLimits, *, unread_wait_s: float) -> None:
+        self.unread_wait_s = unread_wait_s
         self.head_bytes_max = limits.head_bytes_max
         self.head_wait_s = limits.head_wait_ms_max / 1_000
         self.first_wait_s = limits.first_request_wait_ms_max / 1_000
@@ -117,6 +118,7 @@ class ClientConnection(QuickProtocol):
         super().__init__(**uvicorns)
         self._all = connections
         self.head_bytes_max, self.head_wait_s = connections.head_bytes_max, connections.head_wait_s
+        self.unread_wait_s = connections.unread_wait_s
         connections.accepted.add(self)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:

@@ -19,6 +19,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 HEAD_BYTES_MAX: Final = 65_536
 HEAD_WAIT_S: Final = 10.0
+UNREAD_WAIT_S: Final = 60.0
 LINGER_S: Final = 1.0
 """For so long a client that still sends may read why it is refused; closed at once, it is told nothing."""
 _UPGRADING: Final = frozenset({b"upgrade", b"http2-settings"})
@@ -52,6 +53,10 @@ class GuardedProtocol(HttpToolsProtocol):
 
     head_bytes_max = HEAD_BYTES_MAX
     head_wait_s = HEAD_WAIT_S
+    unread_wait_s = UNREAD_WAIT_S
+    """So long a client may read nothing of what waits for it; streams have a shorter time of their own."""
+    _unread_bytes = 0
+    _unread: asyncio.TimerHandle | None = None
     _header_bytes = 0
     """Of the headers that have come of a head."""
     _arrived_bytes = 0
@@ -99,6 +104,33 @@ class GuardedProtocol(HttpToolsProtocol):
             b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
         )
         self.loop.call_later(LINGER_S, self.transport.close)
+
+    def pause_writing(self) -> None:
+        """asyncio: more waits for the client than should."""
+        super().pause_writing()
+        self._watch_unread()
+
+    def resume_writing(self) -> None:
+        """asyncio: it has read most of that."""
+        super().resume_writing()
+        self._forget_unread()
+
+    def _watch_unread(self) -> None:
+        self._unread_bytes = self.transport.get_write_buffer_size()
+        self._unread = self.loop.call_later(self.unread_wait_s, self._look_at_unread)
+
+    def _look_at_unread(self) -> None:
+        """Cut a client off that reads nothing: what it was sent, and what waits to be, would stay."""
+        self._unread = None
+        if self.transport.get_write_buffer_size() < self._unread_bytes:
+            self._watch_unread()
+        else:
+            self.transport.abort()
+
+    def _forget_unread(self) -> None:
+        if self._unread is not None:
+            self._unread.cancel()
+            self._unread = None
 
     def on_message_begin(self) -> None:
         """httptools: a request begins."""
@@ -148,11 +180,13 @@ class GuardedProtocol(HttpToolsProtocol):
     def handle_websocket_upgrade(self) -> None:
         """uvicorn: from here on it is a WebSocket."""
         self._unwatch()
+        self._forget_unread()
         super().handle_websocket_upgrade()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """asyncio: the connection has ended."""
         self._unwatch()
+        self._forget_unread()
         super().connection_lost(exc)
 
     def _unwatch(self) -> None:

@@ -128,7 +128,8 @@ def draining_server(
     one request more on each, all within `drain_ms_max`. A `shared` socket is another process's, too: that
     one goes on with new connections, or refuses them. Errors: CertificateUnusable.
     """
-    connections = Connections(config.http)
+    # a stream's own time is up before that, and counted
+    connections = Connections(config.http, unread_wait_s=2 * config.streams.send_wait_ms_max / 1_000)
     protocol: Any = partial(ClientConnection, connections=connections)
     socket_protocol: Any = partial(ClientSocket, packed_bytes_min=config.http.compressed_bytes_min)
     tls = ListenerTls(config.tls) if config.tls.certificate_file else None

@@ -228,6 +228,24 @@ def test_an_idle_connection_is_ended_and_one_in_use_is_not() -> None:
     assert transport.close.call_count == 1
 
 
+def test_a_client_that_reads_something_is_waited_for_and_one_that_reads_nothing_is_not() -> None:
+    clock = Clock()
+    connection, transport = connected(clock)
+    for unread in (900_000, 400_000, 100_000):
+        transport.get_write_buffer_size.return_value = unread
+        if unread == 900_000:
+            connection.pause_writing()
+        clock.pass_until(clock.now_s + 59)
+    connection.resume_writing()
+    clock.pass_until(400)
+    assert not transport.abort.called
+    connection.pause_writing()
+    clock.pass_until(459)
+    assert not transport.abort.called
+    clock.pass_until(460)
+    assert transport.abort.call_count == 1
+
+
 async def test_an_address_that_a_neighbour_claims_is_not_believed() -> None:
     asked: list[Subject] = []
 

@@ -9,7 +9,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from router.edge.connections import ClientSocket
+from router.config import HttpLimits, RouterConfig, StreamLimits
+from router.edge.connections import ClientConnection, ClientSocket
 from router.edge.quick_http import QuickProtocol
 from tests.kit_edge.running import running
 
@@ -90,3 +91,39 @@ async def test_requests_that_wait_for_their_turn_are_not_read_on_and_all_answere
     assert answered.count(b"HTTP/1.1 200 ") == REQUESTS + 1
     assert answered.endswith(b'{"data":{"__typename":"Query"}}')
     assert 0 < waiting <= WAITING_MAX
+
+
+@pytest.mark.timeout(60)
+async def test_who_reads_nothing_of_long_answers_is_cut_off_and_nothing_is_left_under_way(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ended = asyncio.Event()
+    lost = ClientConnection.connection_lost
+
+    def noted(self: ClientConnection, exc: Exception | None) -> None:
+        ended.set()
+        lost(self, exc)
+
+    monkeypatch.setattr(ClientConnection, "connection_lost", noted)
+    config = RouterConfig(
+        streams=StreamLimits(send_wait_ms_max=250), http=HttpLimits(body_bytes_max=4_000_000)
+    )
+    text = "query ($name: String) { hello(name: $name) }"
+    body = json.dumps({"query": text, "variables": {"name": "x" * 3_000_000}}).encode()
+    head = (
+        b"POST /graphql HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n"
+    )
+    async with running(config) as router:
+        at = urlsplit(router.url)
+        client = socket.socket()
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+        client.setblocking(False)
+        loop = asyncio.get_running_loop()
+        await loop.sock_connect(client, (at.hostname, at.port))
+        sending = asyncio.create_task(loop.sock_sendall(client, (head % len(body) + body) * 6))
+        await asyncio.wait_for(ended.wait(), 30)
+        sending.cancel()
+        await asyncio.wait([sending])
+        client.close()
+        while router.app.state.drain.in_flight:
+            await asyncio.sleep(0.01)
