@@ -10,16 +10,20 @@ ARGS ?=
 
 .PHONY: run test check format nightly lock bench clean
 
+# `--no-deps`: a lock file is whole, and a pip of before 23.3 that resolves anew takes an extra of a locked package
+# for a package without a pin as soon as its owner publishes a newer version.
 $(VENV)/run.stamp: requirements.lock pyproject.toml
 	@echo "Making the environment (once)…"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@$(BIN)/python -m pip check >/dev/null
 	@touch $@
 
 $(VENV)/test.stamp: tests/requirements.lock $(VENV)/run.stamp
 	@echo "Adding what the tests need (once)…"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r tests/requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r tests/requirements.lock
+	@$(BIN)/python -m pip check >/dev/null
 	@touch $@
 
 run: $(VENV)/run.stamp  ## the whole platform on http://127.0.0.1:4000 (ARGS="--port 4001 --no-demo")

@@ -111,7 +111,7 @@ def test_the_platforms_settings_exist_and_its_urls_open_stores_on_servers_of_thi
 
 def test_the_dockerfile_installs_from_the_lock_and_runs_as_nobody_special() -> None:
     text = (DOCKER / "Dockerfile").read_text()
-    assert "--require-hashes -r requirements.lock" in text
+    assert "--no-deps --require-hashes -r requirements.lock" in text
     assert re.search(r"^USER 10001$", text, re.MULTILINE)
     assert "latest" not in text
     copied = [

@@ -77,7 +77,8 @@ def _program(*, fetch: bool) -> Path:
         raise ServerAbsent(HOW_TO_GET_IT)
     # Made in its place, for an environment cannot be moved; `whole` is written last.
     shutil.rmtree(environment, ignore_errors=True)
-    install = [str(environment / "bin" / "python"), "-m", "pip", "install", "--quiet", "--require-hashes"]
+    install = [str(environment / "bin" / "python"), "-m", "pip", "install", "--quiet"]
+    install += ["--no-deps", "--require-hashes"]
     try:
         for command in ([sys.executable, "-m", "venv", str(environment)], [*install, "-r", str(_LOCK)]):
             subprocess.run(command, check=True, capture_output=True, timeout=600)
