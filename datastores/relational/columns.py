@@ -9,8 +9,7 @@ from sqlalchemy import Connection, Dialect, FromClause, String, Table, TypeDecor
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.types import TypeEngine
 
-# Microseconds and a fixed width, so that text order is time order.
-_FORMAT = "%Y-%m-%dT%H:%M:%S.%fZ"
+_OFFSET_LENGTH = len("+00:00")
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -36,7 +35,10 @@ class UtcDateTime(TypeDecorator[datetime]):
         if value.tzinfo is None:
             raise ValueError("an instant needs a time zone")
         value = value.astimezone(UTC)
-        return value if dialect.name == "postgresql" else value.strftime(_FORMAT)
+        if dialect.name == "postgresql":
+            return value
+        # Microseconds and a fixed width, whatever the year, so that text order is time order.
+        return f"{value.isoformat(timespec='microseconds')[:-_OFFSET_LENGTH]}Z"
 
     def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
         """From the database."""
@@ -44,7 +46,7 @@ class UtcDateTime(TypeDecorator[datetime]):
             return None
         if isinstance(value, datetime):
             return value.astimezone(UTC)
-        # As `_FORMAT` says, in a fiftieth of the time that `strptime` takes.
+        # In a fiftieth of the time that `strptime` takes.
         return datetime.fromisoformat(value).astimezone(UTC)
 
 

@@ -8,11 +8,16 @@ are compared: noise only adds.
 so it is, and this request is the one of its half second that looks for changed facts; `never met`: all
 facts are loaded in the request. `from SQLite`: each request reads the rows and makes the objects, as the
 platform does it; else the objects are there from the start. Facts are in SQLite either way.
+
+`store's` is the part of the overhead that no guard can save: the statements which the request runs on the
+facts, caught as SQLite gets them, run again in each round by the bare driver (`sqlite3`), on the same file.
+What is left of the overhead is `ours`. A row is met where the whole overhead is within the goal.
 """
 
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import statistics
 import sys
 import tempfile
@@ -34,12 +39,13 @@ from authz.facts import Facts, MemoryFacts, RelationshipFact
 from authz.facts.relational import RelationalFacts
 from authz.identity.subject import Subject
 from datastores.relational.opening import open_relational
-from datastores.relational.port import Relational
+from datastores.relational.port import Relational, glance
 from subgraphs.kit import RequestContext, RowAccess, Subgraph, classified
 
 OBJECTS, ROUNDS = 1_000, 31
 GOAL_PERCENT = 5.0
-REACHED: list[bool] = []
+REACHED: dict[str, list[bool]] = {}
+"""By part and by what is remembered: which rows are within the goal."""
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 FIELDS = tuple(f"f{number}" for number in range(10))
 QUERY = f"{{ things {{ {' '.join(FIELDS)} }} }}"
@@ -148,31 +154,78 @@ async def cpu_ms(one: Side) -> float:
     return spent
 
 
-async def compare(name: str, guarded: Side, bare: Side) -> float:
-    """Prints one line; the overhead in percent."""
-    measured: dict[str, list[float]] = {"guarded": [], "bare": []}
+def driver_ms(driver: sqlite3.Connection, texts: list[str]) -> float:
+    """The CPU time of these statements by the driver alone, in milliseconds."""
+    began = time.process_time()
+    for text in texts:
+        driver.execute(text).fetchall()
+    return (time.process_time() - began) * 1e3
+
+
+async def compare(kind: str, name: str, guarded: Side, bare: Side, kept: Kept | None = None) -> None:
+    """Prints one line; notes whether the goal is reached among rows of the `kind`."""
+    measured: dict[str, list[float]] = {"guarded": [], "bare": [], "store": []}
+    for _ in range(3):
+        # The first look for changes drops what the first request remembered.
+        await cpu_ms(guarded)
+    texts = [] if kept is None else await kept.asked_by(guarded)
     for number in range(ROUNDS + 3):
         pair = [("guarded", guarded), ("bare", bare)]
         for which, one in pair if number % 2 else reversed(pair):
             spent = await cpu_ms(one)
             if number >= 3:
                 measured[which].append(spent)
+        if kept is not None and number >= 3:
+            measured["store"].append(driver_ms(kept.driver, texts))
     with_guard, without = (statistics.quantiles(measured[which], n=4)[0] for which in ("guarded", "bare"))
-    overhead = (with_guard / without - 1) * 100
+    store = statistics.quantiles(measured["store"], n=4)[0] if texts else 0.0
+    overhead, stores = (with_guard / without - 1) * 100, store / without * 100
     each = (with_guard - without) / (OBJECTS * len(FIELDS)) * 1e6
-    reached = "" if overhead <= GOAL_PERCENT else "  missed"
-    print(f"{name:<52} {without:8.2f} ms {with_guard:8.2f} ms {overhead:+7.1f} % {each:7.1f} ns{reached}")
-    REACHED.append(overhead <= GOAL_PERCENT)
-    return overhead
+    verdict = "met" if overhead <= GOAL_PERCENT else "missed"
+    print(
+        f"{kind + ', ' + name:<52} {without:8.2f} ms {with_guard:8.2f} ms {overhead:+7.1f} % {each:7.1f} ns"
+        f" {store:7.3f} ms {stores:+6.1f} % {overhead - stores:+6.1f} %  {verdict}"
+    )
+    REACHED.setdefault(kind, []).append(overhead <= GOAL_PERCENT)
+
+
+@dataclass(frozen=True)
+class Kept:
+    """The file of the facts: as the platform has it open, and by the driver alone."""
+
+    store: Relational
+    driver: sqlite3.Connection
+
+    async def asked_by(self, one: Side) -> list[str]:
+        """The statements that one request runs on the facts, with their values; it waits for no thread."""
+        texts: list[str] = []
+        self._trace(texts.append)
+        try:
+            await cpu_ms(one)
+        finally:
+            self._trace(None)
+        # What sets and takes the trace away is a glance as well, and seen to begin or to end.
+        selects = [text for text in texts if text.startswith("SELECT")]
+        return ["BEGIN", *selects, "COMMIT"] if selects else []
+
+    def _trace(self, note: Callable[[str], None] | None) -> None:
+        def traced(connection: Connection) -> bool:
+            driver: Any = connection.connection.driver_connection
+            driver.set_trace_callback(note)
+            return True
+
+        if not glance(self.store, traced):
+            raise SystemExit("the facts could not be looked at on the caller's own thread")
 
 
 @asynccontextmanager
-async def stored(folder: Path, owners: int) -> AsyncIterator[tuple[Relational, RelationalFacts]]:
+async def stored(folder: Path, owners: int) -> AsyncIterator[tuple[Relational, RelationalFacts, Kept]]:
     """The rows and the facts in SQLite."""
     store = open_relational(f"sqlite:///{folder / f'rows-{owners}.db'}")
     kept = open_relational(f"sqlite:///{folder / f'facts-{owners}.db'}")
     await store.open()
     await kept.open()
+    driver = sqlite3.connect(folder / f"facts-{owners}.db", isolation_level=None)
     try:
         facts = RelationalFacts(kept)
         await facts.open()
@@ -190,8 +243,9 @@ async def stored(folder: Path, owners: int) -> AsyncIterator[tuple[Relational, R
             )
 
         await store.write(fill)
-        yield store, facts
+        yield store, facts, Kept(kept, driver)
     finally:
+        driver.close()
         await store.close()
         await kept.close()
 
@@ -199,23 +253,23 @@ async def stored(folder: Path, owners: int) -> AsyncIterator[tuple[Relational, R
 async def from_sqlite(folder: Path) -> None:
     """What a request of the platform pays."""
     for owners in (1, 100, 1_000):
-        async with stored(folder, owners) as (store, facts):
+        async with stored(folder, owners) as (store, facts, kept):
             for rows, met in product((False, True), LOOK_EVERY_S):
                 authorizer = authorizer_of(facts, met)
                 bare = side(DataClass.PUBLIC, COACH, authorizer, rows=rows, store=store)
                 training = side(DataClass.TRAINING, COACH, authorizer, rows=rows, store=store)
-                await compare(f"from SQLite, {_named(owners, rows=rows, met=met)}", training, bare)
+                await compare(f"from SQLite, {met}", _named(owners, rows=rows), training, bare, kept)
 
 
 async def at_hand(folder: Path) -> None:
     """What remains where no row is loaded or made: the execution alone."""
     for owners in (1, 100, 1_000):
-        async with stored(folder, owners) as (_, facts):
+        async with stored(folder, owners) as (_, facts, kept):
             for rows, met in product((False, True), (MET, NEVER)):
                 authorizer = authorizer_of(facts, met)
                 bare = side(DataClass.PUBLIC, COACH, authorizer, rows=rows, owners=owners)
                 training = side(DataClass.TRAINING, COACH, authorizer, rows=rows, owners=owners)
-                await compare(f"at hand, {_named(owners, rows=rows, met=met)}", training, bare)
+                await compare(f"at hand, {met}", _named(owners, rows=rows), training, bare, kept)
     memory = MemoryFacts()
     memory.put(RelationshipFact("ward", Relation.GUARDIAN, "athlete-0", frozenset(), NOW, None, 1))
     authorizer = authorizer_of(memory, MET)
@@ -225,20 +279,22 @@ async def at_hand(folder: Path) -> None:
     ):
         bare = side(DataClass.PUBLIC, subject, authorizer, rows=False)
         audited = side(data_class, subject, authorizer, rows=False)
-        await compare(f"at hand, {data_class.value} (audited), {what}", audited, bare)
+        await compare(f"at hand, {MET}", f"{data_class.value} (audited), {what}", audited, bare)
 
 
-def _named(owners: int, *, rows: bool, met: str) -> str:
-    return f"{owners} owners, by {'row access' if rows else 'owner id'}, {met}"
+def _named(owners: int, *, rows: bool) -> str:
+    return f"{owners} owners, by {'row access' if rows else 'owner id'}"
 
 
 async def main() -> None:
     """All comparisons."""
-    print(f"{f'{OBJECTS} objects × {len(FIELDS)} fields':<52} {'without':>11} {'with':>11} {'':9} a field")
+    title, stores = f"{OBJECTS} objects × {len(FIELDS)} fields", "store's"
+    print(f"{title:<52} {'without':>11} {'with':>11} {'':9} {'a field':>10} {stores:>10} {'':8} {'ours':>8}")
     for part in (from_sqlite, at_hand):
         with tempfile.TemporaryDirectory() as folder:
             await part(Path(folder))
-    print(f"at most {GOAL_PERCENT} % more in {sum(REACHED)} of {len(REACHED)}")
+    for kind, reached in REACHED.items():
+        print(f"{kind}: at most {GOAL_PERCENT} % more in {sum(reached)} of {len(reached)}")
 
 
 if __name__ == "__main__":
