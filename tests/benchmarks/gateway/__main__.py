@@ -30,6 +30,7 @@ from tests.benchmarks.gateway.gateways import (
     public_graph,
     relay,
     stadion,
+    stadion_on,
     stadion_trusting,
     wide_graph,
 )
@@ -156,6 +157,8 @@ def gateways_of(
     ours = [stadion(graph)]
     if options.trusting:
         ours.append(stadion_trusting(graph, folder))
+    if options.python:
+        ours.append(stadion_on(options.python, graph))
     if options.relay:
         ours.append(relay(graph))
     return [*ours, *(peer(name, graph, folder) for name in peers)]
@@ -170,6 +173,7 @@ def options_of() -> argparse.Namespace:
     parser.add_argument("--only", default="", help="names of scenarios, `start`, `reload`")
     parser.add_argument("--peers", nargs="?", const=",".join(NAMES), default="")
     parser.add_argument("--trusting", action="store_true", help="ours once more, with `trusted_answers`")
+    parser.add_argument("--python", metavar="PATH", help="ours once more, run by another interpreter")
     parser.add_argument("--relay", action="store_true", help="what copying bytes costs, beside it")
     parser.add_argument("--plot", type=Path, help="where the picture is written")
     return parser.parse_args()

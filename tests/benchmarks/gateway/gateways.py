@@ -103,6 +103,14 @@ def stadion_trusting(graph: Graph, folder: Path) -> Gateway:
     return replace(stadion(graph, "--config", str(settings)), name="stadion, trusting")
 
 
+def stadion_on(interpreter: str, graph: Graph) -> Gateway:
+    """Our router, run by another Python, whose environment has what the lock file names."""
+    asked = [interpreter, "-c", "import sys; print(*sys.version_info[:3], sep='.')"]
+    version = subprocess.run(asked, check=True, capture_output=True, text=True).stdout.strip()
+    ours = stadion(graph)
+    return replace(ours, name=f"stadion, {version}", command=[interpreter, *ours.command[1:]])
+
+
 def relay(graph: Graph) -> Gateway:
     """What copies bytes between clients and subgraphs: no gateway, but what each has to do at least."""
     port, to = free_port(), urlsplit(graph.url).port
