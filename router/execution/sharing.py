@@ -159,25 +159,24 @@ def _reading_of(parts: _Parts) -> _Reading | None:
 
 
 class _Place:
-    """One key below which objects are selected. `memo` is its number, None where its objects stay apart."""
+    """One key below which objects are selected, and whether equal ones of them may be one."""
 
-    __slots__ = ("below", "decode", "memo")
+    __slots__ = ("below", "decode", "shared")
 
     def __init__(
-        self, decode: Callable[[bytes], Any], below: tuple[tuple[str, _Place], ...], memo: int | None
+        self, decode: Callable[[bytes], Any], below: tuple[tuple[str, _Place], ...], *, shared: bool
     ) -> None:
         self.decode = decode
         self.below = below
-        self.memo = memo
+        self.shared = shared
 
 
 class _Reading:
     """How the answers to one text are read."""
 
-    __slots__ = ("_below", "_decode", "_memos_count")
+    __slots__ = ("_below", "_decode")
 
     def __init__(self, parts: _Parts) -> None:
-        self._memos_count = 0
         members: dict[str, Any] = {}
         below: list[tuple[str, tuple[tuple[str, _Place], ...]]] = []
         for key, text, apart in parts:
@@ -199,10 +198,10 @@ class _Reading:
         Errors: msgspec.DecodeError for what is not as the text asks, or not to be compared as bytes.
         """
         data: dict[str, Any] = self._decode(text)
-        filling = _Filling(self._memos_count)
+        shared_bytes = 0
         for key, inside in self._below:
-            filling.fill(data if key == ROOT else data.get(key), inside)
-        return data, filling.shared_bytes
+            shared_bytes += _fill(_objects([data if key == ROOT else data.get(key)]), inside)
+        return data, shared_bytes
 
     def _object(
         self, selected: SelectedKeys, keys: Keys, apart: frozenset[Keys]
@@ -224,47 +223,46 @@ class _Reading:
     def _place(self, selected: SelectedKeys, keys: Keys, apart: frozenset[Keys]) -> _Place:
         object_, below = self._object(selected, keys, apart)
         decoder = msgspec.json.Decoder(object_ | list[object_ | None] | None)  # type: ignore[valid-type]
-        memo = None
-        if keys not in apart:
-            memo = self._memos_count
-            self._memos_count += 1
-        return _Place(decoder.decode, below, memo)
+        return _Place(decoder.decode, below, shared=keys not in apart)
 
 
-class _Filling:
-    """One answer being read."""
+def _fill(objects: Sequence[dict[str, Any]], below: tuple[tuple[str, _Place], ...]) -> int:
+    """Put the values below into the objects of one place, in place of the bytes that they were.
 
-    __slots__ = ("_memos", "shared_bytes")
+    Place by place, not object by object: all that stands at one place is read by one loop. Returns how many
+    bytes were not read because equal ones had been.
+    """
+    shared_bytes = 0
+    for key, place in below:
+        decode = place.decode
+        known: dict[bytes, Any] | None = {} if place.shared else None
+        read: list[Any] = []
+        for it in objects:
+            raw = it.get(key)
+            if raw is None:
+                continue
+            text = bytes(raw)
+            if known is not None:
+                value = known.get(text, _MISSING)
+                if value is not _MISSING:
+                    it[key] = value
+                    shared_bytes += len(text)
+                    continue
+            value = it[key] = decode(text)
+            read.append(value)
+            if known is not None:
+                known[text] = value
+        if place.below:
+            shared_bytes += _fill(_objects(read), place.below)
+    return shared_bytes
 
-    def __init__(self, memos_count: int) -> None:
-        self._memos: list[dict[bytes, Any]] = [{} for _ in range(memos_count)]
-        self.shared_bytes = 0
 
-    def fill(self, value: Any, below: tuple[tuple[str, _Place], ...]) -> None:
-        """Put the values below into `value`, in place of the bytes that they were."""
+def _objects(values: Sequence[Any]) -> list[dict[str, Any]]:
+    """The objects among these, and in lists among these."""
+    found: list[dict[str, Any]] = []
+    for value in values:
         if value.__class__ is list:
-            for item in value:
-                if item is not None:
-                    self.fill(item, below)
+            found += [it for it in value if it is not None]
         elif value is not None:
-            for key, place in below:
-                raw = value.get(key)
-                if raw is not None:
-                    value[key] = self._value(bytes(raw), place)
-
-    def _value(self, text: bytes, place: _Place) -> Any:
-        if place.memo is None:
-            return self._read(text, place)
-        memo = self._memos[place.memo]
-        value = memo.get(text, _MISSING)
-        if value is _MISSING:
-            value = memo[text] = self._read(text, place)
-        else:
-            self.shared_bytes += len(text)
-        return value
-
-    def _read(self, text: bytes, place: _Place) -> Any:
-        value = place.decode(text)
-        if place.below and value is not None:
-            self.fill(value, place.below)
-        return value
+            found.append(value)
+    return found
