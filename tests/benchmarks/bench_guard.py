@@ -9,8 +9,8 @@ so it is, and this request is the one of its half second that looks for changed 
 facts are loaded in the request. `from SQLite`: each request reads the rows and makes the objects, as the
 platform does it; else the objects are there from the start. Facts are in SQLite either way.
 
-`store's` is the part of the overhead that only another statement could save: those which the request runs on the
-facts, caught as SQLite gets them, run again in each round by the bare driver (`sqlite3`), on the same file.
+`store's` is the part of the overhead that only another statement could save: those which the request runs
+on the facts, caught as SQLite gets them, run again in each round by the bare driver, on the same file.
 What is left of the overhead is `ours`. A row is met where the whole overhead is within the goal.
 """
 
